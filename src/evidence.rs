@@ -1,0 +1,81 @@
+//! What the bytes of an object prove, before any policy says whether that is enough.
+
+use crate::armor::Format;
+use crate::object::PayloadId;
+use std::sync::Arc;
+
+/// What a signature that verifies proves.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The signature's format.
+    pub format: Format,
+    /// The key that made it.
+    pub key: Arc<Key>,
+    /// The hash function over the payload: `sha256` or `sha512`.
+    pub hash: &'static str,
+    /// What a FIDO token says of the moment of signing.
+    pub token: Option<Token>,
+    /// SHA-256 of the payload.
+    pub payload_id: PayloadId,
+    /// In which ways the same signature could be written differently, none of them touching what is signed.
+    pub malleable: Vec<Malleable>,
+}
+
+/// A public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The algorithm's name on the wire, such as `sk-ssh-ed25519@openssh.com`.
+    pub algorithm: String,
+    /// OpenSSH's short name, such as `ED25519-SK`.
+    pub short: &'static str,
+    /// `SHA256:` and the base64 of the hash of the key; of a certificate, that of the key inside it.
+    pub fingerprint: String,
+    /// The public key as it travels (RFC 4253 §6.6); of a certificate, that of the key inside it.
+    pub blob: Vec<u8>,
+    /// The modulus size of an RSA key.
+    pub rsa_bits: Option<usize>,
+    /// Whether the signature came with a certificate for the key.
+    pub certificate: bool,
+}
+
+impl Key {
+    /// `algorithm base64`, as allowed_signers and authorized_keys have it.
+    pub fn to_openssh(&self) -> String {
+        use base64::Engine as _;
+        format!("{} {}", self.algorithm, base64::engine::general_purpose::STANDARD.encode(&self.blob))
+    }
+}
+
+/// What a FIDO authenticator signed beside the data (PROTOCOL.u2f).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The flags byte: 0x01 user present (touch), 0x04 user verified (PIN or biometrics).
+    pub flags: u8,
+    /// The signature counter.
+    pub counter: u32,
+}
+
+impl Token {
+    /// Whether the token was touched.
+    pub fn touched(self) -> bool {
+        self.flags & 0x01 != 0
+    }
+
+    /// Whether the user gave a PIN or a fingerprint.
+    pub fn verified(self) -> bool {
+        self.flags & 0x04 != 0
+    }
+}
+
+/// A way in which a good signature could be rewritten without its key, so that the same content gets another object id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Malleable {
+    /// The armour is not as ssh-keygen writes it.
+    Armor,
+    /// The object carries more than the signature outside of what is signed, or carries the signature in an unusual place.
+    Header,
+    /// The S of an ECDSA signature is in the upper half; n − S is as good.
+    HighS,
+    /// The signature blob is encoded in more bytes than it needs, or in fewer.
+    Encoding,
+}

@@ -1,0 +1,3 @@
+//! The world: repositories, configuration, keys.
+
+pub mod keys;

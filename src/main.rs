@@ -1,0 +1,7 @@
+//! argv in, exit status out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(2)
+}

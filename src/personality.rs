@@ -1,0 +1,1 @@
+//! Which program git takes us for: argv to request.

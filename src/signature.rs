@@ -1,0 +1,32 @@
+//! What signs and what verifies, whatever the format.
+
+pub mod ssh;
+
+use crate::armor::Format;
+use crate::evidence::Evidence;
+use crate::object::Payload;
+use crate::verdict::Reason;
+
+/// Verifies the signatures of one format.
+pub trait Verifier: Sync {
+    /// The format that it reads.
+    fn format(&self) -> Format;
+
+    /// Says what an armoured signature over a payload proves.
+    ///
+    /// # Errors
+    /// The reason why it proves nothing.
+    fn verify(&self, armored: &[u8], payload: &Payload<'_>) -> Result<Evidence, Reason>;
+}
+
+/// Verifies a signature with whichever of the verifiers reads its format.
+///
+/// # Errors
+/// The reason why the signature proves nothing.
+pub fn verify(verifiers: &[&dyn Verifier], armored: &[u8], payload: &Payload<'_>) -> Result<Evidence, Reason> {
+    let format = Format::sniff(armored).ok_or(Reason::UnknownFormat)?;
+    match verifiers.iter().find(|verifier| verifier.format() == format) {
+        Some(verifier) => verifier.verify(armored, payload),
+        None => Err(Reason::FormatUnsupported { format }),
+    }
+}

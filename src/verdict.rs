@@ -1,0 +1,249 @@
+//! Verdicts and their reasons. The codes are a stable interface (JSON, exit statuses, the manual).
+
+use crate::armor::Format;
+use crate::object::{Fault, ObjectKind};
+use std::fmt;
+
+/// Who signed, in the policy's words.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Principal(pub String);
+
+/// The answer for one object. There is no default: what nothing was said of has no verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The policy is satisfied.
+    Accept {
+        /// Who signed.
+        principal: Principal,
+    },
+    /// The policy is not satisfied.
+    Reject {
+        /// Why.
+        reason: Reason,
+    },
+    /// It could not be judged.
+    Unjudged {
+        /// Why.
+        why: Unjudged,
+    },
+}
+
+impl Verdict {
+    /// The stable word: `accept`, `reject` or `unjudged`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accept { .. } => "accept",
+            Self::Reject { .. } => "reject",
+            Self::Unjudged { .. } => "unjudged",
+        }
+    }
+}
+
+/// Why something is rejected. Times are seconds since 1970 (UTC).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the messages say what each one is
+pub enum Reason {
+    // the object
+    HashMismatch,
+    Collision,
+    Fault(Fault),
+    NotSignable { kind: ObjectKind },
+    TagType { says: ObjectKind, is: ObjectKind },
+    TagName { inside: String, outside: String },
+    // the signature
+    Unsigned,
+    UnknownFormat,
+    FormatUnsupported { format: Format },
+    MultipleSignatures,
+    MalformedSignature { what: String },
+    NamespaceMismatch { found: String },
+    AlgorithmUnsupported { algorithm: String },
+    WeakKey { bits: usize, least: usize },
+    BadSignature,
+    // the policy
+    CertificateUnsupported,
+    KeyUnlisted,
+    KeyRevoked,
+    NamespaceNotAllowed,
+    KeyNotYetValid { claimed: i64, after: i64 },
+    KeyExpired { claimed: i64, before: i64 },
+    ClaimedOnly { claimed: i64, before: i64 },
+    NoClaimedTime,
+    ClaimedInFuture { claimed: i64 },
+    SignerNotCommitter { committer: String, principal: String },
+    Wildcard { pattern: String },
+    Malleable,
+    // the ref
+    NoRule,
+    ReplaceRef,
+}
+
+impl Reason {
+    /// The stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::HashMismatch => "hash-mismatch",
+            Self::Collision => "sha1-collision",
+            Self::Fault(fault) => fault.code(),
+            Self::NotSignable { .. } => "not-signable",
+            Self::TagType { .. } => "tag-type-mismatch",
+            Self::TagName { .. } => "tag-name-mismatch",
+            Self::Unsigned => "unsigned",
+            Self::UnknownFormat => "unknown-format",
+            Self::FormatUnsupported { .. } => "format-unsupported",
+            Self::MultipleSignatures => "multiple-signatures",
+            Self::MalformedSignature { .. } => "malformed-signature",
+            Self::NamespaceMismatch { .. } => "namespace-mismatch",
+            Self::AlgorithmUnsupported { .. } => "algorithm-unsupported",
+            Self::WeakKey { .. } => "weak-key",
+            Self::BadSignature => "bad-signature",
+            Self::CertificateUnsupported => "certificate-unsupported",
+            Self::KeyUnlisted => "key-unlisted",
+            Self::KeyRevoked => "key-revoked",
+            Self::NamespaceNotAllowed => "namespace-not-allowed",
+            Self::KeyNotYetValid { .. } => "key-not-yet-valid",
+            Self::KeyExpired { .. } => "key-expired",
+            Self::ClaimedOnly { .. } => "claimed-only",
+            Self::NoClaimedTime => "no-claimed-time",
+            Self::ClaimedInFuture { .. } => "claimed-in-future",
+            Self::SignerNotCommitter { .. } => "signer-not-committer",
+            Self::Wildcard { .. } => "wildcard",
+            Self::Malleable => "malleable",
+            Self::NoRule => "no-rule",
+            Self::ReplaceRef => "replace-ref",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HashMismatch => f.write_str("its bytes do not hash to its id"),
+            Self::Collision => f.write_str("its bytes carry the marks of a SHA-1 collision attack"),
+            Self::Fault(fault) => fault.fmt(f),
+            Self::NotSignable { kind } => write!(f, "it is a {kind}, which cannot carry a signature"),
+            Self::TagType { says, is } => write!(f, "the tag says that it names a {says}, but that object is a {is}"),
+            Self::TagName { inside, outside } => write!(f, "the tag was made as `{inside}` but is stored as `{outside}`"),
+            Self::Unsigned => f.write_str("not signed"),
+            Self::UnknownFormat => f.write_str("its signature begins with no marker that git knows"),
+            Self::FormatUnsupported { format } => write!(f, "{format} signatures are not supported in this version"),
+            Self::MultipleSignatures => f.write_str("more than one signature block"),
+            Self::MalformedSignature { what } => write!(f, "the signature cannot be read: {what}"),
+            Self::NamespaceMismatch { found } => write!(f, "the signature was made for `{found}`, not for `git`"),
+            Self::AlgorithmUnsupported { algorithm } => write!(f, "the algorithm `{algorithm}` is not supported"),
+            Self::WeakKey { bits, least } => write!(f, "an RSA key of {bits} bits, fewer than {least}"),
+            Self::BadSignature => f.write_str("the signature does not match the content"),
+            Self::CertificateUnsupported => f.write_str("signed with an SSH certificate, which this version cannot judge"),
+            Self::KeyUnlisted => f.write_str("the policy does not list the key"),
+            Self::KeyRevoked => f.write_str("the key is revoked"),
+            Self::NamespaceNotAllowed => f.write_str("the policy lists the key, but not for the namespace `git`"),
+            Self::KeyNotYetValid { claimed, after } => {
+                write!(f, "dated {}, before the key's valid-after {}", Utc(*claimed), Utc(*after))
+            }
+            Self::KeyExpired { claimed, before } => {
+                write!(f, "dated {}, after the key's valid-before {}", Utc(*claimed), Utc(*before))
+            }
+            Self::ClaimedOnly { claimed, before } => write!(
+                f,
+                "the key has ended ({}), and only the signer's own date ({}) puts this before the end",
+                Utc(*before),
+                Utc(*claimed)
+            ),
+            Self::NoClaimedTime => f.write_str("it carries no date, but the key is valid for a time only"),
+            Self::ClaimedInFuture { claimed } => write!(f, "dated {}, which is in the future", Utc(*claimed)),
+            Self::SignerNotCommitter { committer, principal } => {
+                write!(f, "the key is that of {principal}, the committer is {committer}")
+            }
+            Self::Wildcard { pattern } => write!(f, "the only line for the key lets it speak for anybody (`{pattern}`)"),
+            Self::Malleable => f.write_str("the same signature can be written in another way"),
+            Self::NoRule => f.write_str("no rule of the policy covers this ref"),
+            Self::ReplaceRef => f.write_str("replace refs make git show other objects than those that were signed"),
+        }
+    }
+}
+
+/// Why something could not be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unjudged {
+    /// The history ends here because the clone is shallow.
+    Shallow,
+    /// The object is not in the repository.
+    Missing,
+    /// The object cannot be read.
+    Unreadable {
+        /// What the object store said.
+        what: String,
+    },
+}
+
+impl Unjudged {
+    /// The stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Shallow => "shallow",
+            Self::Missing => "missing-object",
+            Self::Unreadable { .. } => "unreadable-object",
+        }
+    }
+}
+
+impl fmt::Display for Unjudged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shallow => f.write_str("the clone is shallow: this commit is not here"),
+            Self::Missing => f.write_str("the object is missing from the repository"),
+            Self::Unreadable { what } => write!(f, "the object cannot be read: {what}"),
+        }
+    }
+}
+
+/// What is worth saying of an object that is accepted all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Warning {
+    /// The key has ended, and only the signer's own date puts the object before the end.
+    ClaimedOnly,
+    /// The signature could be written in another way.
+    Malleable,
+    /// The key belongs to somebody else than the committer.
+    SignerNotCommitter,
+    /// A FIDO token signed without being touched.
+    NoTouch,
+    /// The key's line lets it speak for anybody.
+    Wildcard,
+}
+
+impl Warning {
+    /// The stable kebab-case code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ClaimedOnly => "claimed-only",
+            Self::Malleable => "malleable",
+            Self::SignerNotCommitter => "signer-not-committer",
+            Self::NoTouch => "no-touch",
+            Self::Wildcard => "wildcard",
+        }
+    }
+}
+
+/// A time in UTC, as RFC 3339 has it.
+pub struct Utc(pub i64);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.0) {
+            Ok(time) => write!(f, "{time}"),
+            Err(_) => write!(f, "@{}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_print_as_utc() {
+        assert_eq!(Utc(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(Utc(i64::MAX).to_string(), "@9223372036854775807");
+    }
+}
