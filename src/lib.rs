@@ -13,7 +13,9 @@
 
 pub mod armor;
 pub mod evidence;
+pub mod history;
 pub mod io;
+pub mod judge;
 pub mod object;
 pub mod personality;
 pub mod policy;
