@@ -1,3 +1,6 @@
-//! The world: repositories, configuration, keys.
+//! The world: repositories, configuration, policies, keys.
 
+pub mod config;
+pub mod git;
 pub mod keys;
+pub mod policy;
