@@ -1,3 +1,4 @@
-//! The world: repositories, configuration, keys.
+//! The world: repositories, configuration, keys, the clock.
 
+pub mod clock;
 pub mod keys;

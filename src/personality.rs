@@ -60,11 +60,12 @@ mod tests {
 
     #[test]
     fn argv_decides() {
-        const SSH: fn(&Request) -> bool = |request| matches!(request, Request::SshKeygen(_));
-        const GPG: fn(&Request) -> bool = |request| *request == Request::Gpg(Format::OpenPgp);
-        const GPGSM: fn(&Request) -> bool = |request| *request == Request::Gpg(Format::X509);
-        const NATIVE: fn(&Request) -> bool = |request| matches!(request, Request::Native(_));
-        let table: [(&[&str], fn(&Request) -> bool); 21] = [
+        type Check = fn(&Request) -> bool;
+        const SSH: Check = |request| matches!(request, Request::SshKeygen(_));
+        const GPG: Check = |request| *request == Request::Gpg(Format::OpenPgp);
+        const GPGSM: Check = |request| *request == Request::Gpg(Format::X509);
+        const NATIVE: Check = |request| matches!(request, Request::Native(_));
+        let table: [(&[&str], Check); 21] = [
             (&[], NATIVE),
             (&["/usr/bin/ssh-keygen"], SSH),
             (&["git-warrant-ssh", "verify"], SSH),

@@ -100,9 +100,11 @@ impl Policy {
                 let best = lines.into_iter().map(|line| self.weigh(line, context)).min_by_key(Candidate::rank);
                 match best {
                     Some(best) => self.conclude(best, evidence),
-                    None => {
-                        Decision { verdict: Verdict::Reject { reason: Reason::NamespaceNotAllowed }, warnings: Vec::new(), line: None }
-                    }
+                    None => Decision {
+                        verdict: Verdict::Reject { reason: Reason::NamespaceNotAllowed },
+                        warnings: Vec::new(),
+                        line: None,
+                    },
                 }
             }
         }
@@ -173,7 +175,11 @@ impl Policy {
             (best.wildcard, Warning::Wildcard),
         ];
         Decision {
-            warnings: flags.into_iter().filter(|(raised, _)| *raised && best.reject.is_none()).map(|(_, warning)| warning).collect(),
+            warnings: flags
+                .into_iter()
+                .filter(|(raised, _)| *raised && best.reject.is_none())
+                .map(|(_, warning)| warning)
+                .collect(),
             line: Some(best.line.number),
             verdict: match best.reject {
                 Some(reason) => Verdict::Reject { reason },
