@@ -1,5 +1,6 @@
-//! The world: repositories, configuration, policies, keys.
+//! The world: repositories, configuration, policies, keys, the clock.
 
+pub mod clock;
 pub mod config;
 pub mod git;
 pub mod keys;

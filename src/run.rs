@@ -1,1 +1,30 @@
 //! The commands, one file each.
+
+pub mod ssh_keygen;
+
+use crate::armor::Format;
+use std::io::{self, IsTerminal, Read, Write};
+
+/// What git gets where it takes us for gpg or gpgsm; the exit status.
+pub fn gpg(format: Format) -> u8 {
+    drain_stdin();
+    complain(match format {
+        Format::X509 => "git-warrant: X.509 is not built in",
+        _ => "git-warrant: OpenPGP is not built in",
+    });
+    2
+}
+
+/// Reads standard input to its end: git takes a broken pipe for failure, whatever the exit status.
+fn drain_stdin() {
+    let mut stdin = io::stdin().lock();
+    if !stdin.is_terminal() {
+        let mut chunk = [0; 8192];
+        while stdin.read(&mut chunk).is_ok_and(|count| count > 0) {}
+    }
+}
+
+/// A line on standard error; who cannot read it misses it.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -1,6 +1,7 @@
 //! SSH signatures (PROTOCOL.sshsig): what they prove, and how they are made.
 
 pub mod curve;
+pub mod detached;
 pub mod key;
 pub mod sign;
 pub mod sshsig;

@@ -1,7 +1,9 @@
 //! Making SSH signatures.
 
+use super::curve::{Curve, P256};
 use super::key::{PublicKey, SignatureError};
 use super::sshsig::{MessageHash, SshSig, signed_data};
+use super::wire::{Reader, WireError, Writer};
 use crate::armor;
 
 /// Holds a private key, or reaches one, and signs with it.
@@ -33,7 +35,8 @@ pub enum SignError {
     Wrong(SignatureError),
 }
 
-/// Signs a message and armours the signature as ssh-keygen does. It is checked against the key before it is returned.
+/// Signs a message and armours the signature as ssh-keygen does. It is checked against the key before it is returned, and the
+/// S of an ECDSA signature is made the low one, whoever signed: n − S would be as good, and a rewritten object with it.
 ///
 /// # Errors
 /// Where the signer refuses, or where what it gives is not a signature by its key.
@@ -43,6 +46,7 @@ pub fn sign(signer: &mut dyn Signer, namespace: &str, hash: MessageHash, message
     let data = signed_data(namespace.as_bytes(), b"", hash, &hash.digest(&[message]));
     let signature = signer.sign(&data).map_err(SignError::Signer)?;
     key.verify(&data, &signature).map_err(SignError::Wrong)?;
+    let signature = low_s(signature);
     let frame = SshSig {
         public_key: &blob,
         namespace: namespace.as_bytes(),
@@ -51,4 +55,54 @@ pub fn sign(signer: &mut dyn Signer, namespace: &str, hash: MessageHash, message
         signature: &signature,
     };
     Ok(armor::encode_ssh(&frame.to_bytes()))
+}
+
+/// The one signature that stands for itself and its twin; what is not ECDSA stays as it is.
+fn low_s(signature: Vec<u8>) -> Vec<u8> {
+    let mut reader = Reader::new(&signature);
+    let Ok(algorithm) = reader.text() else { return signature };
+    let curve = match algorithm {
+        "sk-ecdsa-sha2-nistp256@openssh.com" => Some(&P256),
+        other => Curve::of_key_type(other),
+    };
+    let rewritten = curve.and_then(|curve| rewrite(curve, algorithm, reader).ok());
+    rewritten.unwrap_or(signature)
+}
+
+fn rewrite(curve: &Curve, algorithm: &str, mut reader: Reader<'_>) -> Result<Vec<u8>, WireError> {
+    let mut numbers = Reader::new(reader.string()?);
+    let ((r, _), (s, _)) = (numbers.mpint()?, numbers.mpint()?);
+    numbers.finish()?;
+    let blob = Writer::default().mpint(r).mpint(&curve.low(s)).into_bytes();
+    Ok(Writer::default().string(algorithm.as_bytes()).string(&blob).raw(reader.rest()).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_is_low_and_the_rest_stays() {
+        let blob = |s: &[u8]| Writer::default().mpint(&[9]).mpint(s).into_bytes();
+        let signature = |algorithm: &str, s: &[u8], rest: &[u8]| {
+            Writer::default().string(algorithm.as_bytes()).string(&blob(s)).raw(rest).into_bytes()
+        };
+        for (algorithm, size, rest) in [
+            ("ecdsa-sha2-nistp256", 32, &[][..]),
+            ("ecdsa-sha2-nistp384", 48, &[]),
+            ("ecdsa-sha2-nistp521", 66, &[]),
+            ("sk-ecdsa-sha2-nistp256@openssh.com", 32, &[1, 0, 0, 0, 7]),
+        ] {
+            let curve = Curve::of_key_type(algorithm).unwrap_or(&P256);
+            let low = vec![1; size - 1];
+            let mut high = vec![0; size];
+            high[0] = if size == 66 { 1 } else { 0xfe };
+            assert!(curve.is_high(&high) && !curve.is_high(&low), "{algorithm}");
+            assert_eq!(low_s(signature(algorithm, &low, rest)), signature(algorithm, &low, rest));
+            assert_eq!(low_s(signature(algorithm, &high, rest)), signature(algorithm, &curve.low(&high), rest));
+        }
+        for other in [signature("ssh-ed25519", &[0xff; 32], &[]), vec![], vec![0; 9]] {
+            assert_eq!(low_s(other.clone()), other);
+        }
+    }
 }

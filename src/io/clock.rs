@@ -1,0 +1,63 @@
+//! The time, and the zone.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::{Dst, Offset, TimeZone};
+
+/// Seconds since 1970 (UTC).
+pub fn now() -> i64 {
+    Timestamp::now().as_second()
+}
+
+/// A date without a zone as OpenSSH reads it, in the machine's zone.
+pub fn local(civil: DateTime) -> Option<i64> {
+    mktime(&TimeZone::system(), civil)
+}
+
+/// OpenSSH calls mktime(3) with `tm_isdst` = 0: the date is standard time, in summer too, so that a date which the wall clock
+/// shows in summer is read an hour later. glibc takes the offset from the nearest time without daylight saving, the past one first.
+fn mktime(zone: &TimeZone, civil: DateTime) -> Option<i64> {
+    let guess = zone.to_ambiguous_timestamp(civil).compatible().ok()?;
+    let info = zone.to_offset_info(guess);
+    let offset = match info.dst() {
+        Dst::No => info.offset(),
+        Dst::Yes => standard_offset(zone, guess).unwrap_or(info.offset()),
+    };
+    offset.to_timestamp(civil).ok().map(Timestamp::as_second)
+}
+
+fn standard_offset(zone: &TimeZone, near: Timestamp) -> Option<Offset> {
+    /// glibc's stride (`__mktime_internal`): no spell of daylight saving time known is shorter.
+    const STRIDE: i64 = 601_200;
+    /// Its bound: the longest spell known, halved, and a stride more.
+    const BOUND: i64 = 536_454_000 / 2 + STRIDE;
+    for delta in (STRIDE..BOUND).step_by(601_200) {
+        for second in [near.as_second() - delta, near.as_second() + delta] {
+            let Ok(time) = Timestamp::from_second(second) else { continue };
+            let info = zone.to_offset_info(time);
+            if info.dst() == Dst::No {
+                return Some(info.offset());
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_standard_time() {
+        let Ok(berlin) = TimeZone::get("Europe/Berlin") else { return };
+        for (civil, want) in [
+            ("2024-01-01T12:00", "2024-01-01T11:00Z"),
+            ("2024-07-01T12:00", "2024-07-01T11:00Z"), // the wall clock shows it at 10:00Z
+            ("2024-03-31T02:30", "2024-03-31T01:30Z"), // skipped
+            ("2024-10-27T02:30", "2024-10-27T01:30Z"), // twice
+        ] {
+            let want: Timestamp = want.parse().unwrap();
+            assert_eq!(mktime(&berlin, civil.parse().unwrap()), Some(want.as_second()), "{civil}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Signatures in a file of their own, in any namespace, read as ssh-keygen reads them: it looks at the first signature only and
+//! at nothing after it, where [`super::SshVerifier`] wants one signature and nothing else.
+
+use super::key::{KeyError, PublicKey, SignatureError};
+use super::sshsig::{MessageHash, SshSig, signed_data};
+use crate::armor::{self, ArmorError, ArmorForm};
+use crate::evidence::Key;
+use std::sync::Arc;
+
+/// Why a signature is not good. The messages are ssh-keygen's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DetachedError {
+    /// It is not armoured as it should be.
+    #[error("Couldn't parse signature: {0}")]
+    Armor(#[from] ArmorError),
+    /// The bytes inside are no SSHSIG.
+    #[error("Couldn't parse signature: invalid format")]
+    Frame,
+    /// It was made for something else.
+    #[error("Couldn't verify signature: namespace does not match")]
+    Namespace,
+    /// Another hash function than sha256 and sha512.
+    #[error("Couldn't verify signature: unsupported hash algorithm \"{0}\"")]
+    Hash(String),
+    /// The key cannot be used.
+    #[error("Couldn't verify signature: {0}")]
+    Key(#[from] KeyError),
+    /// It does not match.
+    #[error("Signature verification failed: {0}")]
+    Signature(#[from] SignatureError),
+}
+
+/// The key that verifies an armoured signature over the message, whoever's it is.
+///
+/// # Errors
+/// Where the signature cannot be read, is of another namespace, or does not match.
+pub fn verify(armored: &[u8], namespace: &str, message: &[u8]) -> Result<Arc<Key>, DetachedError> {
+    let blob = dearmor(armored)?;
+    let frame = SshSig::parse(&blob).map_err(|_| DetachedError::Frame)?;
+    if frame.namespace != namespace.as_bytes() {
+        return Err(DetachedError::Namespace);
+    }
+    let hash = MessageHash::of_name(frame.hash)
+        .ok_or_else(|| DetachedError::Hash(String::from_utf8_lossy(frame.hash).escape_debug().to_string()))?;
+    let key = PublicKey::parse(frame.public_key)?;
+    key.verify(&signed_data(frame.namespace, frame.reserved, hash, &hash.digest(&[message])), frame.signature)?;
+    Ok(Arc::clone(key.info()))
+}
+
+/// The key that an armoured signature names; whether it made the signature is not looked at.
+///
+/// # Errors
+/// Where the signature or the key cannot be read.
+pub fn named_key(armored: &[u8]) -> Result<Arc<Key>, DetachedError> {
+    let blob = dearmor(armored)?;
+    let frame = SshSig::parse(&blob).map_err(|_| DetachedError::Frame)?;
+    Ok(Arc::clone(PublicKey::parse(frame.public_key)?.info()))
+}
+
+fn dearmor(armored: &[u8]) -> Result<Vec<u8>, DetachedError> {
+    const FOOTER: &[u8] = b"\n-----END SSH SIGNATURE-----";
+    let end = armored.windows(FOOTER.len()).position(|window| window == FOOTER).map(|start| start + FOOTER.len());
+    let first = armored.get(..end.unwrap_or(armored.len())).unwrap_or(armored);
+    match armor::decode_ssh(first)? {
+        (_, ArmorForm::CrLf) => Err(ArmorError::MissingHeader.into()),
+        (blob, _) => Ok(blob),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::ssh::sign::{Signer, SignerError, sign};
+    use crate::signature::ssh::wire::Writer;
+    use ed25519_dalek::{Signer as _, SigningKey};
+
+    struct Dalek(SigningKey, Vec<u8>);
+
+    impl Signer for Dalek {
+        fn public_key(&self) -> &[u8] {
+            &self.1
+        }
+
+        fn sign(&mut self, data: &[u8]) -> Result<Vec<u8>, SignerError> {
+            Ok(Writer::default().string(b"ssh-ed25519").string(&self.0.sign(data).to_bytes()).into_bytes())
+        }
+    }
+
+    #[test]
+    fn only_the_first_signature_counts() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let blob = Writer::default().string(b"ssh-ed25519").string(key.verifying_key().as_bytes()).into_bytes();
+        let mut signer = Dalek(key, blob);
+        let armored = |signer: &mut Dalek, namespace: &str| {
+            String::from_utf8(sign(signer, namespace, MessageHash::Sha512, b"message").unwrap()).unwrap()
+        };
+        let good = armored(&mut signer, "git");
+        let file = armored(&mut signer, "file");
+        let table: [(String, &[u8], Result<(), DetachedError>); 8] = [
+            (good.clone(), b"message", Ok(())),
+            (format!("{good}{file}"), b"message", Ok(())),
+            (format!("{good}anything"), b"message", Ok(())),
+            (format!("{file}{good}"), b"message", Err(DetachedError::Namespace)),
+            (good.clone(), b"massage", Err(SignatureError::Incorrect.into())),
+            (good.replace('\n', "\r\n"), b"message", Err(ArmorError::MissingHeader.into())),
+            (good.replace("END", "FIN"), b"message", Err(ArmorError::MissingFooter.into())),
+            (good.replace("U1NI", "U1NJ"), b"message", Err(DetachedError::Frame)),
+        ];
+        for (armored, message, expected) in table {
+            assert_eq!(verify(armored.as_bytes(), "git", message).map(|_| ()), expected, "{armored}");
+        }
+        assert_eq!(named_key(file.as_bytes()).unwrap().blob, signer.1);
+    }
+}
