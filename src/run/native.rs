@@ -9,10 +9,11 @@ use anyhow::Error;
 use clap::Parser as _;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write as _};
+use std::iter;
 
-/// Runs a native command; `args` begins with the program's name. Gives the exit status.
+/// Runs a native command, given the arguments behind the program's name. Gives the exit status.
 pub fn run(args: Vec<OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(iter::once("git-warrant".into()).chain(args)) {
         Ok(cli) => cli,
         Err(error) => {
             let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Accepted };
