@@ -22,6 +22,7 @@ pub enum Command {
     Verify(Verify),
     Show(Show),
     Hook(Hook),
+    Demo(Demo),
 
     Man(Man),
     Completions(Completions),
