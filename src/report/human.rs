@@ -4,9 +4,8 @@ use super::escape::{name, printable};
 use super::mend::{key_name, mend};
 use super::past::{Dead, Past};
 use super::{Heading, Report, Summary};
-use crate::judge::Judgement;
 use crate::object::{ObjectId, ObjectKind};
-use crate::verdict::{Reason, Utc, Verdict};
+use crate::verdict::{Judgement, Reason, Utc, Verdict};
 use std::io::{self, Write};
 
 /// How much is written, and how.
