@@ -43,14 +43,14 @@ const SIGNATURES: usize = 3326;
 const NOW: i64 = 1_795_305_600;
 
 /// Objects of the corpus that are not as honest tools write them: object, code, why. Reviewed by hand.
-const FAULTS: [(&str, &str, &str); 1] = [(SEVENTEEN, "duplicate-signature", "17 `gpgsig` headers, each an OpenPGP signature")];
+const FAULTS: [(&str, &str, &str); 1] = [(SEVENTEEN, "duplicate-signature", "one signature of 17 lines, each a `gpgsig` header")];
 
 /// A commit of git.git whose signature headers git joins into one signature.
 const SEVENTEEN: &str = "5f549aa2f78314ac37bbd436c8f80aea4c752e07";
 
 /// Where git's answer to a commit is not ours: object, git's letter, our answer, our rule. Reviewed by hand.
 const DIFFERENCES: [(&str, &str, &str, &str); 5] = [
-    (SEVENTEEN, "U", "duplicate-signature", "exactly one signature: which of several was judged differs from program to program"),
+    (SEVENTEEN, "U", "duplicate-signature", "one signature header: git joins several, others read the first or the last"),
     ("84f6ca06bbc495dfe5904a8d2882fc464354d599", "B", "accept", CR_LF),
     ("f0c72e52dc79581d66c2ada51dc03dc5bb82cf00", "B", "accept", CR_LF),
     ("736d1d84f86abc44fe82b0012f76d65cb2cffb24", "G", "accept for lorenc.d@gmail.com", TWO_NAMES),
