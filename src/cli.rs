@@ -23,6 +23,7 @@ pub enum Command {
     Show(Show),
     Hook(Hook),
     Demo(Demo),
+
     Man(Man),
     Completions(Completions),
 }

@@ -26,6 +26,8 @@ pub struct Judgement {
     pub payload_id: Option<PayloadId>,
     /// Who it says it is from, for people.
     pub about: About,
+    /// The ref that it was pushed to, where a hook asks.
+    pub reference: Option<String>,
 }
 
 /// What an object says of itself: text from the repository, never to be believed or printed as it is.
@@ -59,6 +61,7 @@ impl Judgement {
             evidence: None,
             payload_id: None,
             about: About::default(),
+            reference: None,
         }
     }
 }
@@ -155,6 +158,7 @@ impl Judge<'_> {
             payload_id: Some(evidence.as_ref().map_or_else(|_| found.payload.id(), |evidence| evidence.payload_id)),
             evidence: evidence.ok(),
             about,
+            reference: None,
         }
     }
 }

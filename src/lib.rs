@@ -12,6 +12,7 @@
 //! pure (no files, no clock, no git) save [`io`] and [`run`]; a test holds them to it.
 
 pub mod armor;
+pub mod cli;
 pub mod evidence;
 pub mod history;
 pub mod io;
@@ -19,6 +20,7 @@ pub mod judge;
 pub mod object;
 pub mod personality;
 pub mod policy;
+pub mod report;
 pub mod run;
 pub mod signature;
 pub mod verdict;

@@ -65,6 +65,7 @@ impl<W: Write> Human<W> {
             Verdict::Unjudged { why } => (why.code().to_owned(), why.to_string()),
         };
         let date = about.claimed.map(|claimed| Utc(claimed).to_string()).unwrap_or_default();
+        let reference = judgement.reference.as_ref().map(|reference| format!("for {reference} ")).unwrap_or_default();
         let tag = about.tag_name.as_ref().map(|tag| format!("tag {tag} ")).unwrap_or_default();
         let text = if text.is_empty() { text } else { format!(": {text}") };
         Entry {
@@ -73,7 +74,7 @@ impl<W: Write> Human<W> {
             code,
             who: about.author.clone(),
             signer,
-            about: format!("{tag}{} {}{text}", date.get(..10).unwrap_or(&date), quoted(&about.subject)),
+            about: format!("{reference}{tag}{} {}{text}", date.get(..10).unwrap_or(&date), quoted(&about.subject)),
             mend: mend(judgement, &self.heading.policy),
         }
     }
@@ -92,7 +93,12 @@ impl<W: Write> Human<W> {
             authors.dedup();
             let others = if authors.len() > 1 { format!(" and {} others", authors.len() - 1) } else { String::new() };
             let range = format!("{}..{}", last.id.short(), first.id.short());
-            writeln!(self.out, "{word} {} in a row, {range}, by {}{others}{by}{code}", count(run.len(), "commit"), name(&first.who))?;
+            writeln!(
+                self.out,
+                "{word} {} in a row, {range}, by {}{others}{by}{code}",
+                count(run.len(), "commit"),
+                name(&first.who)
+            )?;
         }
         // the oldest of a run is where mending begins
         match &last.mend {
@@ -147,7 +153,8 @@ impl<W: Write + Send> Report for Human<W> {
 
     fn finish(&mut self, summary: &Summary) -> io::Result<()> {
         let dead = self.past.dead();
-        let lines: Vec<Entry> = std::mem::take(&mut self.lines).into_iter().filter(|entry| !dead.commits.contains(&entry.id)).collect();
+        let lines: Vec<Entry> =
+            std::mem::take(&mut self.lines).into_iter().filter(|entry| !dead.commits.contains(&entry.id)).collect();
         for run in lines.chunk_by(|a, b| a.word != "accept" && a.word == b.word && a.code == b.code && a.signer == b.signer) {
             self.write_run(run)?;
         }
@@ -158,7 +165,8 @@ impl<W: Write + Send> Report for Human<W> {
 }
 
 fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
-    let outside = if summary.outside > 0 { format!(", {} outside (below the baseline)", thousands(summary.outside)) } else { String::new() };
+    let outside =
+        if summary.outside > 0 { format!(", {} outside (below the baseline)", thousands(summary.outside)) } else { String::new() };
     writeln!(
         out,
         "{} accepted, {} rejected, {} unjudged{outside}",
@@ -204,6 +212,9 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!(["0", "999", "1,000", "1,449,000"], [thousands(0), thousands(999), thousands(1000), thousands(1_449_000)].map(|s| s).each_ref().map(String::as_str));
+        assert_eq!(
+            ["0", "999", "1,000", "1,449,000"],
+            [thousands(0), thousands(999), thousands(1000), thousands(1_449_000)].map(|s| s).each_ref().map(String::as_str)
+        );
     }
 }

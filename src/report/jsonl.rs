@@ -28,6 +28,8 @@ impl<W: Write> JsonLines<W> {
 struct Line<'a> {
     schema: u32,
     object: String,
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +92,7 @@ impl<W: Write + Send> Report for JsonLines<W> {
         let line = Line {
             schema: SCHEMA,
             object: judgement.id.to_string(),
+            reference: judgement.reference.as_deref(),
             kind: judgement.kind.map(|kind| kind.name()),
             payload_id: judgement.payload_id.map(|id| id.to_string()),
             verdict: judgement.verdict.name(),

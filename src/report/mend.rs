@@ -38,7 +38,10 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::NotSignable { .. } => "name a commit or a tag".to_owned(),
         Reason::TagType { .. } => "no honest tool writes this; make the tag again: git tag -s -f NAME TARGET".to_owned(),
         Reason::TagName { outside, .. } => {
-            format!("make a tag of this name: git tag -s {} TARGET; a tag that is copied to another name proves nothing", shell_word(outside))
+            format!(
+                "make a tag of this name: git tag -s {} TARGET; a tag that is copied to another name proves nothing",
+                shell_word(outside)
+            )
         }
         Reason::Unsigned => unsigned(judgement),
         Reason::FormatUnsupported { .. } if is_forge(email) => format!(
@@ -51,9 +54,15 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::NamespaceMismatch { .. } => {
             format!("the signature was taken from something else than git; {}", make_again(judgement))
         }
-        Reason::AlgorithmUnsupported { .. } => format!("sign with an Ed25519, ECDSA or RSA (rsa-sha2) key; {}", make_again(judgement)),
-        Reason::WeakKey { least, .. } => format!("sign with an RSA key of {least} bits or more, or with Ed25519; {}", make_again(judgement)),
-        Reason::BadSignature => format!("the content was changed after signing (a rewrite, an encoding, a damaged copy); {}", make_again(judgement)),
+        Reason::AlgorithmUnsupported { .. } => {
+            format!("sign with an Ed25519, ECDSA or RSA (rsa-sha2) key; {}", make_again(judgement))
+        }
+        Reason::WeakKey { least, .. } => {
+            format!("sign with an RSA key of {least} bits or more, or with Ed25519; {}", make_again(judgement))
+        }
+        Reason::BadSignature => {
+            format!("the content was changed after signing (a rewrite, an encoding, a damaged copy); {}", make_again(judgement))
+        }
         Reason::CertificateUnsupported => "sign with the plain key, and list it in the policy".to_owned(),
         Reason::KeyUnlisted => format!(
             "if this key is {email}'s, add to {policy}: {email} namespaces=\"git\" {key}  — a line that was removed when its key was retired: put it back with valid-before=\"YYYYMMDDZ\" instead, so that what it signed before keeps standing"
@@ -79,7 +88,9 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::Wildcard { .. } => {
             format!("name who the key belongs to in {}, or allow it with --allow-wildcard", at_line(judgement, policy))
         }
-        Reason::Malleable => format!("{} with ssh-keygen's own armour and, for ECDSA, a low S (git-warrant writes both)", make_again(judgement)),
+        Reason::Malleable => {
+            format!("{} with ssh-keygen's own armour and, for ECDSA, a low S (git-warrant writes both)", make_again(judgement))
+        }
         Reason::NoRule => "push to refs/heads/… or refs/tags/…; nothing else is covered".to_owned(),
         Reason::ReplaceRef => "do not push refs/replace/…; rewrite the history instead".to_owned(),
     }
