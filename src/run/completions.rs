@@ -12,7 +12,7 @@ const BASH_FOR_GIT: &str = r#"
 _git_warrant() {
     COMP_WORDS=("git-warrant" "${COMP_WORDS[@]:2}")
     COMP_CWORD=$((COMP_CWORD - 1))
-    _git-warrant "git-warrant" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+    _git__warrant "git-warrant" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
 }
 "#;
 
