@@ -22,9 +22,11 @@ _git_warrant() {
 /// Where it cannot be written.
 pub fn run(args: &Completions) -> Result<ExitStatus> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command().bin_name("git-warrant"), "git-warrant", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::command(), "git-warrant", &mut script);
     if args.shell == Shell::Bash {
-        script.extend_from_slice(BASH_FOR_GIT.as_bytes());
+        // clap_complete 4.6 compares with another spelling of a dashed name than it sets
+        let text = String::from_utf8_lossy(&script).replace("git__subcmd__warrant", "git__warrant") + BASH_FOR_GIT;
+        script = text.into_bytes();
     }
     io::stdout().write_all(&script)?;
     Ok(ExitStatus::Accepted)
