@@ -79,3 +79,15 @@ pub enum Malleable {
     /// The signature blob is encoded in more bytes than it needs, or in fewer.
     Encoding,
 }
+
+impl Malleable {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Armor => "armor",
+            Self::Header => "header",
+            Self::HighS => "high-s",
+            Self::Encoding => "encoding",
+        }
+    }
+}

@@ -1,4 +1,7 @@
-//! The world: repositories, configuration, keys, the clock.
+//! The world: repositories, configuration, policies, keys, the clock.
 
 pub mod clock;
+pub mod config;
+pub mod git;
 pub mod keys;
+pub mod policy;

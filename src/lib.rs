@@ -12,11 +12,15 @@
 //! pure (no files, no clock, no git) save [`io`] and [`run`]; a test holds them to it.
 
 pub mod armor;
+pub mod cli;
 pub mod evidence;
+pub mod history;
 pub mod io;
+pub mod judge;
 pub mod object;
 pub mod personality;
 pub mod policy;
+pub mod report;
 pub mod run;
 pub mod signature;
 pub mod verdict;

@@ -1,9 +1,19 @@
 //! The commands, one file each.
 
+pub mod completions;
+pub mod hook;
+pub mod man;
+pub mod native;
+pub mod show;
 pub mod ssh_keygen;
+pub mod verify;
+
+mod seen;
+mod session;
 
 use crate::armor::Format;
-use std::io::{self, IsTerminal, Read, Write};
+use std::env;
+use std::io::{self, BufWriter, IsTerminal, Read, Stdout, Write};
 
 /// What git gets where it takes us for gpg or gpgsm; the exit status.
 pub fn gpg(format: Format) -> u8 {
@@ -27,4 +37,15 @@ fn drain_stdin() {
 /// A line on standard error; who cannot read it misses it.
 fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Standard output, written in large pieces.
+fn stdout() -> BufWriter<Stdout> {
+    BufWriter::new(io::stdout())
+}
+
+/// Whether to write colours: on a terminal that has them, unless NO_COLOR asks for none.
+fn colour(out: &impl IsTerminal) -> bool {
+    let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    out.is_terminal() && !refused && env::var_os("TERM").is_some_and(|term| term != "dumb")
 }

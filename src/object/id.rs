@@ -66,7 +66,7 @@ impl ObjectId {
             _ => None,
         };
         let mut bytes = [0u8; 32];
-        if hex.len() > 64 || hex.len() % 2 != 0 {
+        if hex.len() > 64 || !hex.len().is_multiple_of(2) {
             return None;
         }
         for (out, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {

@@ -1,0 +1,166 @@
+//! The native commands: types for clap, no logic.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Judges who signed what in a git repository.
+///
+/// Walks history, verifies the signatures of commits and tags, and judges each against a policy of who may sign. Git calls the
+/// same program to sign and to verify (gpg.ssh.program).
+#[derive(Debug, Parser)]
+#[command(name = "git-warrant", bin_name = "git warrant", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)] // each is said in its arguments
+pub enum Command {
+    Verify(Verify),
+    Show(Show),
+    Hook(Hook),
+
+    Man(Man),
+    Completions(Completions),
+}
+
+/// Judge commits and tags against a policy.
+///
+/// A revision stands for its commit and all its ancestors, A..B for a range, an annotated tag for itself and then its
+/// target's history. Without one: HEAD. Exit status: 0 all accepted, 1 something rejected, 2 usage or invalid policy, 3 could
+/// not judge (shallow clone, missing object).
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// What to judge: REV, A..B or TAG; HEAD if none is given.
+    #[arg(value_name = "REV|RANGE|TAG")]
+    pub revisions: Vec<String>,
+    /// Where the policy comes from.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// Leave out this commit and its ancestors: counted as outside, not judged (repeatable; also warrant.baseline).
+    #[arg(long, value_name = "REV")]
+    pub baseline: Vec<String>,
+    /// Take this commit and its ancestors, or this tag, as having been there in time: expired keys stand (repeatable; also
+    /// warrant.settled).
+    #[arg(long, value_name = "REV")]
+    pub settled: Vec<String>,
+    /// Judge only the named objects.
+    #[arg(long)]
+    pub no_walk: bool,
+    /// Accept a range without commits.
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// Also list what is accepted.
+    #[arg(long)]
+    pub all_verdicts: bool,
+    /// The form of the report.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// How many threads judge; by default as many as there are cores.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// Where the policy comes from, and how much is asked.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// An allowed_signers file outside the work tree, or REV:PATH with REV a full id or refs/…
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<String>,
+    /// A file of revoked public keys, one a line (by default gpg.ssh.revocationFile).
+    #[arg(long, value_name = "FILE")]
+    pub revoked: Option<String>,
+    /// Accept nothing that needs a warning of time, of form, or of who signed.
+    #[arg(long)]
+    pub strict: bool,
+    /// Require that the signer is the committer.
+    #[arg(long, value_enum, value_name = "WHOM")]
+    pub bind: Option<Bind>,
+}
+
+/// Whom the signer must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bind {
+    /// The committer (of a tag: the tagger).
+    Committer,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Lines for people.
+    Human,
+    /// JSON, one object a line.
+    Jsonl,
+}
+
+/// Show all that the signature of one object proves.
+///
+/// Works without a policy; where there is one, its verdict is shown too. Exit status 0 whatever the verdict.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The commit or tag.
+    #[arg(value_name = "REV")]
+    pub revision: String,
+    /// Where the policy comes from.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// The form of the answer.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+/// Run as a hook of a server.
+#[derive(Debug, Args)]
+pub struct Hook {
+    /// The hook.
+    #[command(subcommand)]
+    pub hook: HookKind,
+}
+
+/// A hook.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)] // each is said in its arguments
+pub enum HookKind {
+    PreReceive(PreReceive),
+}
+
+/// Refuse a push that the policy does not allow.
+///
+/// Reads `OLD NEW REF` lines from standard input as git's pre-receive hook does. What is judged is everything that a new tip
+/// reaches, less the baseline (warrant.baseline, full ids): that another ref already has a commit proves nothing.
+#[derive(Debug, Args)]
+pub struct PreReceive {
+    /// Where the policy comes from.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// Accept signers whose line in the policy matches anybody.
+    #[arg(long)]
+    pub allow_wildcard: bool,
+}
+
+/// See the main job done on an example made on the spot.
+///
+/// In a temporary folder: keys, a repository, commits and a tag signed by git through this program, the history judged, forged
+/// and unsigned commits rejected, a push refused. Everything is removed after.
+#[derive(Debug, Args)]
+pub struct Demo {}
+
+/// Write the manual pages.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The folder to write them to (share/man/man1 of a prefix).
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+}
+
+/// Write a shell completion script to standard output.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

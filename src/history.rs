@@ -1,0 +1,319 @@
+//! Which commits are judged, and in which order.
+//!
+//! The walk reads raw objects and follows the `parent` lines that it finds in them: no replace ref, no graft, no
+//! commit-graph file and no shallow file changes what is reached. It reads one batch of commits while the batch before is
+//! judged on all cores; the order of what comes out depends on the objects alone. What is hidden (below a baseline or the
+//! start of a range) is walked in full first, so no date decides what is judged. Cost: each object is read once.
+
+use crate::judge::{Judge, Judgement};
+use crate::object::{Commit, Fault, HashAlgorithm, ObjectId, ObjectKind};
+use crate::verdict::{Reason, Unjudged, Verdict};
+use rayon::prelude::*;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+
+/// How many commits are judged at a time, and how many bytes of them at most.
+const BATCH: usize = 2048;
+const BATCH_BYTES: usize = 32 << 20;
+
+/// An object as the repository holds it.
+#[derive(Clone, Debug)]
+pub struct RawObject {
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// Its content.
+    pub data: Vec<u8>,
+}
+
+/// Why an object cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// It is not there.
+    #[error("not in the repository")]
+    Missing,
+    /// Its bytes do not hash to its id.
+    #[error("its bytes do not hash to its id")]
+    HashMismatch,
+    /// The hash function's own detection of collision attacks spoke up.
+    #[error("SHA-1 collision attack detected")]
+    Collision,
+    /// Larger than what is judged.
+    #[error("{0} bytes, too large to be read")]
+    TooLarge(usize),
+    /// Anything else that the object store says.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// Where objects come from. Every read re-hashes what it gives.
+pub trait ObjectSource: Send {
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// Where it is missing, damaged or too large.
+    fn read(&mut self, id: &ObjectId) -> Result<RawObject, ReadError>;
+
+    /// Whether the clone was cut below this commit.
+    fn is_shallow_edge(&self, id: &ObjectId) -> bool;
+
+    /// The hash function of the ids.
+    fn hash(&self) -> HashAlgorithm;
+}
+
+/// The verdict of an object that cannot be read.
+pub fn verdict_of(error: ReadError) -> Verdict {
+    match error {
+        ReadError::Missing => Verdict::Unjudged { why: Unjudged::Missing },
+        ReadError::HashMismatch => Verdict::Reject { reason: Reason::HashMismatch },
+        ReadError::Collision => Verdict::Reject { reason: Reason::Collision },
+        ReadError::TooLarge(bytes) => Verdict::Reject { reason: Reason::Fault(Fault::TooLarge { bytes }) },
+        ReadError::Unreadable(what) => Verdict::Unjudged { why: Unjudged::Unreadable { what } },
+    }
+}
+
+/// All ancestors of the given commits, themselves included, as far as they can be read: what cannot be read hides nothing.
+pub fn ancestors(source: &mut dyn ObjectSource, tips: impl IntoIterator<Item = ObjectId>) -> HashSet<ObjectId> {
+    let mut seen = HashSet::new();
+    let mut open: Vec<ObjectId> = tips.into_iter().collect();
+    while let Some(id) = open.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        if let Ok(object) = source.read(&id)
+            && object.kind == ObjectKind::Commit
+        {
+            open.extend(Commit::parse(&object.data, source.hash()).parents);
+        }
+    }
+    seen
+}
+
+/// What a walk does not judge. Each set is closed under ancestors.
+#[derive(Clone, Debug, Default)]
+pub struct Hidden {
+    /// Not asked for: below the start of a range.
+    pub unasked: HashSet<ObjectId>,
+    /// Below the policy's baseline: counted as outside, never accepted.
+    pub baseline: HashSet<ObjectId>,
+}
+
+impl Hidden {
+    /// Whether a commit is not judged.
+    pub fn contains(&self, id: &ObjectId) -> bool {
+        self.unasked.contains(id) || self.baseline.contains(id)
+    }
+}
+
+/// A walk from tips down, newest claimed date first, each commit once.
+#[derive(Debug, Default)]
+pub struct Walk {
+    hidden: Hidden,
+    seen: HashSet<ObjectId>,
+    /// The commits of the baseline that were met from above.
+    met: Vec<ObjectId>,
+    /// By claimed date, then in the order in which they were met.
+    queue: BinaryHeap<(i64, Reverse<usize>)>,
+    queued: HashMap<usize, Queued>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    id: ObjectId,
+    what: Result<ReadCommit, Verdict>,
+}
+
+#[derive(Debug)]
+struct ReadCommit {
+    raw: Vec<u8>,
+    parents: Vec<ObjectId>,
+}
+
+impl Walk {
+    /// A walk that leaves out what is hidden.
+    pub fn new(hidden: Hidden) -> Self {
+        Self { hidden, ..Self::default() }
+    }
+
+    /// What the walk leaves out.
+    pub fn hidden(&self) -> &Hidden {
+        &self.hidden
+    }
+
+    /// How many commits the tips reach that lie below the baseline.
+    pub fn outside(&self, source: &mut dyn ObjectSource) -> usize {
+        ancestors(source, self.met.iter().copied()).difference(&self.hidden.unasked).count()
+    }
+
+    /// Judges the tips and all their ancestors that are not hidden and were not judged before by this walk; hands each
+    /// judgement to `sink`, in the walk's order. Uses all threads of the pool that it runs in.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn run<E: Send>(
+        &mut self,
+        source: &mut dyn ObjectSource,
+        judge: &Judge<'_>,
+        tips: &[ObjectId],
+        sink: &mut (dyn FnMut(Judgement) -> Result<(), E> + Send),
+    ) -> Result<(), E> {
+        for tip in tips {
+            self.enqueue(source, *tip, None);
+        }
+        let mut batch = self.next_batch(source);
+        while !batch.is_empty() {
+            let (next, judged) = rayon::join(
+                || self.next_batch(source),
+                || batch.into_par_iter().map(|queued| judge_one(judge, queued)).collect::<Vec<_>>(),
+            );
+            judged.into_iter().try_for_each(&mut *sink)?;
+            batch = next;
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, source: &mut dyn ObjectSource, id: ObjectId, child: Option<ObjectId>) {
+        if !self.seen.insert(id) || self.hidden.unasked.contains(&id) {
+            return;
+        }
+        if self.hidden.baseline.contains(&id) {
+            self.met.push(id);
+            return;
+        }
+        let (date, what) = match source.read(&id) {
+            Ok(RawObject { kind: ObjectKind::Commit, data }) => {
+                let commit = Commit::parse(&data, source.hash());
+                let date = commit.committer.map_or(0, |committer| committer.seconds);
+                let parents = commit.parents;
+                (date, Ok(ReadCommit { raw: data, parents }))
+            }
+            Ok(object) => (0, Err(Verdict::Reject { reason: Reason::NotSignable { kind: object.kind } })),
+            Err(ReadError::Missing) if child.is_some_and(|child| source.is_shallow_edge(&child)) => {
+                (0, Err(Verdict::Unjudged { why: Unjudged::Shallow }))
+            }
+            Err(error) => (0, Err(verdict_of(error))),
+        };
+        let number = self.seen.len();
+        self.queue.push((date, Reverse(number)));
+        self.queued.insert(number, Queued { id, what });
+    }
+
+    fn next_batch(&mut self, source: &mut dyn ObjectSource) -> Vec<Queued> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
+            let Some(queued) = self.queue.pop().and_then(|(_, Reverse(number))| self.queued.remove(&number)) else { break };
+            if let Ok(commit) = &queued.what {
+                bytes += commit.raw.len();
+                for parent in &commit.parents {
+                    self.enqueue(source, *parent, Some(queued.id));
+                }
+            }
+            batch.push(queued);
+        }
+        batch
+    }
+}
+
+fn judge_one(judge: &Judge<'_>, queued: Queued) -> Judgement {
+    match queued.what {
+        Ok(commit) => judge.commit(queued.id, &commit.raw),
+        Err(verdict) => Judgement::unread(queued.id, verdict),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::allowed_signers::AllowedSigners;
+    use crate::policy::{Demands, Policy, revocation::RevokedKeys};
+
+    /// Commits by the last digit of their id; what is not there is missing.
+    struct Objects(HashMap<ObjectId, Vec<u8>>, Vec<ObjectId>);
+
+    fn id(n: u8) -> ObjectId {
+        ObjectId::from_bytes(&[n; 20]).unwrap()
+    }
+
+    /// `(number, parents, date)` each.
+    fn objects(commits: &[(u8, &[u8], i64)]) -> Objects {
+        let text = |parents: &[u8], date: i64| {
+            let parents: String = parents.iter().map(|&parent| format!("parent {}\n", id(parent))).collect();
+            format!("tree {}\n{parents}author A <a@x> {date} +0000\ncommitter A <a@x> {date} +0000\n\nm\n", id(99)).into_bytes()
+        };
+        Objects(commits.iter().map(|(n, parents, date)| (id(*n), text(parents, *date))).collect(), Vec::new())
+    }
+
+    impl ObjectSource for Objects {
+        fn read(&mut self, id: &ObjectId) -> Result<RawObject, ReadError> {
+            let data = self.0.get(id).cloned().ok_or(ReadError::Missing)?;
+            Ok(RawObject { kind: ObjectKind::Commit, data })
+        }
+        fn is_shallow_edge(&self, id: &ObjectId) -> bool {
+            self.1.contains(id)
+        }
+        fn hash(&self) -> HashAlgorithm {
+            HashAlgorithm::Sha1
+        }
+    }
+
+    fn walked(source: &mut Objects, tips: &[u8], unasked: &[u8], baseline: &[u8]) -> (Vec<(u8, &'static str)>, usize) {
+        let policy = Policy::new(AllowedSigners::default(), RevokedKeys::default(), Demands::default());
+        let judge = Judge { verifiers: &[], hash: HashAlgorithm::Sha1, policy: &policy, settled: &HashSet::new(), now: 0 };
+        let hidden = Hidden {
+            unasked: ancestors(source, unasked.iter().map(|&n| id(n))),
+            baseline: ancestors(source, baseline.iter().map(|&n| id(n))),
+        };
+        let mut walk = Walk::new(hidden);
+        let mut out = Vec::new();
+        let tips: Vec<_> = tips.iter().map(|&n| id(n)).collect();
+        walk.run(source, &judge, &tips, &mut |judged| {
+            let word = match &judged.verdict {
+                Verdict::Accept { .. } => "accept",
+                Verdict::Reject { reason } => reason.code(),
+                Verdict::Unjudged { why } => why.code(),
+            };
+            out.push((judged.id.as_bytes()[0], word));
+            Ok::<_, ()>(())
+        })
+        .unwrap();
+        let outside = walk.outside(source);
+        (out, outside)
+    }
+
+    fn names(walked: (Vec<(u8, &'static str)>, usize)) -> Vec<u8> {
+        walked.0.into_iter().map(|(n, _)| n).collect()
+    }
+
+    #[test]
+    fn each_commit_once_newest_first() {
+        let mut source = objects(&[(1, &[], 1), (2, &[1], 5), (3, &[1], 4), (4, &[2, 3], 6)]);
+        assert_eq!(names(walked(&mut source, &[4, 2], &[], &[])), [4, 2, 3, 1]);
+    }
+
+    #[test]
+    fn hidden_ancestors_are_hidden_whatever_their_dates() {
+        // 3 claims to be older than what hides it
+        let mut source = objects(&[(1, &[], 900), (2, &[1], 800), (3, &[2], 1), (4, &[3, 1], 2)]);
+        assert_eq!(names(walked(&mut source, &[4], &[2], &[])), [4, 3]);
+        let (judged, outside) = walked(&mut source, &[4], &[], &[2]);
+        assert_eq!((judged.len(), outside), (2, 2));
+        let (judged, outside) = walked(&mut source, &[4], &[1], &[2]);
+        assert_eq!((judged.len(), outside), (2, 1));
+    }
+
+    #[test]
+    fn an_unmerged_baseline_hides_nothing() {
+        let mut source = objects(&[(1, &[], 1), (2, &[1], 2), (9, &[], 3)]);
+        let (judged, outside) = walked(&mut source, &[2], &[], &[9]);
+        assert_eq!((judged.len(), outside), (2, 0));
+    }
+
+    #[test]
+    fn a_missing_parent_is_unjudged_never_passed_over() {
+        let mut source = objects(&[(2, &[1], 2)]);
+        assert_eq!(walked(&mut source, &[2], &[], &[]).0, [(2, "unsigned"), (1, "missing-object")]);
+        source.1.push(id(2));
+        assert_eq!(walked(&mut source, &[2], &[], &[]).0, [(2, "unsigned"), (1, "shallow")]);
+        assert_eq!(walked(&mut source, &[2], &[1], &[]).0, [(2, "unsigned")]);
+    }
+}

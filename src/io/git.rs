@@ -1,0 +1,238 @@
+//! Repositories. Every call into libgit2 that reads objects or refs is here; objects leave as raw bytes.
+
+use super::config::Config;
+use crate::history::{ObjectSource, RawObject, ReadError};
+use crate::object::{HashAlgorithm, MAX_OBJECT, ObjectId, ObjectKind};
+use anyhow::{Context as _, Result, anyhow, bail};
+use git2::{ErrorClass, ErrorCode, ObjectFormat, ObjectType};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// An open repository.
+pub struct Repository {
+    inner: git2::Repository,
+    hash: HashAlgorithm,
+    shallow: HashSet<ObjectId>,
+}
+
+/// Why a repository cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// None is here.
+    #[error("not a git repository (or any of the parent directories); run this inside one, or name it with GIT_DIR or `git -C`")]
+    NotFound,
+    /// It belongs to somebody else.
+    #[error(
+        "the repository belongs to another user, and git trusts only your own; if you trust it: git config --global --add safe.directory {0}"
+    )]
+    Owner(String),
+    /// It needs something that we cannot read.
+    #[error("the repository cannot be read: {0}")]
+    Unsupported(String),
+}
+
+/// What a revision names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The object, not peeled.
+    pub id: ObjectId,
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// The full name of the ref by which it was found, as stored.
+    pub reference: Option<Vec<u8>>,
+}
+
+impl Repository {
+    /// Opens the repository that git would use here: GIT_DIR and its kin, else the one around the current folder.
+    ///
+    /// # Errors
+    /// Where there is none, or it is not one that we may or can read.
+    pub fn open() -> Result<Self> {
+        // objects are read once: libgit2's cache of them costs memory and gains nothing
+        git2::opts::enable_caching(false);
+        let inner = git2::Repository::open_from_env().map_err(open_error)?;
+        let hash = match inner.object_format() {
+            ObjectFormat::Sha256 => HashAlgorithm::Sha256,
+            _ => HashAlgorithm::Sha1,
+        };
+        let shallow = read_shallow(inner.commondir());
+        let repository = Self { inner, hash, shallow };
+        repository.honour_safe_bare_repository()?;
+        Ok(repository)
+    }
+
+    /// The configuration that applies here.
+    ///
+    /// # Errors
+    /// Where it is malformed.
+    pub fn config(&self) -> Result<Config> {
+        Config::load(self.inner.commondir(), self.inner.path())
+    }
+
+    /// The top of the work tree, or the git directory of a bare repository: what configured paths are relative to.
+    pub fn top(&self) -> &Path {
+        self.inner.workdir().unwrap_or_else(|| self.inner.path())
+    }
+
+    /// The top of the work tree.
+    pub fn work_tree(&self) -> Option<&Path> {
+        self.inner.workdir()
+    }
+
+    /// Whether a path lies in the git directory, which is no part of the work tree even where it lies below its top.
+    pub fn in_git_dir(&self, path: &Path) -> bool {
+        [self.inner.path(), self.inner.commondir()].iter().any(|dir| path.starts_with(dir.canonicalize().as_deref().unwrap_or(dir)))
+    }
+
+    /// Whether the clone is shallow.
+    pub fn is_shallow(&self) -> bool {
+        !self.shallow.is_empty()
+    }
+
+    /// What a revision names (gitrevisions(7)).
+    ///
+    /// # Errors
+    /// Where it names nothing, or what it names is not here.
+    pub fn resolve(&self, revision: &str) -> Result<Resolved> {
+        let (object, reference) = self.inner.revparse_ext(revision).map_err(|error| match error.code() {
+            ErrorCode::Ambiguous => anyhow!("`{revision}` is ambiguous; give more digits, or a full ref name such as refs/heads/…"),
+            ErrorCode::NotFound => anyhow!("`{revision}` names no object of this repository"),
+            _ => anyhow!("`{revision}` cannot be resolved: {}", error.message()),
+        })?;
+        let reference = reference.map(|reference| match reference.symbolic_target_bytes() {
+            Some(target) => target.to_vec(),
+            None => reference.name_bytes().to_vec(),
+        });
+        let kind = object.kind().and_then(kind_of).context("an object of no kind")?;
+        Ok(Resolved { id: our_id(object.id())?, kind, reference })
+    }
+
+    /// The commit that an object is or, through any number of tags, names.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn peel_to_commit(&self, id: &ObjectId) -> Result<ObjectId> {
+        let object = self.inner.find_object(git_id(id)?, None).with_context(|| format!("{id} is not here"))?;
+        let commit = object.peel(ObjectType::Commit).with_context(|| format!("{id} does not lead to a commit"))?;
+        our_id(commit.id())
+    }
+
+    /// The kind of an object, without reading it.
+    pub fn kind(&self, id: &ObjectId) -> Option<ObjectKind> {
+        let (_, kind) = self.inner.odb().ok()?.read_header(git_id(id).ok()?).ok()?;
+        kind_of(kind)
+    }
+
+    /// The full name of the ref that a symbolic ref leads to; the name itself where it is none or does not exist.
+    ///
+    /// # Errors
+    /// Where the name cannot be a ref's, or symbolic refs go round.
+    pub fn resolve_symbolic(&self, name: &[u8]) -> Result<Vec<u8>> {
+        const MOST: usize = 10;
+        let mut name = name.to_vec();
+        for _ in 0..MOST {
+            let text = std::str::from_utf8(&name).context("a ref's name is not UTF-8")?;
+            match self.inner.find_reference(text) {
+                Ok(reference) => match reference.symbolic_target_bytes() {
+                    Some(target) => name = target.to_vec(),
+                    None => return Ok(name),
+                },
+                Err(error) if error.code() == ErrorCode::NotFound => return Ok(name),
+                Err(error) => bail!("the ref `{}` cannot be read: {}", text.escape_debug(), error.message()),
+            }
+        }
+        bail!("the ref `{}` leads in a circle", String::from_utf8_lossy(&name).escape_debug())
+    }
+
+    /// The content of a regular file in the tree of a commit.
+    ///
+    /// # Errors
+    /// Where the commit or the path is not there, or is no regular file (a symbolic link among them).
+    pub fn file_at(&self, commit: &ObjectId, path: &Path) -> Result<Vec<u8>> {
+        let commit = self.inner.find_commit(git_id(commit)?).with_context(|| format!("{commit} is not here"))?;
+        let entry =
+            commit.tree()?.get_path(path).with_context(|| format!("{} is not in the tree of {}", path.display(), commit.id()))?;
+        if !matches!(entry.filemode(), 0o100_644 | 0o100_755) {
+            bail!("{} is not a regular file in the tree of {}", path.display(), commit.id());
+        }
+        Ok(self.inner.find_blob(entry.id())?.content().to_vec())
+    }
+
+    /// Git's `safe.bareRepository = explicit`: a bare repository is used only where it was named.
+    fn honour_safe_bare_repository(&self) -> Result<()> {
+        let named = env::var_os("GIT_DIR").is_some();
+        if named || !self.inner.is_bare() || self.config()?.get_protected("safe.bareRepository")?.as_deref() != Some("explicit") {
+            return Ok(());
+        }
+        let path = self.inner.path().display().to_string();
+        Err(OpenError::Unsupported(format!("safe.bareRepository is explicit; name the bare repository: GIT_DIR={path}")).into())
+    }
+}
+
+impl ObjectSource for Repository {
+    fn read(&mut self, id: &ObjectId) -> Result<RawObject, ReadError> {
+        let odb = self.inner.odb().map_err(|error| read_error(&error))?;
+        let id = git_id(id).map_err(|error| ReadError::Unreadable(error.to_string()))?;
+        let (size, _) = odb.read_header(id).map_err(|error| read_error(&error))?;
+        if size > MAX_OBJECT {
+            return Err(ReadError::TooLarge(size));
+        }
+        let object = odb.read(id).map_err(|error| read_error(&error))?;
+        let kind = kind_of(object.kind()).ok_or_else(|| ReadError::Unreadable("an object of no kind".to_owned()))?;
+        Ok(RawObject { kind, data: object.data().to_vec() })
+    }
+
+    fn is_shallow_edge(&self, id: &ObjectId) -> bool {
+        self.shallow.contains(id)
+    }
+
+    fn hash(&self) -> HashAlgorithm {
+        self.hash
+    }
+}
+
+fn open_error(error: git2::Error) -> OpenError {
+    match error.code() {
+        ErrorCode::NotFound => OpenError::NotFound,
+        ErrorCode::Owner => {
+            let here = env::current_dir().map_or_else(|_| ".".to_owned(), |path| path.display().to_string());
+            OpenError::Owner(here)
+        }
+        _ => OpenError::Unsupported(error.message().to_owned()),
+    }
+}
+
+fn read_error(error: &git2::Error) -> ReadError {
+    match (error.code(), error.class()) {
+        (ErrorCode::NotFound, _) => ReadError::Missing,
+        (ErrorCode::HashsumMismatch, _) => ReadError::HashMismatch,
+        (_, ErrorClass::Sha1) => ReadError::Collision,
+        _ => ReadError::Unreadable(error.message().to_owned()),
+    }
+}
+
+/// The commits below which the clone was cut; a file that cannot be read cuts nothing, and what is missing then says so.
+fn read_shallow(common_dir: &Path) -> HashSet<ObjectId> {
+    let path: PathBuf = common_dir.join("shallow");
+    let text = fs::read(path).unwrap_or_default();
+    text.split(|&b| b == b'\n').filter_map(ObjectId::from_hex).collect()
+}
+
+fn kind_of(kind: ObjectType) -> Option<ObjectKind> {
+    match kind {
+        ObjectType::Commit => Some(ObjectKind::Commit),
+        ObjectType::Tag => Some(ObjectKind::Tag),
+        ObjectType::Tree => Some(ObjectKind::Tree),
+        ObjectType::Blob => Some(ObjectKind::Blob),
+        ObjectType::Any => None,
+    }
+}
+
+fn git_id(id: &ObjectId) -> Result<git2::Oid> {
+    git2::Oid::from_bytes(id.as_bytes()).with_context(|| format!("{id} is not an id"))
+}
+
+fn our_id(id: git2::Oid) -> Result<ObjectId> {
+    ObjectId::from_bytes(id.as_bytes()).context("an object id of neither 20 nor 32 bytes")
+}

@@ -1,0 +1,221 @@
+//! One object in, one judgement out.
+
+use crate::evidence::{Evidence, Malleable};
+use crate::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, ObjectKind, Payload, PayloadId, Tag};
+use crate::policy::{Context, Decision, Policy};
+use crate::signature::{self, Verifier};
+use crate::verdict::{Reason, Verdict, Warning};
+use std::collections::HashSet;
+
+/// What was found out about one object.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The object.
+    pub id: ObjectId,
+    /// Its kind, where it could be read.
+    pub kind: Option<ObjectKind>,
+    /// The answer.
+    pub verdict: Verdict,
+    /// What did not reject.
+    pub warnings: Vec<Warning>,
+    /// The line of the policy that it rests on.
+    pub line: Option<usize>,
+    /// What the signature proves, where it is good.
+    pub evidence: Option<Evidence>,
+    /// SHA-256 of what is signed, also where nothing signs it.
+    pub payload_id: Option<PayloadId>,
+    /// Who it says it is from, for people.
+    pub about: About,
+    /// The ref that it was pushed to, where a hook asks.
+    pub reference: Option<String>,
+}
+
+/// What an object says of itself: text from the repository, never to be believed or printed as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// `name <e-mail>` of the author (of a tag: the tagger).
+    pub author: String,
+    /// The author's e-mail.
+    pub author_email: String,
+    /// The committer's (of a tag: the tagger's) e-mail.
+    pub email: Option<String>,
+    /// The committer's date, seconds since 1970 (UTC).
+    pub claimed: Option<i64>,
+    /// The first line of the message.
+    pub subject: String,
+    /// The parents of a commit.
+    pub parents: Vec<ObjectId>,
+    /// The name inside of a tag.
+    pub tag_name: Option<String>,
+}
+
+impl Judgement {
+    /// The judgement of an object that could not be read.
+    pub fn unread(id: ObjectId, verdict: Verdict) -> Self {
+        Self {
+            id,
+            kind: None,
+            verdict,
+            warnings: Vec::new(),
+            line: None,
+            evidence: None,
+            payload_id: None,
+            about: About::default(),
+            reference: None,
+        }
+    }
+}
+
+/// Judges objects of one repository by one policy, or says what they prove where there is none.
+#[derive(Clone, Copy)]
+pub struct Judge<'a> {
+    /// One verifier a format.
+    pub verifiers: &'a [&'a dyn Verifier],
+    /// The repository's hash function.
+    pub hash: HashAlgorithm,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The commits below something settled, and the tags that are.
+    pub settled: &'a HashSet<ObjectId>,
+    /// Now, seconds since 1970 (UTC).
+    pub now: i64,
+}
+
+/// What is known of a tag from where it was found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TagPlace<'a> {
+    /// The ref's name less `refs/tags/`, where the tag was found by it.
+    pub ref_name: Option<&'a [u8]>,
+    /// The kind of the object that the tag names, where it could be read.
+    pub target_kind: Option<ObjectKind>,
+}
+
+impl Judge<'_> {
+    /// Judges the content of a commit.
+    pub fn commit(&self, id: ObjectId, raw: &[u8]) -> Judgement {
+        let commit = Commit::parse(raw, self.hash);
+        let author = Identity::parse(commit.author);
+        let about = About {
+            author: lossy(display_name(commit.author)),
+            author_email: author.map(|author| lossy(author.email)).unwrap_or_default(),
+            subject: first_line(commit.message),
+            parents: commit.parents.clone(),
+            ..about(commit.committer)
+        };
+        let found = Found {
+            fault: commit.fault,
+            signature: commit.signature.as_deref(),
+            payload: &commit.payload,
+            loose: commit.loose,
+            identity: commit.committer,
+        };
+        self.conclude(id, ObjectKind::Commit, found, about, None)
+    }
+
+    /// Judges the content of an annotated tag. Only the very object is settled, never by its target.
+    pub fn tag(&self, id: ObjectId, raw: &[u8], place: TagPlace<'_>) -> Judgement {
+        let tag = Tag::parse(raw, self.hash);
+        let misplaced = match (tag.kind, place.target_kind) {
+            (Some(says), Some(is)) if says != is => Some(Reason::TagType { says, is }),
+            _ => place
+                .ref_name
+                .filter(|name| *name != tag.name)
+                .map(|name| Reason::TagName { inside: lossy(tag.name), outside: lossy(name) }),
+        };
+        let tagger = tag.tagger.map(|tagger| format!("{} <{}>", lossy(tagger.name), lossy(tagger.email)));
+        let about = About {
+            author: tagger.unwrap_or_default(),
+            author_email: tag.tagger.map(|tagger| lossy(tagger.email)).unwrap_or_default(),
+            subject: first_line(tag.message),
+            tag_name: Some(lossy(tag.name)),
+            ..about(tag.tagger)
+        };
+        let found =
+            Found { fault: tag.fault, signature: tag.signature, payload: &tag.payload, loose: tag.loose, identity: tag.tagger };
+        self.conclude(id, ObjectKind::Tag, found, about, misplaced)
+    }
+
+    fn conclude(&self, id: ObjectId, kind: ObjectKind, found: Found<'_>, about: About, misplaced: Option<Reason>) -> Judgement {
+        let evidence = found.evidence(self.verifiers);
+        let context = Context {
+            email: found.identity.map(|identity| identity.email),
+            claimed: about.claimed,
+            now: self.now,
+            settled: self.settled.contains(&id),
+        };
+        let faulty = found.fault.clone().map(Reason::Fault);
+        let decision = match (faulty, misplaced, &evidence) {
+            (Some(reason), _, _) | (None, Some(reason), _) => reject(reason),
+            (None, None, Err(reason)) => reject(reason.clone()),
+            (None, None, Ok(evidence)) => self.policy.decide(evidence, &context),
+        };
+        Judgement {
+            id,
+            kind: Some(kind),
+            verdict: decision.verdict,
+            warnings: decision.warnings,
+            line: decision.line,
+            payload_id: Some(evidence.as_ref().map_or_else(|_| found.payload.id(), |evidence| evidence.payload_id)),
+            evidence: evidence.ok(),
+            about,
+            reference: None,
+        }
+    }
+}
+
+/// What an object holds for a verifier.
+pub struct Found<'a> {
+    /// What is wrong with the object.
+    pub fault: Option<Fault>,
+    /// The signature.
+    pub signature: Option<&'a [u8]>,
+    /// What it covers.
+    pub payload: &'a Payload<'a>,
+    /// Whether more than the signature stands outside of it.
+    pub loose: bool,
+    /// The committer or tagger.
+    pub identity: Option<Identity<'a>>,
+}
+
+impl Found<'_> {
+    /// What the signature proves.
+    ///
+    /// # Errors
+    /// The reason why it proves nothing, [`Reason::Unsigned`] where there is none.
+    pub fn evidence(&self, verifiers: &[&dyn Verifier]) -> Result<Evidence, Reason> {
+        let signature = self.signature.ok_or(Reason::Unsigned)?;
+        let mut evidence = signature::verify(verifiers, signature, self.payload)?;
+        if self.loose {
+            evidence.malleable.push(Malleable::Header);
+        }
+        Ok(evidence)
+    }
+}
+
+fn reject(reason: Reason) -> Decision {
+    Decision { verdict: Verdict::Reject { reason }, warnings: Vec::new(), line: None }
+}
+
+fn about(identity: Option<Identity<'_>>) -> About {
+    About {
+        email: identity.map(|identity| lossy(identity.email)),
+        claimed: identity.map(|identity| identity.seconds),
+        ..About::default()
+    }
+}
+
+/// `name <e-mail>` of an identity line, however it is written.
+fn display_name(line: &[u8]) -> &[u8] {
+    let end = line.iter().rposition(|&b| b == b'>').map_or(line.len(), |at| at + 1);
+    line.get(..end).unwrap_or(line)
+}
+
+fn first_line(message: &[u8]) -> String {
+    const MOST: usize = 200;
+    let line = message.split(|&b| b == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
+    lossy(line.get(..MOST).unwrap_or(line))
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,220 @@
+//! The report for people: what is rejected, why, what would mend it; then who signed how much.
+
+use super::escape::name;
+use super::mend::{key_name, mend};
+use super::past::{Dead, Past};
+use super::{Heading, Report, Summary};
+use crate::judge::Judgement;
+use crate::object::{ObjectId, ObjectKind};
+use crate::verdict::{Reason, Utc, Verdict};
+use std::io::{self, Write};
+
+/// How much is written, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// Accepted objects too.
+    pub all: bool,
+    /// With colours.
+    pub colour: bool,
+}
+
+/// Writes lines for people.
+pub struct Human<W> {
+    out: W,
+    heading: Heading,
+    style: Style,
+    past: Past,
+    lines: Vec<Entry>,
+}
+
+/// What is kept of a judgement until it is written.
+struct Entry {
+    id: ObjectId,
+    word: &'static str,
+    code: String,
+    who: String,
+    signer: String,
+    about: String,
+    mend: Option<String>,
+}
+
+impl<W: Write> Human<W> {
+    /// A report on `out`; the heading is written at once.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn new(mut out: W, heading: Heading, style: Style) -> io::Result<Self> {
+        let digest = heading.digest.get(..16).unwrap_or(&heading.digest);
+        writeln!(out, "{} by {} (sha256:{digest}…)", name(&heading.target), name(&heading.policy))?;
+        Ok(Self { out, heading, style, past: Past::default(), lines: Vec::new() })
+    }
+
+    fn entry(&self, judgement: &Judgement) -> Entry {
+        let about = &judgement.about;
+        let signer = match (&judgement.verdict, &judgement.evidence) {
+            (Verdict::Accept { principal }, Some(evidence)) => format!("{} with {}", principal.0, key_name(evidence)),
+            (_, Some(evidence)) => key_name(evidence),
+            _ => String::new(),
+        };
+        let (code, text) = match &judgement.verdict {
+            Verdict::Accept { .. } => {
+                let codes: Vec<_> = judgement.warnings.iter().map(|warning| warning.code()).collect();
+                (codes.join(" "), String::new())
+            }
+            Verdict::Reject { reason } => (reason.code().to_owned(), reason.to_string()),
+            Verdict::Unjudged { why } => (why.code().to_owned(), why.to_string()),
+        };
+        let date = about.claimed.map(|claimed| Utc(claimed).to_string()).unwrap_or_default();
+        let reference = judgement.reference.as_ref().map(|reference| format!("for {reference} ")).unwrap_or_default();
+        let tag = about.tag_name.as_ref().map(|tag| format!("tag {tag} ")).unwrap_or_default();
+        let text = if text.is_empty() { text } else { format!(": {text}") };
+        Entry {
+            id: judgement.id,
+            word: judgement.verdict.name(),
+            code,
+            who: about.author.clone(),
+            signer,
+            about: format!("{reference}{tag}{} {}{text}", date.get(..10).unwrap_or(&date), quoted(&about.subject)),
+            mend: mend(judgement, &self.heading.policy),
+        }
+    }
+
+    /// One entry, or a run of entries that say the same.
+    fn write_run(&mut self, run: &[Entry]) -> io::Result<()> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+        let word = self.paint(first.word);
+        let by = if first.signer.is_empty() { String::new() } else { format!(" signed by {}", name(&first.signer)) };
+        let code = if first.code.is_empty() { String::new() } else { format!(" [{}]", first.code) };
+        if run.len() == 1 {
+            writeln!(self.out, "{word} {} {} by {}{by}{code}", first.id, name(&first.about), name(&first.who))?;
+        } else {
+            let mut authors: Vec<&str> = run.iter().map(|entry| entry.who.as_str()).collect();
+            authors.sort_unstable();
+            authors.dedup();
+            let others = if authors.len() > 1 { format!(" and {} others", authors.len() - 1) } else { String::new() };
+            let range = format!("{}..{}", last.id.short(), first.id.short());
+            writeln!(
+                self.out,
+                "{word} {} in a row, {range}, by {}{others}{by}{code}",
+                count(run.len(), "commit"),
+                name(&first.who)
+            )?;
+        }
+        // the oldest of a run is where mending begins
+        match &last.mend {
+            Some(mend) => writeln!(self.out, "    mend: {}", super::escape::printable(mend)),
+            None => Ok(()),
+        }
+    }
+
+    fn write_past(&mut self, dead: &Dead) -> io::Result<()> {
+        const MOST: usize = 5;
+        if dead.commits.is_empty() {
+            return Ok(());
+        }
+        let baselines: Vec<String> = dead.heads.iter().take(MOST).map(|head| format!("--baseline {head}")).collect();
+        let heads: Vec<String> = dead.heads.iter().take(MOST).map(ObjectId::to_string).collect();
+        let more = if dead.heads.len() > MOST { format!(" (and {} more heads)", dead.heads.len() - MOST) } else { String::new() };
+        let word = self.paint("reject");
+        let are = if dead.commits.len() == 1 { "is" } else { "are" };
+        writeln!(
+            self.out,
+            "{word} {} at or below {}{more} {are} unsigned: {}",
+            count(dead.commits.len(), "commit"),
+            heads.join(", "),
+            baselines.join(" ")
+        )
+    }
+
+    fn paint(&self, word: &'static str) -> String {
+        let colour = match word {
+            _ if !self.style.colour => return word.to_owned(),
+            "accept" => 32,
+            "reject" => 31,
+            _ => 33,
+        };
+        format!("\u{1b}[{colour}m{word}\u{1b}[0m")
+    }
+}
+
+impl<W: Write + Send> Report for Human<W> {
+    fn judged(&mut self, judgement: Judgement) -> io::Result<()> {
+        let accepted = matches!(judgement.verdict, Verdict::Accept { .. });
+        let past = matches!(&judgement.verdict, Verdict::Reject { reason: Reason::Unsigned | Reason::FormatUnsupported { .. } });
+        if judgement.kind == Some(ObjectKind::Commit) {
+            self.past.add(judgement.id, &judgement.about.parents, past);
+        }
+        if !accepted || self.style.all {
+            let entry = self.entry(&judgement);
+            self.lines.push(entry);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, summary: &Summary) -> io::Result<()> {
+        let dead = self.past.dead();
+        let lines: Vec<Entry> =
+            std::mem::take(&mut self.lines).into_iter().filter(|entry| !dead.commits.contains(&entry.id)).collect();
+        for run in lines.chunk_by(|a, b| a.word != "accept" && a.word == b.word && a.code == b.code && a.signer == b.signer) {
+            self.write_run(run)?;
+        }
+        self.write_past(&dead)?;
+        write_summary(&mut self.out, summary)?;
+        self.out.flush()
+    }
+}
+
+fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
+    let outside =
+        if summary.outside > 0 { format!(", {} outside (below the baseline)", thousands(summary.outside)) } else { String::new() };
+    writeln!(
+        out,
+        "{} accepted, {} rejected, {} unjudged{outside}",
+        thousands(summary.accepted),
+        thousands(summary.rejected),
+        thousands(summary.unjudged)
+    )?;
+    let mut signers: Vec<_> = summary.signers.iter().collect();
+    signers.sort_by_key(|(signer, n)| (std::cmp::Reverse(**n), *signer));
+    for (signer, n) in signers {
+        writeln!(out, "{:>9}  signed by {}", thousands(*n), name(signer))?;
+    }
+    for (code, n) in &summary.codes {
+        writeln!(out, "{:>9}  rejected or unjudged: {code}", thousands(*n))?;
+    }
+    for (code, n) in &summary.warnings {
+        writeln!(out, "{:>9}  accepted with a warning: {code}", thousands(*n))?;
+    }
+    for reference in &summary.unjudged_refs {
+        writeln!(out, "{} passes unjudged: git writes notes as unsigned commits", name(reference))?;
+    }
+    Ok(())
+}
+
+fn quoted(subject: &str) -> String {
+    if subject.is_empty() { String::new() } else { format!("\"{subject}\"") }
+}
+
+fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{} {noun}s", thousands(n)) }
+}
+
+/// `1234567` as `1,234,567`.
+fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(
+            ["0", "999", "1,000", "1,449,000"],
+            [thousands(0), thousands(999), thousands(1000), thousands(1_449_000)].map(|s| s).each_ref().map(String::as_str)
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! What would mend a rejection.
+
+use super::escape::shell_word;
+use crate::evidence::Evidence;
+use crate::judge::Judgement;
+use crate::object::{Fault, ObjectKind};
+use crate::verdict::{Reason, Unjudged, Utc, Verdict};
+
+/// What the person in front can do about a verdict; `None` where nothing is to be mended. Text from the repository in it is
+/// not yet escaped.
+pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
+    match &judgement.verdict {
+        Verdict::Accept { .. } => None,
+        Verdict::Reject { reason } => Some(of_reason(reason, judgement, policy)),
+        Verdict::Unjudged { why: Unjudged::Shallow } => Some("git fetch --unshallow, then ask again".to_owned()),
+        Verdict::Unjudged { why: Unjudged::Missing } => {
+            Some("fetch the object from a complete clone; `git fsck` shows what else is missing".to_owned())
+        }
+        Verdict::Unjudged { why: Unjudged::Unreadable { .. } } => {
+            Some("`git fsck` shows the damage; fetch the object from a good clone".to_owned())
+        }
+    }
+}
+
+fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
+    let email = judgement.about.email.as_deref().unwrap_or("unknown");
+    let key = judgement.evidence.as_ref().map(|evidence| evidence.key.to_openssh()).unwrap_or_default();
+    match reason {
+        Reason::HashMismatch | Reason::Collision => {
+            "the object store is damaged or was tampered with; fetch the object from a good clone".to_owned()
+        }
+        Reason::Fault(Fault::UnknownSignatureHeader { .. } | Fault::DuplicateSignature | Fault::Late { .. }) => {
+            format!("no honest tool writes this; find out who pushed it, and {}", make_again(judgement))
+        }
+        Reason::Fault(_) | Reason::MalformedSignature { .. } | Reason::MultipleSignatures | Reason::UnknownFormat => {
+            make_again(judgement)
+        }
+        Reason::NotSignable { .. } => "name a commit or a tag".to_owned(),
+        Reason::TagType { .. } => "no honest tool writes this; make the tag again: git tag -s -f NAME TARGET".to_owned(),
+        Reason::TagName { outside, .. } => {
+            format!(
+                "make a tag of this name: git tag -s {} TARGET; a tag that is copied to another name proves nothing",
+                shell_word(outside)
+            )
+        }
+        Reason::Unsigned => unsigned(judgement),
+        Reason::FormatUnsupported { .. } if is_forge(email) => format!(
+            "made by a forge's merge or squash button, which signs with the forge's own key; merge on your machine and sign (git merge --no-ff -S), {}",
+            or_baseline(judgement)
+        ),
+        Reason::FormatUnsupported { .. } => {
+            format!("sign with an SSH key (git config gpg.format ssh), {}", or_baseline(judgement))
+        }
+        Reason::NamespaceMismatch { .. } => {
+            format!("the signature was taken from something else than git; {}", make_again(judgement))
+        }
+        Reason::AlgorithmUnsupported { .. } => {
+            format!("sign with an Ed25519, ECDSA or RSA (rsa-sha2) key; {}", make_again(judgement))
+        }
+        Reason::WeakKey { least, .. } => {
+            format!("sign with an RSA key of {least} bits or more, or with Ed25519; {}", make_again(judgement))
+        }
+        Reason::BadSignature => {
+            format!("the content was changed after signing (a rewrite, an encoding, a damaged copy); {}", make_again(judgement))
+        }
+        Reason::CertificateUnsupported => "sign with the plain key, and list it in the policy".to_owned(),
+        Reason::KeyUnlisted => format!(
+            "if this key is {email}'s, add to {policy}: {email} namespaces=\"git\" {key}  — a line that was removed when its key was retired: put it back with valid-before=\"YYYYMMDDZ\" instead, so that what it signed before keeps standing"
+        ),
+        Reason::KeyRevoked => format!("the key is in the revocation file; {} with another key", make_again(judgement)),
+        Reason::NamespaceNotAllowed => format!("add `git` to namespaces=\"…\" of the key's line in {policy}"),
+        Reason::KeyNotYetValid { .. } => format!("check the clock, or the valid-after of {}", at_line(judgement, policy)),
+        Reason::KeyExpired { before, .. } => format!(
+            "sign with a key that is valid, or raise the valid-before (now {}) of {}",
+            Utc(*before),
+            at_line(judgement, policy)
+        ),
+        Reason::ClaimedOnly { .. } => format!(
+            "if this was there before the key ended, say so: git config --add warrant.settled {} (a full id; its ancestors are settled with it), or --settled",
+            judgement.id
+        ),
+        Reason::NoClaimedTime => "make the tag again with a tagger: git tag -s -f NAME TARGET".to_owned(),
+        Reason::ClaimedInFuture { .. } => format!("check the clock of the machine that signed; {}", make_again(judgement)),
+        Reason::SignerNotCommitter { committer, principal } => format!(
+            "after a colleague's rebase the committer should sign with the committer's own key; if {principal} and {committer} are one person, add {committer} to the names in {}",
+            at_line(judgement, policy)
+        ),
+        Reason::Wildcard { .. } => {
+            format!("name who the key belongs to in {}, or allow it with --allow-wildcard", at_line(judgement, policy))
+        }
+        Reason::Malleable => {
+            format!("{} with ssh-keygen's own armour and, for ECDSA, a low S (git-warrant writes both)", make_again(judgement))
+        }
+        Reason::NoRule => "push to refs/heads/… or refs/tags/…; nothing else is covered".to_owned(),
+        Reason::ReplaceRef => "do not push refs/replace/…; rewrite the history instead".to_owned(),
+    }
+}
+
+fn unsigned(judgement: &Judgement) -> String {
+    let about = &judgement.about;
+    let committer = about.email.as_deref().unwrap_or("unknown");
+    if judgement.kind == Some(ObjectKind::Tag) {
+        return make_again(judgement);
+    }
+    if is_forge(committer) {
+        return format!(
+            "made by a forge's merge or squash button, which did not sign; merge on your machine and sign (git merge --no-ff -S), {}",
+            or_baseline(judgement)
+        );
+    }
+    if !about.author_email.is_empty() && about.author_email != committer {
+        return format!(
+            "{committer} rebased or applied {}'s commit without signing; {committer} sets git config commit.gpgSign true, and {}",
+            about.author_email,
+            make_again(judgement)
+        );
+    }
+    format!("git config commit.gpgSign true, and {}; {}", make_again(judgement), or_baseline(judgement))
+}
+
+/// How a commit or a tag is made again, signed.
+fn make_again(judgement: &Judgement) -> String {
+    let about = &judgement.about;
+    match (&about.tag_name, about.parents.first()) {
+        (Some(name), _) => {
+            let name = shell_word(name);
+            format!("make the tag again: git tag -s -f {name} {name}^{{}}")
+        }
+        (None, Some(parent)) => format!("sign it again: git rebase --rebase-merges --force-rebase --gpg-sign {parent}"),
+        (None, None) => "sign it again: git rebase --rebase-merges --force-rebase --gpg-sign --root".to_owned(),
+    }
+}
+
+fn or_baseline(judgement: &Judgement) -> String {
+    format!("or leave the past out: --baseline {}", judgement.id)
+}
+
+fn at_line(judgement: &Judgement, policy: &str) -> String {
+    match judgement.line {
+        Some(line) => format!("{policy}:{line}"),
+        None => policy.to_owned(),
+    }
+}
+
+/// The addresses that forges commit under.
+fn is_forge(email: &str) -> bool {
+    matches!(email, "noreply@github.com" | "noreply@gitlab.com" | "noreply@codeberg.org" | "noreply@bitbucket.org")
+}
+
+/// What a key is called in reports.
+pub fn key_name(evidence: &Evidence) -> String {
+    format!("{} {}", evidence.key.short, evidence.key.fingerprint)
+}

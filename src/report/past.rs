@@ -1,0 +1,86 @@
+//! The unsigned past: where a history became a signed one.
+
+use crate::object::ObjectId;
+use std::collections::{HashMap, HashSet};
+
+/// Commits that nobody vouches for in a form that can be judged, with their parents.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    unsigned: HashMap<ObjectId, Vec<ObjectId>>,
+    otherwise: HashSet<ObjectId>,
+}
+
+/// The part of a history that is unsigned down to its roots.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Dead {
+    /// All of it.
+    pub(super) commits: HashSet<ObjectId>,
+    /// Its commits that no other of it has as a parent, smallest id first: what to give as baselines.
+    pub(super) heads: Vec<ObjectId>,
+}
+
+impl Past {
+    /// Takes in a judged commit.
+    pub(super) fn add(&mut self, id: ObjectId, parents: &[ObjectId], unsigned: bool) {
+        if unsigned {
+            self.unsigned.insert(id, parents.to_vec());
+        } else {
+            self.otherwise.insert(id);
+        }
+    }
+
+    /// The commits below which everything that was judged is unsigned. A parent that was not judged (hidden, or beyond a
+    /// shallow edge) does not stand in the way.
+    pub(super) fn dead(&self) -> Dead {
+        let mut alive: HashSet<ObjectId> = HashSet::new();
+        let mut children: HashMap<ObjectId, Vec<ObjectId>> = HashMap::new();
+        let mut open = Vec::new();
+        for (id, parents) in &self.unsigned {
+            for parent in parents {
+                if self.otherwise.contains(parent) {
+                    open.push(*id);
+                } else if self.unsigned.contains_key(parent) {
+                    children.entry(*parent).or_default().push(*id);
+                }
+            }
+        }
+        while let Some(id) = open.pop() {
+            if alive.insert(id) {
+                open.extend(children.get(&id).into_iter().flatten());
+            }
+        }
+        let commits: HashSet<ObjectId> = self.unsigned.keys().filter(|id| !alive.contains(*id)).copied().collect();
+        let has_dead_child = |id: &ObjectId| children.get(id).is_some_and(|ids| ids.iter().any(|child| commits.contains(child)));
+        let mut heads: Vec<ObjectId> = commits.iter().filter(|id| !has_dead_child(id)).copied().collect();
+        heads.sort_unstable();
+        Dead { commits, heads }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u8) -> ObjectId {
+        ObjectId::from_bytes(&[n; 20]).unwrap()
+    }
+
+    fn heads(commits: &[(u8, &[u8], bool)]) -> (usize, Vec<u8>) {
+        let mut past = Past::default();
+        for (n, parents, unsigned) in commits {
+            past.add(id(*n), &parents.iter().map(|&n| id(n)).collect::<Vec<_>>(), *unsigned);
+        }
+        let dead = past.dead();
+        (dead.commits.len(), dead.heads.iter().map(|id| id.as_bytes()[0]).collect())
+    }
+
+    #[test]
+    fn only_what_is_unsigned_to_its_roots() {
+        assert_eq!(heads(&[(3, &[2], false), (2, &[1], true), (1, &[], true)]), (2, vec![2]));
+        // 4 is unsigned above a signed one: not past, but a gap
+        assert_eq!(heads(&[(4, &[3], true), (3, &[2], false), (2, &[1], true), (1, &[], true)]), (2, vec![2]));
+        assert_eq!(heads(&[(5, &[4, 2], true), (4, &[3], true), (3, &[1], false), (2, &[1], true), (1, &[], true)]), (2, vec![2]));
+        assert_eq!(heads(&[(3, &[], true), (2, &[], true)]), (2, vec![2, 3]));
+        assert_eq!(heads(&[(2, &[1], true)]), (1, vec![2])); // 1 was not judged
+    }
+}

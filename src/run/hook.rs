@@ -1,0 +1,273 @@
+//! `hook pre-receive`: refuse a push that the policy does not allow.
+
+use super::session::{Loaded, Place, Target, demands, judge_tags, settled_by, with_judge};
+use super::{colour, complain};
+use crate::cli::PreReceive;
+use crate::history::{Hidden, ObjectSource as _, Walk, ancestors};
+use crate::io::git::Repository;
+use crate::io::policy::Search;
+use crate::judge::{Judge, Judgement};
+use crate::object::{ObjectId, ObjectKind};
+use crate::report::escape::{printable, shell_word};
+use crate::report::human::{Human, Style};
+use crate::report::{ExitStatus, Report, Summary};
+use crate::verdict::{Reason, Verdict};
+use anyhow::{Context as _, Result, bail};
+use std::collections::{HashMap, HashSet};
+use std::env;
+use std::io::{self, Read as _};
+
+/// One line of the hook's input.
+struct Update {
+    new: ObjectId,
+    /// As the pusher named it.
+    name: String,
+    /// What really moves: namespaces and symbolic refs resolved.
+    reference: Vec<u8>,
+}
+
+/// Which rule covers a ref: with an allowed_signers file there is one, for branches and tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coverage {
+    Judged,
+    /// Git writes notes as unsigned commits: they pass, and the report says so.
+    Notes,
+    Refused,
+    Replace,
+}
+
+/// Judges a push; what it refuses, and why, and what mends it, goes to standard error, which git shows to the pusher.
+///
+/// # Errors
+/// Where the input, the policy or the repository cannot be read: git refuses the push then, too.
+pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
+    let mut input = Vec::new();
+    io::stdin().lock().read_to_end(&mut input).context("cannot read the ref updates")?;
+    let mut place = Place::open()?;
+    let updates = read_updates(&place.repository, &input)?;
+    let mut demands = demands(&args.policy);
+    demands.refuse_claimed_only = true;
+    demands.refuse_wildcard = !args.allow_wildcard;
+    let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), range_start: None, hook: true };
+    let loaded = Loaded::find(&place, &search, demands)?;
+    for note in &loaded.notes {
+        complain(&format!("warning: {}", printable(note)));
+    }
+    let baseline = full_ids(&place, "warrant.baseline")?;
+    let settled = full_ids(&place, "warrant.settled")?;
+    let repository = &mut place.repository;
+    let settled = settled_by(repository, settled);
+    let hidden = Hidden { unasked: HashSet::new(), baseline: ancestors(repository, baseline) };
+    let heading = loaded.heading(format!("push of {} refs", updates.len()));
+    let style = Style { all: false, colour: colour(&io::stderr()) };
+    let mut report = Human::new(io::stderr(), heading, style).context("cannot write the report")?;
+    let mut push = Push { summary: Summary::default(), report: &mut report, graph: Graph::default(), name: String::new() };
+    let mut walk = Walk::new(hidden);
+    let mut mends = Vec::new();
+    with_judge(repository.hash(), &loaded.policy, &settled, |judge| {
+        for update in &updates {
+            push.name.clone_from(&update.name);
+            let rejected = push.summary.rejected;
+            judge_update(repository, judge, update, &mut walk, &mut push)?;
+            if push.summary.rejected > rejected {
+                mends.extend(push.graph.mend(repository, update, walk.hidden()));
+            }
+        }
+        Ok::<_, io::Error>(())
+    })
+    .context("cannot write the report")?;
+    let Push { mut summary, .. } = push;
+    summary.outside = walk.outside(repository);
+    report.finish(&summary).context("cannot write the report")?;
+    mends.sort();
+    mends.dedup();
+    if !mends.is_empty() {
+        complain("To mend, in your clone, with the branch that you pushed checked out; then push again:");
+        mends.iter().for_each(|mend| complain(&format!("    run: {}", printable(mend))));
+    }
+    Ok(summary.exit_status())
+}
+
+/// The counts, the report and the graph of one push.
+struct Push<'a> {
+    summary: Summary,
+    report: &'a mut Human<io::Stderr>,
+    graph: Graph,
+    name: String,
+}
+
+impl Push<'_> {
+    fn take(&mut self, mut judgement: Judgement) -> io::Result<()> {
+        judgement.reference = Some(self.name.clone());
+        self.summary.count(&judgement);
+        self.graph.add(&judgement);
+        self.report.judged(judgement)
+    }
+}
+
+fn judge_update(
+    repository: &mut Repository,
+    judge: &Judge<'_>,
+    update: &Update,
+    walk: &mut Walk,
+    push: &mut Push<'_>,
+) -> io::Result<()> {
+    match coverage(&update.reference) {
+        Coverage::Judged => {}
+        Coverage::Notes => {
+            push.summary.unjudged_refs.push(update.name.clone());
+            return Ok(());
+        }
+        Coverage::Refused => return push.take(Judgement::unread(update.new, Verdict::Reject { reason: Reason::NoRule })),
+        Coverage::Replace => return push.take(Judgement::unread(update.new, Verdict::Reject { reason: Reason::ReplaceRef })),
+    }
+    if update.new.is_zero() {
+        return Ok(()); // the one rule of an allowed_signers file lets refs be deleted
+    }
+    let kind = repository.kind(&update.new);
+    let tip = match kind {
+        Some(ObjectKind::Tag) => {
+            // a tag object under refs/heads/ is no honest push: its name cannot be the ref's
+            let name = update.reference.strip_prefix(b"refs/tags/").unwrap_or(&update.reference);
+            match judge_tags(repository, judge, update.new, Some(name), &mut |judgement| push.take(judgement))? {
+                Target::Commit(commit) => commit,
+                Target::Nothing => return Ok(()),
+            }
+        }
+        Some(kind @ (ObjectKind::Tree | ObjectKind::Blob)) => {
+            return push.take(Judgement::unread(update.new, Verdict::Reject { reason: Reason::NotSignable { kind } }));
+        }
+        // what is missing comes out of the walk as unjudged
+        Some(ObjectKind::Commit) | None => update.new,
+    };
+    walk.run(repository, judge, &[tip], &mut |judgement| push.take(judgement))
+}
+
+fn coverage(reference: &[u8]) -> Coverage {
+    let below = |prefix: &[u8]| reference.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
+    if below(b"refs/replace/") {
+        Coverage::Replace
+    } else if below(b"refs/notes/") {
+        Coverage::Notes
+    } else if below(b"refs/heads/") || below(b"refs/tags/") {
+        Coverage::Judged
+    } else {
+        Coverage::Refused
+    }
+}
+
+/// `OLD NEW REF` lines, the refs resolved to what they move.
+fn read_updates(repository: &Repository, input: &[u8]) -> Result<Vec<Update>> {
+    let namespace = env::var("GIT_NAMESPACE").unwrap_or_default();
+    let prefix: String =
+        namespace.split('/').filter(|part| !part.is_empty()).map(|part| format!("refs/namespaces/{part}/")).collect();
+    let mut updates = Vec::new();
+    for line in input.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+        let mut words = line.splitn(3, |&b| b == b' ');
+        let ids = [words.next(), words.next()].map(|word| word.and_then(ObjectId::from_hex));
+        let ([Some(old), Some(new)], Some(name)) = (ids, words.next()) else {
+            bail!("`{}` is not a line of the form OLD NEW REF", String::from_utf8_lossy(line));
+        };
+        if [old, new].iter().any(|id| id.algorithm() != repository.hash()) {
+            bail!("`{}` names objects of another hash function", String::from_utf8_lossy(line));
+        }
+        let real = repository.resolve_symbolic(&[prefix.as_bytes(), name].concat())?;
+        let reference = real.strip_prefix(prefix.as_bytes()).unwrap_or(&real).to_vec();
+        updates.push(Update { new, name: String::from_utf8_lossy(name).into_owned(), reference });
+    }
+    Ok(updates)
+}
+
+/// A hook's settings name full ids only: whoever may push refs would choose what a name stands for. An id that is not here
+/// hides and settles nothing.
+fn full_ids(place: &Place, setting: &str) -> Result<Vec<ObjectId>> {
+    let values = place.config.get_all(setting)?;
+    values
+        .iter()
+        .map(|value| {
+            value.parse().with_context(|| format!("{setting} = {value}: a hook takes full ids only (git rev-parse {value})"))
+        })
+        .collect()
+}
+
+/// What was judged, for finding where a rewrite has to begin.
+#[derive(Default)]
+struct Graph {
+    parents: HashMap<ObjectId, Vec<ObjectId>>,
+    rejected: HashSet<ObjectId>,
+}
+
+impl Graph {
+    fn add(&mut self, judgement: &Judgement) {
+        if judgement.kind == Some(ObjectKind::Commit) {
+            self.parents.insert(judgement.id, judgement.about.parents.clone());
+            if matches!(judgement.verdict, Verdict::Reject { .. }) {
+                self.rejected.insert(judgement.id);
+            }
+        }
+    }
+
+    /// The command that makes a refused branch or tag again, signed by whoever runs it: everything above the nearest commit
+    /// on the first-parent line below which nothing is rejected.
+    fn mend(&self, repository: &Repository, update: &Update, hidden: &Hidden) -> Vec<String> {
+        let mut commands = Vec::new();
+        let tag = update.reference.strip_prefix(b"refs/tags/").map(|name| shell_word(&String::from_utf8_lossy(name)));
+        let mut tip = update.new;
+        if let (Some(tag), Some(ObjectKind::Tag)) = (&tag, repository.kind(&update.new)) {
+            commands.push(format!("git tag -s -f {tag} {tag}^{{}}"));
+            tip = repository.peel_to_commit(&tip).unwrap_or(tip);
+        }
+        let bad = self.above_rejected();
+        if !bad.contains(&tip) {
+            return commands;
+        }
+        let mut at = Some(tip);
+        while let Some(id) = at.filter(|id| bad.contains(id) && !hidden.contains(id)) {
+            at = self.parents.get(&id).and_then(|parents| parents.first().copied());
+        }
+        let base = at.map_or_else(|| "--root".to_owned(), |base| base.to_string());
+        commands.push(format!("git rebase --rebase-merges --force-rebase --gpg-sign {base}"));
+        commands
+    }
+
+    /// The rejected commits and everything that was judged above them.
+    fn above_rejected(&self) -> HashSet<ObjectId> {
+        let mut children: HashMap<ObjectId, Vec<ObjectId>> = HashMap::new();
+        for (id, parents) in &self.parents {
+            for parent in parents {
+                children.entry(*parent).or_default().push(*id);
+            }
+        }
+        let mut above = HashSet::new();
+        let mut open: Vec<ObjectId> = self.rejected.iter().copied().collect();
+        while let Some(id) = open.pop() {
+            if above.insert(id) {
+                open.extend(children.get(&id).into_iter().flatten());
+            }
+        }
+        above
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_refs_are_judged() {
+        for (name, want) in [
+            ("refs/heads/main", Coverage::Judged),
+            ("refs/heads/a/b", Coverage::Judged),
+            ("refs/tags/v1", Coverage::Judged),
+            ("refs/notes/commits", Coverage::Notes),
+            ("refs/replace/0123", Coverage::Replace),
+            ("refs/heads/", Coverage::Refused),
+            ("refs/headsx/main", Coverage::Refused),
+            ("refs/for/main", Coverage::Refused),
+            ("refs/meta/config", Coverage::Refused),
+            ("HEAD", Coverage::Refused),
+        ] {
+            assert_eq!(coverage(name.as_bytes()), want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `man`: the manual pages, from the commands' own definitions.
+
+use crate::cli::{Cli, Man};
+use crate::report::ExitStatus;
+use anyhow::{Context as _, Result};
+use clap::{Command, CommandFactory as _};
+use std::fs;
+use std::path::Path;
+
+/// What git-warrant(1) says beyond the options.
+const MANUAL: &str = include_str!("manual.roff");
+
+/// Writes a page a command into a folder, which is made where it is missing.
+///
+/// # Errors
+/// Where the folder cannot be written to.
+pub fn run(args: &Man) -> Result<ExitStatus> {
+    fs::create_dir_all(&args.to).with_context(|| format!("cannot make the folder {}", args.to.display()))?;
+    for (file, page) in pages()? {
+        let path = args.to.join(file);
+        fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(ExitStatus::Accepted)
+}
+
+/// The pages by their file names.
+///
+/// # Errors
+/// Where clap cannot render one.
+pub fn pages() -> Result<Vec<(String, Vec<u8>)>> {
+    let mut pages = Vec::new();
+    add(&mut pages, Cli::command(), "git-warrant")?;
+    Ok(pages)
+}
+
+fn add(pages: &mut Vec<(String, Vec<u8>)>, command: Command, name: &str) -> Result<()> {
+    for sub in command.get_subcommands() {
+        add(pages, sub.clone(), &format!("{name}-{}", sub.get_name()))?;
+    }
+    let file = format!("{name}.1");
+    let command = command.name(name.to_owned()).bin_name(name.replacen("git-warrant", "git warrant", 1).replace('-', " "));
+    let command = command.version(env!("CARGO_PKG_VERSION")).disable_help_flag(name != "git-warrant");
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).date("").render(&mut page)?;
+    if name == "git-warrant" {
+        page.extend_from_slice(MANUAL.as_bytes());
+    }
+    let path = Path::new(&file);
+    pages.push((path.display().to_string(), page));
+    Ok(())
+}

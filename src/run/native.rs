@@ -1,0 +1,48 @@
+//! The native commands: argv to the command that does it, errors to messages and exit statuses.
+
+use super::{complain, completions, hook, man, show, verify};
+use crate::cli::{Cli, Command, HookKind};
+use crate::io::git::OpenError;
+use crate::report::ExitStatus;
+use crate::report::escape::printable;
+use anyhow::Error;
+use clap::Parser as _;
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write as _};
+
+/// Runs a native command; `args` begins with the program's name. Gives the exit status.
+pub fn run(args: Vec<OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Accepted };
+            return error.print().map_or(ExitStatus::Usage, |()| status).code();
+        }
+    };
+    let done = match &cli.command {
+        Command::Verify(args) => verify::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Hook(args) => match &args.hook {
+            HookKind::PreReceive(args) => hook::pre_receive(args),
+        },
+        Command::Man(args) => man::run(args),
+        Command::Completions(args) => completions::run(args),
+    };
+    done.unwrap_or_else(|error| explain(&error)).code()
+}
+
+/// Says what went wrong. Whatever it was, nothing was accepted.
+fn explain(error: &Error) -> ExitStatus {
+    if error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)) {
+        return ExitStatus::Unjudged; // whoever read the report has gone
+    }
+    // line breaks of our own messages stay; what stands in a line is made harmless
+    let text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    let text = text.split('\n').map(|line| printable(line).into_owned()).collect::<Vec<_>>().join("\n");
+    complain(&format!("git-warrant: {text}"));
+    let _ = std::io::stderr().flush();
+    match error.downcast_ref::<OpenError>() {
+        Some(OpenError::Owner(_) | OpenError::Unsupported(_)) => ExitStatus::Unjudged,
+        _ => ExitStatus::Usage,
+    }
+}

@@ -1,0 +1,163 @@
+//! What every judging command needs: the repository, its configuration, the policy.
+
+use crate::cli::{Bind, PolicyArgs};
+use crate::history::{self, ObjectSource, ReadError, verdict_of};
+use crate::io::clock;
+use crate::io::config::Config;
+use crate::io::git::Repository;
+use crate::io::policy::{self, Search, Source};
+use crate::judge::{Judge, Judgement, TagPlace};
+use crate::object::{ObjectId, ObjectKind, Tag};
+use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
+use crate::policy::revocation::RevokedKeys;
+use crate::policy::{Demands, Policy};
+use crate::report::Heading;
+use crate::signature::Verifier;
+use crate::signature::ssh::SshVerifier;
+use crate::verdict::{Reason, Unjudged, Verdict};
+use anyhow::{Context as _, Result, bail};
+use std::collections::HashSet;
+
+/// A repository and its configuration, before any policy.
+pub(super) struct Place {
+    pub(super) repository: Repository,
+    pub(super) config: Config,
+}
+
+impl Place {
+    /// Opens the repository around us; refuses settings that this version would have to pass over.
+    pub(super) fn open() -> Result<Self> {
+        let repository = Repository::open()?;
+        let config = repository.config()?;
+        policy::refuse_later_settings(&config)?;
+        Ok(Self { repository, config })
+    }
+
+    /// The commits that revisions name.
+    pub(super) fn commits(&self, option: &str, revisions: &[String]) -> Result<Vec<ObjectId>> {
+        let commit = |revision: &String| {
+            let resolved = self.repository.resolve(revision)?;
+            self.repository.peel_to_commit(&resolved.id)
+        };
+        revisions.iter().map(|revision| commit(revision).with_context(|| format!("{option} {revision}"))).collect()
+    }
+
+    /// The very objects that revisions name: what is settled is a commit with its ancestors, or a tag alone.
+    pub(super) fn objects(&self, option: &str, revisions: &[String]) -> Result<Vec<ObjectId>> {
+        let object = |revision: &String| self.repository.resolve(revision).map(|resolved| resolved.id);
+        revisions.iter().map(|revision| object(revision).with_context(|| format!("{option} {revision}"))).collect()
+    }
+}
+
+/// A policy that is ready, and where it is from.
+pub(super) struct Loaded {
+    pub(super) source: Source,
+    pub(super) policy: Policy,
+    /// What is to be said of the file, a line each.
+    pub(super) notes: Vec<String>,
+}
+
+impl Loaded {
+    /// Finds the policy, reads it whole, or says why not.
+    pub(super) fn find(place: &Place, search: &Search, demands: Demands) -> Result<Self> {
+        let source = policy::find(&place.repository, &place.config, search)?;
+        let signers = AllowedSigners::parse(&source.text, &utc_seconds);
+        let mut notes: Vec<String> = signers
+            .skipped
+            .iter()
+            .map(|skipped| format!("{}:{}: {}; the line is skipped, as ssh-keygen does", source.name, skipped.number, skipped.why))
+            .collect();
+        if let Some(number) = signers.zoneless {
+            notes.push(format!("{}:{number}: a date without Z is read as UTC; ssh-keygen reads it in the local zone", source.name));
+        }
+        if signers.lines.is_empty() {
+            let skipped = notes.join("\n  ");
+            bail!(
+                "the policy {} has no line that can be used{}{skipped}",
+                source.name,
+                if skipped.is_empty() { "" } else { ":\n  " }
+            );
+        }
+        let revoked = match &source.revoked {
+            Some((name, text)) => RevokedKeys::parse(text).with_context(|| format!("the revocation file {name}"))?,
+            None => RevokedKeys::default(),
+        };
+        Ok(Self { policy: Policy::new(signers, revoked, demands), source, notes })
+    }
+
+    pub(super) fn heading(&self, target: String) -> Heading {
+        Heading { target, policy: self.source.name.clone(), digest: self.source.digest() }
+    }
+}
+
+/// What the options ask beyond the file.
+pub(super) fn demands(args: &PolicyArgs) -> Demands {
+    let mut demands = if args.strict { Demands::strict() } else { Demands::default() };
+    demands.bind_committer |= args.bind == Some(Bind::Committer);
+    demands
+}
+
+/// Calls `f` with a judge of this policy, by all the verifiers that are built in.
+pub(super) fn with_judge<T>(
+    hash: crate::object::HashAlgorithm,
+    policy: &Policy,
+    settled: &HashSet<ObjectId>,
+    f: impl FnOnce(&Judge<'_>) -> T,
+) -> T {
+    let ssh = SshVerifier::default();
+    let verifiers: [&dyn Verifier; 1] = [&ssh];
+    f(&Judge { verifiers: &verifiers, hash, policy, settled, now: clock::now() })
+}
+
+/// All that is settled by some objects: commits with their ancestors, tags by themselves.
+pub(super) fn settled_by(repository: &mut Repository, objects: Vec<ObjectId>) -> HashSet<ObjectId> {
+    history::ancestors(repository, objects)
+}
+
+/// What a tag leads to.
+pub(super) enum Target {
+    /// A commit, whose history is to be judged.
+    Commit(ObjectId),
+    /// Something that carries no signature, or that is not there (its judgement went to the sink).
+    Nothing,
+}
+
+/// Judges an annotated tag, the tags that it names, and says what they lead to. `ref_name` is the name under which the first
+/// is stored, less `refs/tags/`.
+pub(super) fn judge_tags<E>(
+    repository: &mut Repository,
+    judge: &Judge<'_>,
+    tag: ObjectId,
+    ref_name: Option<&[u8]>,
+    sink: &mut dyn FnMut(Judgement) -> Result<(), E>,
+) -> Result<Target, E> {
+    /// Tags of tags of tags: honest ones have one or two.
+    const MOST: usize = 16;
+    let mut id = tag;
+    let mut ref_name = ref_name;
+    for _ in 0..MOST {
+        let raw = match repository.read(&id) {
+            Ok(object) if object.kind == ObjectKind::Tag => object.data,
+            Ok(object) if object.kind == ObjectKind::Commit => return Ok(Target::Commit(id)),
+            Ok(_) => return Ok(Target::Nothing),
+            Err(ReadError::Missing) if repository.is_shallow() => {
+                sink(Judgement::unread(id, Verdict::Unjudged { why: Unjudged::Shallow }))?;
+                return Ok(Target::Nothing);
+            }
+            Err(error) => {
+                sink(Judgement::unread(id, verdict_of(error)))?;
+                return Ok(Target::Nothing);
+            }
+        };
+        let target = Tag::parse(&raw, judge.hash).target;
+        let target_kind = target.and_then(|target| repository.kind(&target));
+        sink(judge.tag(id, &raw, TagPlace { ref_name, target_kind }))?;
+        match target {
+            Some(target) => id = target,
+            None => return Ok(Target::Nothing), // a fault, which the judgement names
+        }
+        ref_name = None;
+    }
+    sink(Judgement::unread(id, Verdict::Reject { reason: Reason::NotSignable { kind: ObjectKind::Tag } }))?;
+    Ok(Target::Nothing)
+}

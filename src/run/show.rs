@@ -1,0 +1,276 @@
+//! `show`: all that one object's signature proves.
+
+use super::session::{Loaded, Place, demands, settled_by, with_judge};
+use super::stdout;
+use crate::armor::Format as SignatureFormat;
+use crate::cli::{Format, Show};
+use crate::evidence::Evidence;
+use crate::history::ObjectSource as _;
+use crate::io::policy::{NoPolicy, Search};
+use crate::judge::{Found, Judgement, TagPlace};
+use crate::object::{Commit, HashAlgorithm, Identity, ObjectId, ObjectKind, Tag};
+use crate::report::ExitStatus;
+use crate::report::escape::name;
+use crate::report::jsonl::{SCHEMA, write_line};
+use crate::signature::Verifier;
+use crate::signature::ssh::SshVerifier;
+use crate::verdict::{Reason, Utc, Verdict};
+use anyhow::{Result, bail};
+use serde::Serialize;
+use std::io::Write as _;
+
+/// Shows one object.
+///
+/// # Errors
+/// Where the revision or a policy that is named is not valid, or nothing can be written.
+pub fn run(args: &Show) -> Result<ExitStatus> {
+    let mut place = Place::open()?;
+    let resolved = place.repository.resolve(&args.revision)?;
+    let tag_name = resolved.reference.as_deref().and_then(|reference| reference.strip_prefix(b"refs/tags/")).map(<[u8]>::to_vec);
+    let object = place.repository.read(&resolved.id)?;
+    if !matches!(object.kind, ObjectKind::Commit | ObjectKind::Tag) {
+        bail!("`{}` is a {}, which cannot carry a signature; name a commit or a tag", args.revision, object.kind);
+    }
+    let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), ..Search::default() };
+    let loaded = match Loaded::find(&place, &search, demands(&args.policy)) {
+        Err(error) if error.is::<NoPolicy>() => None,
+        loaded => Some(loaded?),
+    };
+    let settled = place.objects("warrant.settled", &place.config.get_all("warrant.settled")?)?;
+    let settled = settled_by(&mut place.repository, settled);
+    let hash = place.repository.hash();
+    let target_kind = Tag::parse(&object.data, hash).target.and_then(|target| place.repository.kind(&target));
+    let judged = loaded.as_ref().map(|loaded| {
+        with_judge(hash, &loaded.policy, &settled, |judge| match object.kind {
+            ObjectKind::Tag => judge.tag(resolved.id, &object.data, TagPlace { ref_name: tag_name.as_deref(), target_kind }),
+            _ => judge.commit(resolved.id, &object.data),
+        })
+    });
+    let mut shown = Shown::of(resolved.id, object.kind, &object.data, hash);
+    shown.verdict = Shown::verdict(judged.as_ref(), loaded.as_ref().map(|loaded| loaded.source.name.as_str()));
+    match args.format {
+        Format::Jsonl => write_line(&mut stdout(), &shown)?,
+        Format::Human => shown.write_human()?,
+    }
+    Ok(ExitStatus::Accepted)
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Shown {
+    schema: u32,
+    object: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+    author: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    committer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claimed: Option<String>,
+    signature: Signature,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mergetags: Vec<Signature>,
+    verdict: serde_json::Value,
+}
+
+/// What a signature proves.
+#[derive(Serialize)]
+struct Signature {
+    payload_id: String,
+    /// `good`, or the reason's code.
+    result: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<Proof>,
+}
+
+#[derive(Serialize)]
+struct Proof {
+    key_type: String,
+    key: String,
+    public_key: String,
+    certificate: bool,
+    namespace: &'static str,
+    hash: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rsa_bits: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<Token>,
+    malleable: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Token {
+    touched: bool,
+    verified: bool,
+    counter: u32,
+}
+
+impl Shown {
+    fn of(id: ObjectId, kind: ObjectKind, raw: &[u8], hash: HashAlgorithm) -> Self {
+        let who = |identity: Identity<'_>| format!("{} <{}>", lossy(identity.name), lossy(identity.email));
+        let claimed = |identity: Option<Identity<'_>>| identity.map(|identity| Utc(identity.seconds).to_string());
+        if kind == ObjectKind::Tag {
+            let tag = Tag::parse(raw, hash);
+            return Self {
+                schema: SCHEMA,
+                object: id.to_string(),
+                kind: kind.name(),
+                fault: tag.fault.as_ref().map(ToString::to_string),
+                author: tag.tagger.map(who).unwrap_or_default(),
+                committer: None,
+                claimed: claimed(tag.tagger),
+                signature: Signature::of_tag(&tag),
+                mergetags: Vec::new(),
+                verdict: serde_json::Value::Null,
+            };
+        }
+        let commit = Commit::parse(raw, hash);
+        Self {
+            schema: SCHEMA,
+            object: id.to_string(),
+            kind: kind.name(),
+            fault: commit.fault.as_ref().map(ToString::to_string),
+            author: lossy(commit.author),
+            committer: commit.committer.map(who),
+            claimed: claimed(commit.committer),
+            signature: Signature::of(&Found {
+                fault: None,
+                signature: commit.signature.as_deref(),
+                payload: &commit.payload,
+                loose: commit.loose,
+                identity: commit.committer,
+            }),
+            mergetags: commit.mergetags.iter().map(|raw| Signature::of_tag(&Tag::parse(raw, hash))).collect(),
+            verdict: serde_json::Value::Null,
+        }
+    }
+
+    fn verdict(judged: Option<&Judgement>, policy: Option<&str>) -> serde_json::Value {
+        let Some(judged) = judged else { return "not judged: no policy".into() };
+        let (code, text, principal) = match &judged.verdict {
+            Verdict::Accept { principal } => (None, None, Some(&principal.0)),
+            Verdict::Reject { reason } => (Some(reason.code()), Some(reason.to_string()), None),
+            Verdict::Unjudged { why } => (Some(why.code()), Some(why.to_string()), None),
+        };
+        serde_json::json!({
+            "verdict": judged.verdict.name(),
+            "code": code,
+            "detail": text,
+            "principal": principal,
+            "warnings": judged.warnings.iter().map(|warning| warning.code()).collect::<Vec<_>>(),
+            "policy": policy,
+            "policy_line": judged.line,
+            "mend": policy.and_then(|policy| crate::report::mend::mend(judged, policy)),
+        })
+    }
+
+    fn write_human(&self) -> std::io::Result<()> {
+        let mut out = stdout();
+        writeln!(out, "{} {}", self.kind, self.object)?;
+        let mut field = |key: &str, value: &str| writeln!(out, "  {key:<11} {}", name(value));
+        field("author", &self.author)?;
+        if let Some(committer) = &self.committer {
+            field("committer", committer)?;
+        }
+        if let Some(claimed) = &self.claimed {
+            field("claimed", &format!("{claimed} (chosen by whoever signed)"))?;
+        }
+        if let Some(fault) = &self.fault {
+            field("fault", fault)?;
+        }
+        for (key, value) in self.signature.lines() {
+            field(key, &value)?;
+        }
+        for (index, tag) in self.mergetags.iter().enumerate() {
+            field("mergetag", &format!("{}", index + 1))?;
+            for (key, value) in tag.lines() {
+                field(key, &value)?;
+            }
+        }
+        match &self.verdict {
+            serde_json::Value::Object(verdict) => {
+                for (key, value) in verdict {
+                    match value {
+                        serde_json::Value::Null => {}
+                        serde_json::Value::String(text) => writeln!(out, "  {key:<11} {}", crate::report::escape::printable(text))?,
+                        serde_json::Value::Array(words) if words.is_empty() => {}
+                        other => writeln!(out, "  {key:<11} {}", crate::report::escape::printable(&other.to_string()))?,
+                    }
+                }
+            }
+            other => writeln!(out, "  {:<11} {}", "verdict", other.as_str().unwrap_or_default())?,
+        }
+        out.flush()
+    }
+}
+
+impl Signature {
+    fn of_tag(tag: &Tag<'_>) -> Self {
+        Self::of(&Found { fault: None, signature: tag.signature, payload: &tag.payload, loose: tag.loose, identity: tag.tagger })
+    }
+
+    fn of(found: &Found<'_>) -> Self {
+        let ssh = SshVerifier::default();
+        let verifiers: [&dyn Verifier; 1] = [&ssh];
+        let evidence = found.evidence(&verifiers);
+        Self {
+            payload_id: found.payload.id().to_string(),
+            result: evidence.as_ref().map_or_else(Reason::code, |_| "good"),
+            detail: evidence.as_ref().err().map(ToString::to_string),
+            format: found.signature.and_then(SignatureFormat::sniff).map(SignatureFormat::name),
+            evidence: evidence.ok().map(|evidence| Proof::of(&evidence)),
+        }
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let detail = self.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        let mut lines = vec![("payload id", self.payload_id.clone()), ("signature", format!("{}{detail}", self.result))];
+        lines.extend(self.format.map(|format| ("format", format.to_owned())));
+        if let Some(proof) = &self.evidence {
+            let bits = proof.rsa_bits.map(|bits| format!(" {bits} bits")).unwrap_or_default();
+            let certificate = if proof.certificate { " (in a certificate)" } else { "" };
+            lines.push(("key", format!("{} {}{bits}{certificate}", proof.key_type, proof.key)));
+            lines.push(("made for", format!("namespace {}, message hash {}", proof.namespace, proof.hash)));
+            if let Some(token) = &proof.token {
+                let touched = if token.touched { "touched" } else { "not touched" };
+                let verified = if token.verified { "user verified (PIN or fingerprint)" } else { "user not verified" };
+                lines.push(("token", format!("{touched}, {verified}, counter {}", token.counter)));
+            }
+            if !proof.malleable.is_empty() {
+                lines.push(("malleable", proof.malleable.join(" ")));
+            }
+        }
+        lines
+    }
+}
+
+impl Proof {
+    fn of(evidence: &Evidence) -> Self {
+        let key = &evidence.key;
+        Self {
+            key_type: key.algorithm.clone(),
+            key: key.fingerprint.clone(),
+            public_key: key.to_openssh(),
+            certificate: key.certificate,
+            namespace: crate::signature::ssh::NAMESPACE,
+            hash: evidence.hash,
+            rsa_bits: key.rsa_bits,
+            token: evidence.token.map(|token| Token {
+                touched: token.touched(),
+                verified: token.verified(),
+                counter: token.counter,
+            }),
+            malleable: evidence.malleable.iter().map(|way| way.name()).collect(),
+        }
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

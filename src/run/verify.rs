@@ -1,0 +1,251 @@
+//! `verify`: judge a history, a range, a tag.
+
+use super::session::{Loaded, Place, Target, demands, judge_tags, settled_by, with_judge};
+use super::{complain, stdout};
+use crate::cli::{Format, Verify};
+use crate::history::{Hidden, ObjectSource, ReadError, Walk, ancestors, verdict_of};
+use crate::io::policy::{NoPolicy, Search};
+use crate::judge::{Judge, Judgement};
+use crate::object::{ObjectId, ObjectKind};
+use crate::report::escape::printable;
+use crate::report::human::{Human, Style};
+use crate::report::jsonl::JsonLines;
+use crate::report::{ExitStatus, Heading, Report, Summary};
+use anyhow::{Context as _, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io;
+use std::io::IsTerminal as _;
+
+/// Judges what is asked and writes the report.
+///
+/// # Errors
+/// Where the call or the policy is not valid, or the report cannot be written.
+pub fn run(args: &Verify) -> Result<ExitStatus> {
+    let mut place = Place::open()?;
+    let targets = Targets::resolve(&place, &args.revisions)?;
+    let search = Search {
+        policy: args.policy.policy.clone(),
+        revoked: args.policy.revoked.clone(),
+        range_start: targets.common_start(),
+        hook: false,
+    };
+    let loaded = match Loaded::find(&place, &search, demands(&args.policy)) {
+        Err(error) if error.is::<NoPolicy>() => {
+            let seen = super::seen::keys(&mut place, &targets.tips())?;
+            return Err(error.context(seen));
+        }
+        loaded => loaded?,
+    };
+    for note in &loaded.notes {
+        complain(&format!("warning: {}", printable(note)));
+    }
+    for target in targets.0.iter().filter(|target| target.is_lightweight_tag()) {
+        complain(&format!(
+            "warning: {} is a lightweight tag: nothing signs the tag, its commit is judged",
+            printable(&target.name)
+        ));
+    }
+    let baseline = with_configured(&place, "warrant.baseline", &args.baseline)?;
+    let baseline = place.commits("--baseline", &baseline)?;
+    let settled = with_configured(&place, "warrant.settled", &args.settled)?;
+    let settled = place.objects("--settled", &settled)?;
+    let repository = &mut place.repository;
+    let settled = settled_by(repository, settled);
+    let hidden = Hidden {
+        unasked: ancestors(repository, targets.0.iter().filter_map(|target| target.start)),
+        baseline: ancestors(repository, baseline),
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build().context("cannot start threads")?;
+    let mut report = report(args, loaded.heading(targets.heading()))?;
+    let mut progress = Progress::new();
+    let mut summary = Summary::default();
+    let written = with_judge(repository.hash(), &loaded.policy, &settled, |judge| {
+        pool.install(|| {
+            let mut sink = |judgement: Judgement| {
+                summary.count(&judgement);
+                progress.tick(summary.judged());
+                report.judged(judgement)
+            };
+            if args.no_walk {
+                targets.judge_alone(repository, judge, &mut sink)
+            } else {
+                targets.walk(repository, judge, hidden, &mut sink)
+            }
+        })
+    });
+    progress.end();
+    summary.outside = written.context("cannot write the report")?;
+    if summary.judged() == 0 && !args.allow_empty {
+        bail!(
+            "nothing to judge in {}: the range is empty or lies below the baseline; --allow-empty accepts that",
+            targets.heading()
+        );
+    }
+    report.finish(&summary).context("cannot write the report")?;
+    Ok(summary.exit_status())
+}
+
+/// The configured values and then those of the command line.
+fn with_configured(place: &Place, setting: &str, given: &[String]) -> Result<Vec<String>> {
+    let mut all = place.config.get_all(setting)?;
+    all.extend_from_slice(given);
+    Ok(all)
+}
+
+fn report(args: &Verify, heading: Heading) -> Result<Box<dyn Report>> {
+    let out = stdout();
+    Ok(match args.format {
+        Format::Human => {
+            let style = Style { all: args.all_verdicts, colour: super::colour(&io::stdout()) };
+            Box::new(Human::new(out, heading, style).context("cannot write the report")?)
+        }
+        Format::Jsonl => Box::new(JsonLines::new(out, heading)),
+    })
+}
+
+/// What is to be judged.
+pub(super) struct Targets(Vec<Named>);
+
+/// One argument.
+struct Named {
+    /// The full name of the ref, else the argument.
+    name: String,
+    id: ObjectId,
+    kind: ObjectKind,
+    /// The ref's name less `refs/tags/`.
+    tag: Option<Vec<u8>>,
+    /// The A of A..B.
+    start: Option<ObjectId>,
+}
+
+impl Named {
+    fn is_lightweight_tag(&self) -> bool {
+        self.tag.is_some() && self.kind == ObjectKind::Commit
+    }
+}
+
+impl Targets {
+    fn resolve(place: &Place, revisions: &[String]) -> Result<Self> {
+        let head = ["HEAD".to_owned()];
+        let revisions = if revisions.is_empty() { &head[..] } else { revisions };
+        revisions.iter().map(|revision| named(place, revision)).collect::<Result<_>>().map(Self)
+    }
+
+    fn heading(&self) -> String {
+        let one = |target: &Named| match target.start {
+            Some(start) => format!("verify {} ({start}..{})", target.name, target.id),
+            None => format!("verify {} ({})", target.name, target.id),
+        };
+        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    fn tips(&self) -> Vec<ObjectId> {
+        self.0.iter().map(|target| target.id).collect()
+    }
+
+    /// The A that all arguments share.
+    fn common_start(&self) -> Option<ObjectId> {
+        let first = self.0.first()?.start?;
+        self.0.iter().all(|target| target.start == Some(first)).then_some(first)
+    }
+
+    /// Judges tags and then everything that they and the other arguments reach; gives how much lies outside.
+    fn walk(
+        &self,
+        repository: &mut crate::io::git::Repository,
+        judge: &Judge<'_>,
+        hidden: Hidden,
+        sink: &mut (dyn FnMut(Judgement) -> io::Result<()> + Send),
+    ) -> io::Result<usize> {
+        let mut tips = Vec::new();
+        for target in &self.0 {
+            if target.kind == ObjectKind::Tag {
+                match judge_tags(repository, judge, target.id, target.tag.as_deref(), sink)? {
+                    Target::Commit(commit) => tips.push(commit),
+                    Target::Nothing => {}
+                }
+            } else {
+                tips.push(target.id);
+            }
+        }
+        let mut walk = Walk::new(hidden);
+        walk.run(repository, judge, &tips, sink)?;
+        Ok(walk.outside(repository))
+    }
+
+    /// Judges the named objects and nothing else.
+    fn judge_alone(
+        &self,
+        repository: &mut crate::io::git::Repository,
+        judge: &Judge<'_>,
+        sink: &mut dyn FnMut(Judgement) -> io::Result<()>,
+    ) -> io::Result<usize> {
+        for target in &self.0 {
+            let judgement = match repository.read(&target.id) {
+                Ok(object) if object.kind == ObjectKind::Tag => {
+                    let mut first = None;
+                    judge_tags(repository, judge, target.id, target.tag.as_deref(), &mut |judgement| {
+                        first.get_or_insert(judgement);
+                        Ok::<_, io::Error>(())
+                    })?;
+                    first
+                }
+                Ok(object) => Some(judge.commit(target.id, &object.data)),
+                Err(ReadError::Missing) => Some(Judgement::unread(target.id, verdict_of(ReadError::Missing))),
+                Err(error) => Some(Judgement::unread(target.id, verdict_of(error))),
+            };
+            judgement.map_or(Ok(()), &mut *sink)?;
+        }
+        Ok(0)
+    }
+}
+
+fn named(place: &Place, revision: &str) -> Result<Named> {
+    if revision.contains("...") || revision.starts_with('^') {
+        bail!("`{revision}`: of ranges only A..B is known");
+    }
+    let (start, tip) = match revision.split_once("..") {
+        Some((start, tip)) => {
+            let [start, tip] = [start, tip].map(|part| if part.is_empty() { "HEAD" } else { part });
+            let start = place.repository.resolve(start)?;
+            (Some(place.repository.peel_to_commit(&start.id)?), tip)
+        }
+        None => (None, revision),
+    };
+    let mut resolved = place.repository.resolve(tip)?;
+    if start.is_some() {
+        resolved.id = place.repository.peel_to_commit(&resolved.id)?;
+        resolved.kind = ObjectKind::Commit;
+    }
+    if !matches!(resolved.kind, ObjectKind::Commit | ObjectKind::Tag) {
+        bail!("`{revision}` is a {}, which cannot carry a signature; name a commit or a tag", resolved.kind);
+    }
+    let tag = resolved.reference.as_deref().and_then(|name| name.strip_prefix(b"refs/tags/")).map(<[u8]>::to_vec);
+    let name = resolved.reference.map_or_else(|| revision.to_owned(), |name| String::from_utf8_lossy(&name).into_owned());
+    Ok(Named { name, id: resolved.id, kind: resolved.kind, tag: tag.filter(|_| start.is_none()), start })
+}
+
+/// How far a long walk is, on standard error where that is a terminal.
+struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    fn new() -> Self {
+        let bar = io::stderr().is_terminal().then(ProgressBar::new_spinner);
+        if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template("{pos} judged, {per_sec}")) {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    fn tick(&self, judged: usize) {
+        if let Some(bar) = self.0.as_ref().filter(|_| judged.is_multiple_of(256)) {
+            bar.set_position(u64::try_from(judged).unwrap_or(u64::MAX));
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(bar) = self.0.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
