@@ -131,6 +131,8 @@ fn armour_as_it_is_read() {
         ("spaces", good.replace("\nU1NI", "\n U1 NI")),
         ("nul", good.replace("U1NI", "U1N\0")),
         ("padding", good.replace("\n-----END", "=\n-----END")),
+        ("version-0", good.replace("U1NIU0lHAAAAAQAA", "U1NIU0lHAAAAAAAA")),
+        ("version-2", good.replace("U1NIU0lHAAAAAQAA", "U1NIU0lHAAAAAgAA")),
         ("empty", String::new()),
     ] {
         home.write(name, text);

@@ -274,7 +274,8 @@ fn rsa(pair: &RsaKeypair) -> Result<Material, String> {
         q,
     };
     let key = RsaKeyPair::from_components(&components);
-    key.map(Material::Rsa).map_err(|error| format!("{error} (RSA keys of 2048 to 8192 bits sign)"))
+    key.map(Material::Rsa)
+        .map_err(|error| format!("{error}: of RSA keys, those of 2048 to 8192 bits sign from a file; an agent may take others"))
 }
 
 impl Signer for FileKey {

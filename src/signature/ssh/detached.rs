@@ -84,10 +84,15 @@ fn dearmor(armored: &[u8]) -> Result<Vec<u8>, DetachedError> {
     const FOOTER: &[u8] = b"\n-----END SSH SIGNATURE-----";
     let end = armored.windows(FOOTER.len()).position(|window| window == FOOTER).map(|start| start + FOOTER.len());
     let first = armored.get(..end.unwrap_or(armored.len())).unwrap_or(armored);
-    match armor::decode_ssh(first)? {
-        (_, ArmorForm::CrLf) => Err(ArmorError::MissingHeader.into()),
-        (blob, _) => Ok(blob),
+    let (mut blob, form) = armor::decode_ssh(first)?;
+    if form == ArmorForm::CrLf {
+        return Err(ArmorError::MissingHeader.into());
     }
+    // ssh-keygen refuses versions above 1 only; the version is not signed
+    if let Some(version) = blob.get_mut(6..10).filter(|version| **version == [0; 4]) {
+        version.copy_from_slice(&1_u32.to_be_bytes());
+    }
+    Ok(blob)
 }
 
 #[cfg(test)]
