@@ -5,9 +5,9 @@
 //! judged on all cores; the order of what comes out depends on the objects alone. What is hidden (below a baseline or the
 //! start of a range) is walked in full first, so no date decides what is judged. Cost: each object is read once.
 
-use crate::judge::{Judge, Judgement};
+use crate::judge::Judge;
 use crate::object::{Commit, Fault, HashAlgorithm, ObjectId, ObjectKind};
-use crate::verdict::{Reason, Unjudged, Verdict};
+use crate::verdict::{Judgement, Reason, Unjudged, Verdict};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};

@@ -1,7 +1,12 @@
 //! Verdicts and their reasons. The codes are a stable interface (JSON, exit statuses, the manual).
 
+mod judgement;
+
+pub use crate::object::Fault;
+pub use judgement::{About, Judgement};
+
 use crate::armor::Format;
-use crate::object::{Fault, ObjectKind};
+use crate::object::ObjectKind;
 use std::fmt;
 
 /// Who signed, in the policy's words.

@@ -2,9 +2,8 @@
 
 use super::escape::shell_word;
 use crate::evidence::Evidence;
-use crate::judge::Judgement;
-use crate::object::{Fault, ObjectKind};
-use crate::verdict::{Reason, Unjudged, Utc, Verdict};
+use crate::object::ObjectKind;
+use crate::verdict::{Fault, Judgement, Reason, Unjudged, Utc, Verdict};
 
 /// What the person in front can do about a verdict; `None` where nothing is to be mended. Text from the repository in it is
 /// not yet escaped.

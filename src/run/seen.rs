@@ -2,12 +2,12 @@
 
 use super::session::{Place, with_judge};
 use crate::history::{Hidden, ObjectSource as _, Walk};
-use crate::judge::Judgement;
 use crate::object::ObjectId;
 use crate::policy::allowed_signers::AllowedSigners;
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Policy};
 use crate::report::escape::printable;
+use crate::verdict::Judgement;
 use anyhow::Result;
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;

@@ -6,7 +6,7 @@ use crate::io::clock;
 use crate::io::config::Config;
 use crate::io::git::Repository;
 use crate::io::policy::{self, Search, Source};
-use crate::judge::{Judge, Judgement, TagPlace};
+use crate::judge::{Judge, TagPlace};
 use crate::object::{ObjectId, ObjectKind, Tag};
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
 use crate::policy::revocation::RevokedKeys;
@@ -14,7 +14,7 @@ use crate::policy::{Demands, Policy};
 use crate::report::Heading;
 use crate::signature::Verifier;
 use crate::signature::ssh::SshVerifier;
-use crate::verdict::{Reason, Unjudged, Verdict};
+use crate::verdict::{Judgement, Reason, Unjudged, Verdict};
 use anyhow::{Context as _, Result, bail};
 use std::collections::HashSet;
 
