@@ -71,21 +71,28 @@ pub fn verdict_of(error: ReadError) -> Verdict {
     }
 }
 
-/// All ancestors of the given commits, themselves included, as far as they can be read: what cannot be read hides nothing.
+/// All ancestors of the given commits, themselves included. What cannot be read is one, too, but nothing is known below it.
 pub fn ancestors(source: &mut dyn ObjectSource, tips: impl IntoIterator<Item = ObjectId>) -> HashSet<ObjectId> {
-    let mut seen = HashSet::new();
+    descend(source, tips).0
+}
+
+/// The ancestors, and those of them that cannot be read.
+fn descend(source: &mut dyn ObjectSource, tips: impl IntoIterator<Item = ObjectId>) -> (HashSet<ObjectId>, HashSet<ObjectId>) {
+    let (mut seen, mut unread) = (HashSet::new(), HashSet::new());
     let mut open: Vec<ObjectId> = tips.into_iter().collect();
     while let Some(id) = open.pop() {
         if !seen.insert(id) {
             continue;
         }
-        if let Ok(object) = source.read(&id)
-            && object.kind == ObjectKind::Commit
-        {
-            open.extend(Commit::parse(&object.data, source.hash()).parents);
+        match source.read(&id) {
+            Ok(object) if object.kind == ObjectKind::Commit => open.extend(Commit::parse(&object.data, source.hash()).parents),
+            Ok(_) => {}
+            Err(_) => {
+                unread.insert(id);
+            }
         }
     }
-    seen
+    (seen, unread)
 }
 
 /// What a walk does not judge. Each set is closed under ancestors.
@@ -141,7 +148,8 @@ impl Walk {
 
     /// How many commits the tips reach that lie below the baseline.
     pub fn outside(&self, source: &mut dyn ObjectSource) -> usize {
-        ancestors(source, self.met.iter().copied()).difference(&self.hidden.unasked).count()
+        let (seen, unread) = descend(source, self.met.iter().copied());
+        seen.iter().filter(|id| !unread.contains(id) && !self.hidden.unasked.contains(id)).count()
     }
 
     /// Judges the tips and all their ancestors that are not hidden and were not judged before by this walk; hands each

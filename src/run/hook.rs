@@ -54,6 +54,7 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
         complain(&format!("warning: {}", printable(note)));
     }
     let baseline = full_ids(&place, "warrant.baseline")?;
+    let baseline: Vec<_> = baseline.into_iter().map(|id| place.repository.peel_to_commit(&id).unwrap_or(id)).collect();
     let settled = full_ids(&place, "warrant.settled")?;
     let repository = &mut place.repository;
     let settled = settled_by(repository, settled);
