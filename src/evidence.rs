@@ -34,15 +34,50 @@ pub struct Key {
     pub blob: Vec<u8>,
     /// The modulus size of an RSA key.
     pub rsa_bits: Option<usize>,
-    /// Whether the signature came with a certificate for the key.
-    pub certificate: bool,
+    /// The certificate that the signature came with, its authority's signature checked.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+/// What an authority says of a key (PROTOCOL.certkeys). Times are seconds since 1970 (UTC); `i64::MAX` is for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The authority's number for it.
+    pub serial: u64,
+    /// For users or for hosts.
+    pub kind: CertificateKind,
+    /// The authority's name for it; never an identity.
+    pub key_id: Vec<u8>,
+    /// The names that the key may speak for.
+    pub principals: Vec<Vec<u8>>,
+    /// The first second at which it holds.
+    pub valid_after: i64,
+    /// The first second at which it holds no more.
+    pub valid_before: i64,
+    /// The names of its critical options: who does not know one must refuse the certificate.
+    pub critical_options: Vec<String>,
+    /// The authority's key.
+    pub authority: Arc<Key>,
+}
+
+/// Whom a certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateKind {
+    /// A user.
+    User,
+    /// A host: signs nothing in git.
+    Host,
 }
 
 impl Key {
-    /// `algorithm base64`, as allowed_signers and authorized_keys have it.
+    /// `type base64` of the key (of a certificate: of the key inside), as allowed_signers and authorized_keys have it.
     pub fn to_openssh(&self) -> String {
         use base64::Engine as _;
-        format!("{} {}", self.algorithm, base64::engine::general_purpose::STANDARD.encode(&self.blob))
+        let plain = self.algorithm.strip_suffix("-cert-v01@openssh.com");
+        let algorithm = match plain {
+            Some(plain) if plain.starts_with("sk-") => format!("{plain}@openssh.com"),
+            _ => plain.unwrap_or(&self.algorithm).to_owned(),
+        };
+        format!("{algorithm} {}", base64::engine::general_purpose::STANDARD.encode(&self.blob))
     }
 }
 

@@ -5,7 +5,7 @@ pub mod pattern;
 pub mod public_key;
 pub mod revocation;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Certificate, CertificateKind, Evidence, Token};
 use crate::verdict::{Principal, Reason, Verdict, Warning};
 use allowed_signers::{AllowedSigners, Line};
 use revocation::RevokedKeys;
@@ -46,8 +46,10 @@ pub struct Policy {
     signers: AllowedSigners,
     revoked: RevokedKeys,
     demands: Demands,
-    /// The lines that list a key itself (never a cert-authority), by its blob.
+    /// The lines that list a key itself, by its blob.
     lines_of: HashMap<Vec<u8>, Vec<usize>>,
+    /// The lines that list an authority, by its key's blob.
+    authorities: HashMap<Vec<u8>, Vec<usize>>,
 }
 
 /// What is asked of one object beside the evidence. Times are seconds since 1970 (UTC).
@@ -78,10 +80,12 @@ impl Policy {
     /// A policy of these signers.
     pub fn new(signers: AllowedSigners, revoked: RevokedKeys, demands: Demands) -> Self {
         let mut lines_of: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-        for (index, line) in signers.lines.iter().enumerate().filter(|(_, line)| !line.cert_authority) {
-            lines_of.entry(line.key.blob.clone()).or_default().push(index);
+        let mut authorities: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+        for (index, line) in signers.lines.iter().enumerate() {
+            let lines = if line.cert_authority { &mut authorities } else { &mut lines_of };
+            lines.entry(line.key.blob.clone()).or_default().push(index);
         }
-        Self { signers, revoked, demands, lines_of }
+        Self { signers, revoked, demands, lines_of, authorities }
     }
 
     /// The file that it was made from.
@@ -97,7 +101,7 @@ impl Policy {
         match self.before_lines(evidence, context) {
             Err(reason) => Decision { verdict: Verdict::Reject { reason }, warnings: Vec::new(), line: None },
             Ok(lines) => {
-                let best = lines.into_iter().map(|line| self.weigh(line, context)).min_by_key(Candidate::rank);
+                let best = lines.into_iter().map(|line| self.weigh(line, evidence, context)).min_by_key(Candidate::rank);
                 match best {
                     Some(best) => self.conclude(best, evidence),
                     None => Decision {
@@ -113,11 +117,9 @@ impl Policy {
     /// What no line can mend; else the lines that list the key for git.
     fn before_lines(&self, evidence: &Evidence, context: &Context<'_>) -> Result<Vec<&Line>, Reason> {
         let key = &evidence.key;
-        if self.revoked.contains(&key.blob) {
+        let certificate = key.certificate.as_deref();
+        if self.revoked.contains(&key.blob) || certificate.is_some_and(|it| self.revoked.contains(&it.authority.blob)) {
             return Err(Reason::KeyRevoked);
-        }
-        if key.certificate {
-            return Err(Reason::CertificateUnsupported);
         }
         if let Some(bits) = key.rsa_bits.filter(|&bits| self.demands.strong_rsa && bits < STRICT_RSA_BITS) {
             return Err(Reason::WeakKey { bits, least: STRICT_RSA_BITS });
@@ -125,7 +127,15 @@ impl Policy {
         if self.demands.refuse_malleable && !evidence.malleable.is_empty() {
             return Err(Reason::Malleable);
         }
-        let indexes = self.lines_of.get(&key.blob).ok_or(Reason::KeyUnlisted)?;
+        let indexes = match certificate {
+            None => self.lines_of.get(&key.blob).ok_or(Reason::KeyUnlisted)?,
+            Some(certificate) => {
+                let unlisted = || Reason::AuthorityUnlisted { authority: certificate.authority.fingerprint.clone() };
+                let indexes = self.authorities.get(&certificate.authority.blob).ok_or_else(unlisted)?;
+                check_certificate(certificate, evidence)?;
+                indexes
+            }
+        };
         if let Some(claimed) = context.claimed.filter(|&claimed| claimed > context.now.saturating_add(CLOCK_TOLERANCE)) {
             return Err(Reason::ClaimedInFuture { claimed });
         }
@@ -133,18 +143,21 @@ impl Policy {
         Ok(lines.filter(|line| line.covers_namespace(NAMESPACE)).collect())
     }
 
-    fn weigh<'a>(&self, line: &'a Line, context: &Context<'_>) -> Candidate<'a> {
-        let item = context.email.and_then(|email| line.principals.matching_item(email));
-        let (reject, claimed_only) = match window(line, context) {
+    fn weigh<'a>(&self, line: &'a Line, evidence: &Evidence, context: &Context<'_>) -> Candidate<'a> {
+        let speaks = Speaks::by(line, evidence.key.certificate.as_deref(), context.email);
+        let windows = [Some(Window::of_line(line)), evidence.key.certificate.as_deref().map(Window::of_certificate)];
+        let (mut reject, claimed_only) = match stands(windows.into_iter().flatten(), context) {
             Ok(claimed_only) => (None, claimed_only),
             Err(reason) => (Some(reason), None),
         };
-        let named = item.or_else(|| line.principals.items().find(|item| !item.starts_with(b"!"))).unwrap_or_default();
+        if let Some(named) = speaks.nobody {
+            reject = Some(Reason::CertificatePrincipals { named });
+        }
         let mut candidate = Candidate {
             line,
-            principal: Principal(String::from_utf8_lossy(named).into_owned()),
-            mismatch: item.is_none() && !context.settled,
-            wildcard: is_wildcard(named),
+            principal: speaks.principal,
+            mismatch: !speaks.committer && !context.settled,
+            wildcard: speaks.wildcard,
             claimed_only,
             reject,
         };
@@ -206,20 +219,111 @@ impl Candidate<'_> {
     }
 }
 
+/// For whom a key speaks by a line.
+struct Speaks {
+    principal: Principal,
+    /// Whether the committer is among them.
+    committer: bool,
+    wildcard: bool,
+    /// A certificate names these, and the line covers none of them.
+    nobody: Option<String>,
+}
+
+impl Speaks {
+    fn by(line: &Line, certificate: Option<&Certificate>, email: Option<&[u8]>) -> Self {
+        let Some(certificate) = certificate else {
+            let item = email.and_then(|email| line.principals.matching_item(email));
+            let named = item.or_else(|| line.principals.items().find(|item| !item.starts_with(b"!"))).unwrap_or_default();
+            return Self { principal: principal(named), committer: item.is_some(), wildcard: is_wildcard(named), nobody: None };
+        };
+        // exact names only: a pattern inside a certificate is a name like any other
+        let mut covered = certificate.principals.iter().filter(|name| line.principals.matches(name));
+        let first = covered.clone().next();
+        let committer = covered.find(|name| Some(name.as_slice()) == email);
+        Self {
+            principal: principal(committer.or(first).map(Vec::as_slice).unwrap_or_default()),
+            committer: committer.is_some(),
+            wildcard: false,
+            nobody: first.is_none().then(|| names(&certificate.principals)),
+        }
+    }
+}
+
+fn principal(name: &[u8]) -> Principal {
+    Principal(String::from_utf8_lossy(name).into_owned())
+}
+
+fn names(principals: &[Vec<u8>]) -> String {
+    principals.iter().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>().join(", ")
+}
+
+/// What no line can mend of a certificate.
+fn check_certificate(certificate: &Certificate, evidence: &Evidence) -> Result<(), Reason> {
+    if certificate.kind != CertificateKind::User {
+        return Err(Reason::CertificateNotForUsers);
+    }
+    if certificate.principals.is_empty() {
+        return Err(Reason::CertificatePrincipals { named: String::new() });
+    }
+    for option in &certificate.critical_options {
+        match option.as_str() {
+            "force-command" | "source-address" => {} // of logins
+            "verify-required" if evidence.token.is_some_and(Token::verified) => {}
+            "verify-required" => return Err(Reason::UserNotVerified),
+            _ => return Err(Reason::CriticalOption { option: option.clone() }),
+        }
+    }
+    Ok(())
+}
+
+/// When something holds; both ends belong to it.
+struct Window {
+    after: Option<i64>,
+    before: Option<i64>,
+    certificate: bool,
+}
+
+impl Window {
+    fn of_line(line: &Line) -> Self {
+        Self { after: line.valid_after, before: line.valid_before, certificate: false }
+    }
+
+    /// A certificate's own end does not belong to it.
+    fn of_certificate(certificate: &Certificate) -> Self {
+        Self {
+            after: Some(certificate.valid_after).filter(|&after| after > 0),
+            before: Some(certificate.valid_before).filter(|&before| before < i64::MAX).map(|before| before.saturating_sub(1)),
+            certificate: true,
+        }
+    }
+}
+
 /// Whether the key stands at the time that matters; `Some((claimed, end))` where only the claimed time says so.
-fn window(line: &Line, context: &Context<'_>) -> Result<Option<(i64, i64)>, Reason> {
-    if context.settled || (line.valid_after.is_none() && line.valid_before.is_none()) {
-        return Ok(None);
+fn stands(windows: impl Iterator<Item = Window>, context: &Context<'_>) -> Result<Option<(i64, i64)>, Reason> {
+    let mut claimed_only = None;
+    for window in windows {
+        if context.settled || (window.after.is_none() && window.before.is_none()) {
+            continue;
+        }
+        let claimed = context.claimed.ok_or(Reason::NoClaimedTime)?;
+        if let Some(after) = window.after.filter(|&after| claimed < after) {
+            return Err(match window.certificate {
+                true => Reason::CertificateNotYetValid { claimed, after },
+                false => Reason::KeyNotYetValid { claimed, after },
+            });
+        }
+        match window.before {
+            Some(before) if claimed > before => {
+                return Err(match window.certificate {
+                    true => Reason::CertificateExpired { claimed, before },
+                    false => Reason::KeyExpired { claimed, before },
+                });
+            }
+            Some(before) if context.now > before => claimed_only = claimed_only.or(Some((claimed, before))),
+            _ => {}
+        }
     }
-    let claimed = context.claimed.ok_or(Reason::NoClaimedTime)?;
-    if let Some(after) = line.valid_after.filter(|&after| claimed < after) {
-        return Err(Reason::KeyNotYetValid { claimed, after });
-    }
-    match line.valid_before {
-        Some(before) if claimed > before => Err(Reason::KeyExpired { claimed, before }),
-        Some(before) if context.now > before => Ok(Some((claimed, before))),
-        _ => Ok(None),
-    }
+    Ok(claimed_only)
 }
 
 /// Whether a pattern names nobody: it is made of `*`, `?` and `@` only.

@@ -66,7 +66,13 @@ pub enum Reason {
     WeakKey { bits: usize, least: usize },
     BadSignature,
     // the policy
-    CertificateUnsupported,
+    AuthorityUnlisted { authority: String },
+    CertificateNotForUsers,
+    CertificatePrincipals { named: String },
+    CriticalOption { option: String },
+    UserNotVerified,
+    CertificateNotYetValid { claimed: i64, after: i64 },
+    CertificateExpired { claimed: i64, before: i64 },
     KeyUnlisted,
     KeyRevoked,
     NamespaceNotAllowed,
@@ -86,7 +92,15 @@ pub enum Reason {
 impl Reason {
     /// Whether it would not be one for something settled.
     pub fn is_of_time(&self) -> bool {
-        matches!(self, Self::KeyNotYetValid { .. } | Self::KeyExpired { .. } | Self::ClaimedOnly { .. } | Self::NoClaimedTime)
+        matches!(
+            self,
+            Self::KeyNotYetValid { .. }
+                | Self::KeyExpired { .. }
+                | Self::CertificateNotYetValid { .. }
+                | Self::CertificateExpired { .. }
+                | Self::ClaimedOnly { .. }
+                | Self::NoClaimedTime
+        )
     }
 
     /// The stable kebab-case code.
@@ -107,7 +121,13 @@ impl Reason {
             Self::AlgorithmUnsupported { .. } => "algorithm-unsupported",
             Self::WeakKey { .. } => "weak-key",
             Self::BadSignature => "bad-signature",
-            Self::CertificateUnsupported => "certificate-unsupported",
+            Self::AuthorityUnlisted { .. } => "authority-unlisted",
+            Self::CertificateNotForUsers => "certificate-not-for-users",
+            Self::CertificatePrincipals { .. } => "certificate-principals",
+            Self::CriticalOption { .. } => "critical-option",
+            Self::UserNotVerified => "user-not-verified",
+            Self::CertificateNotYetValid { .. } => "certificate-not-yet-valid",
+            Self::CertificateExpired { .. } => "certificate-expired",
             Self::KeyUnlisted => "key-unlisted",
             Self::KeyRevoked => "key-revoked",
             Self::NamespaceNotAllowed => "namespace-not-allowed",
@@ -143,7 +163,24 @@ impl fmt::Display for Reason {
             Self::AlgorithmUnsupported { algorithm } => write!(f, "the algorithm `{algorithm}` is not supported"),
             Self::WeakKey { bits, least } => write!(f, "an RSA key of {bits} bits, fewer than {least}"),
             Self::BadSignature => f.write_str("the signature does not match the content"),
-            Self::CertificateUnsupported => f.write_str("signed with an SSH certificate, which this version cannot judge"),
+            Self::AuthorityUnlisted { authority } => {
+                write!(f, "the policy does not list the authority {authority} that signed the key's certificate")
+            }
+            Self::CertificateNotForUsers => f.write_str("signed with a host's certificate"),
+            Self::CertificatePrincipals { named } if named.is_empty() => f.write_str("the certificate names nobody"),
+            Self::CertificatePrincipals { named } => {
+                write!(f, "the certificate names {named}, and the policy's line lets its authority speak for none of them")
+            }
+            Self::CriticalOption { option } => write!(f, "the certificate has a critical option that is not known: `{option}`"),
+            Self::UserNotVerified => {
+                f.write_str("the certificate asks for a PIN or a fingerprint (verify-required), and the token says that none was given")
+            }
+            Self::CertificateNotYetValid { claimed, after } => {
+                write!(f, "dated {}, before the certificate begins ({})", Utc(*claimed), Utc(*after))
+            }
+            Self::CertificateExpired { claimed, before } => {
+                write!(f, "dated {}, after the certificate's end ({})", Utc(*claimed), Utc(*before))
+            }
             Self::KeyUnlisted => f.write_str("the policy does not list the key"),
             Self::KeyRevoked => f.write_str("the key is revoked"),
             Self::NamespaceNotAllowed => f.write_str("the policy lists the key, but not for the namespace `git`"),

@@ -125,7 +125,7 @@ fn parse_line(line: &[u8], number: usize, local: LocalTime<'_>) -> Result<Option
             (options, read_key(after).map_err(|_| LineError::InvalidKey)?)
         }
     };
-    if key.certificate {
+    if key.certificate.is_some() {
         return Err(LineError::CertificateAsKey);
     }
     let mut options = Options { text: options, ..Options::default() };

@@ -65,7 +65,21 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::BadSignature => {
             format!("the content was changed after signing (a rewrite, an encoding, a damaged copy); {}", make_again(judgement))
         }
-        Reason::CertificateUnsupported => "sign with the plain key, and list it in the policy".to_owned(),
+        Reason::AuthorityUnlisted { .. } => {
+            let authority = judgement.evidence.as_ref().and_then(|evidence| evidence.key.certificate.as_deref());
+            let authority = authority.map(|certificate| certificate.authority.to_openssh()).unwrap_or_default();
+            format!("if this authority may speak for your people, add to {policy}: *@example.org cert-authority,namespaces=\"git\" {authority}")
+        }
+        Reason::CertificateNotForUsers | Reason::CriticalOption { .. } => {
+            format!("have the authority issue a user certificate without it; {}", make_again(judgement))
+        }
+        Reason::CertificatePrincipals { .. } => {
+            format!("have the authority name {email} (ssh-keygen -s CA -n {email} …), or widen {}", at_line(judgement, policy))
+        }
+        Reason::UserNotVerified => format!("{} with the PIN (ssh-keygen -O verify-required makes keys that ask for it)", make_again(judgement)),
+        Reason::CertificateNotYetValid { .. } | Reason::CertificateExpired { .. } => {
+            format!("renew the certificate; {}", make_again(judgement))
+        }
         Reason::KeyUnlisted => format!(
             "if this key is {email}'s, add to {policy}: {email} namespaces=\"git\" {key}  — a line that was removed when its key was retired: put it back with valid-before=\"YYYYMMDDZ\" instead, so that what it signed before keeps standing"
         ),

@@ -4,7 +4,7 @@ use super::session::{Loaded, Place, demands, with_judge};
 use super::stdout;
 use crate::armor::Format as SignatureFormat;
 use crate::cli::{Format, Show};
-use crate::evidence::Evidence;
+use crate::evidence::{Certificate, Evidence};
 use crate::history::ObjectSource as _;
 use crate::io::policy::{NoPolicy, Search};
 use crate::judge::{Found, TagPlace};
@@ -123,7 +123,8 @@ struct Proof {
     key_type: String,
     key: String,
     public_key: String,
-    certificate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<ShownCertificate>,
     namespace: &'static str,
     hash: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,6 +132,37 @@ struct Proof {
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<Token>,
     malleable: Vec<&'static str>,
+}
+
+/// What an authority says of the key.
+#[derive(Serialize)]
+struct ShownCertificate {
+    authority: String,
+    serial: u64,
+    key_id: String,
+    principals: Vec<String>,
+    valid_after: String,
+    valid_before: String,
+    critical_options: Vec<String>,
+}
+
+impl ShownCertificate {
+    fn of(certificate: &Certificate) -> Self {
+        Self {
+            authority: certificate.authority.fingerprint.clone(),
+            serial: certificate.serial,
+            key_id: lossy(&certificate.key_id),
+            principals: certificate.principals.iter().map(|principal| lossy(principal)).collect(),
+            valid_after: Utc(certificate.valid_after).to_string(),
+            valid_before: if certificate.valid_before == i64::MAX { "forever".to_owned() } else { Utc(certificate.valid_before).to_string() },
+            critical_options: certificate.critical_options.clone(),
+        }
+    }
+
+    fn line(&self) -> String {
+        let principals = self.principals.join(", ");
+        format!("\"{}\" for {principals} by {}, from {} to {}", self.key_id, self.authority, self.valid_after, self.valid_before)
+    }
 }
 
 #[derive(Serialize)]
@@ -275,8 +307,8 @@ impl Signature {
         lines.extend(self.format.map(|format| ("format", format.to_owned())));
         if let Some(proof) = &self.evidence {
             let bits = proof.rsa_bits.map(|bits| format!(" {bits} bits")).unwrap_or_default();
-            let certificate = if proof.certificate { " (in a certificate)" } else { "" };
-            lines.push(("key", format!("{} {}{bits}{certificate}", proof.key_type, proof.key)));
+            lines.push(("key", format!("{} {}{bits}", proof.key_type, proof.key)));
+            lines.extend(proof.certificate.as_ref().map(|certificate| ("certificate", certificate.line())));
             lines.push(("made for", format!("namespace {}, message hash {}", proof.namespace, proof.hash)));
             if let Some(token) = &proof.token {
                 let touched = if token.touched { "touched" } else { "not touched" };
@@ -298,7 +330,7 @@ impl Proof {
             key_type: key.algorithm.clone(),
             key: key.fingerprint.clone(),
             public_key: key.to_openssh(),
-            certificate: key.certificate,
+            certificate: key.certificate.as_deref().map(ShownCertificate::of),
             namespace: crate::signature::ssh::NAMESPACE,
             hash: evidence.hash,
             rsa_bits: key.rsa_bits,

@@ -5,10 +5,11 @@
 //! error, and an Ed25519 signature has S < L.
 
 use super::{complain, drain_stdin};
-use crate::evidence::Key;
+use crate::evidence::{Certificate, CertificateKind, Key};
 use crate::io::{clock, keys};
 use crate::personality::ssh_keygen::{Operation, Sign, SshKeygen, UsageError};
 use crate::policy::allowed_signers::{AllowedSigners, Line, parse_time};
+use crate::policy::pattern::PatternList;
 use crate::policy::revocation::RevokedKeys;
 use crate::signature::ssh::{detached, sign};
 use crate::verdict::Utc;
@@ -137,7 +138,7 @@ fn check_revoked(path: &Path, key: &Key) -> anyhow::Result<()> {
     let name = path.display();
     let text = fs::read(path).with_context(|| format!("Couldn't read revocation file {name}"))?;
     let revoked = RevokedKeys::parse(&text).with_context(|| format!("Couldn't use revocation file {name}"))?;
-    if revoked.contains(&key.blob) {
+    if revoked.contains(&key.blob) || key.certificate.as_deref().is_some_and(|it| revoked.contains(&it.authority.blob)) {
         bail!("Signing key {} is revoked by {name}", key.fingerprint);
     }
     Ok(())
@@ -150,37 +151,58 @@ fn read_allowed(path: &Path) -> anyhow::Result<AllowedSigners> {
 
 fn check_allowed(path: &Path, key: &Key, principal: &OsStr, namespace: &str, time: i64) -> anyhow::Result<()> {
     let signers = read_allowed(path)?;
-    let speaks = |line: &Line| line.principals.matches(principal.as_bytes()) && line.covers_namespace(namespace.as_bytes());
-    first_line(path, &signers, key, time, speaks).map(|_| ())
+    let principal = principal.as_bytes();
+    let speaks = |line: &Line| line.principals.matches(principal) && line.covers_namespace(namespace.as_bytes());
+    first_line(path, &signers, key, Some(principal), time, speaks).map(|_| ())
 }
 
-/// The principals as ssh-keygen prints them: the items of the first line that fits, patterns as they are.
+/// The principals as ssh-keygen prints them: the items of the first line that fits, patterns as they are; of a certificate, its
+/// names that match one of them.
 fn find_principals(allowed: &Path, signature: &Path, time: Option<&str>) -> anyhow::Result<Vec<u8>> {
     let time = verify_time(time)?;
     let key = detached::named_key(&read_signature(signature)?)?;
     let signers = read_allowed(allowed)?;
-    let line = first_line(allowed, &signers, &key, time, |_| true)?;
-    let items = line.principals.items().take_while(|item| !item.is_empty());
-    Ok(items.flat_map(|item| [item, b"\n"]).flatten().copied().collect())
+    let names = |line: &Line| -> Vec<Vec<u8>> {
+        let items = line.principals.items().take_while(|item| !item.is_empty());
+        match &key.certificate {
+            None => items.map(<[u8]>::to_vec).collect(),
+            Some(certificate) => {
+                let matching = |item: &[u8]| certificate.principals.iter().filter(|name| PatternList::new(item).matches(name)).cloned().collect();
+                items.flat_map(|item| -> Vec<Vec<u8>> { matching(item) }).collect()
+            }
+        }
+    };
+    let line = first_line(allowed, &signers, &key, None, time, |line| !names(line).is_empty())?;
+    Ok(names(line).into_iter().flat_map(|name| [name, b"\n".to_vec()]).flatten().collect())
 }
 
-/// The first line that lists the key and holds; says on the way what ssh-keygen says of the others.
+/// The first line that lists the key, or the authority of its certificate, and holds; says on the way what ssh-keygen says of
+/// the others.
 fn first_line<'a>(
     path: &Path,
     signers: &'a AllowedSigners,
     key: &Key,
+    principal: Option<&[u8]>,
     time: i64,
     fits: impl Fn(&Line) -> bool,
 ) -> anyhow::Result<&'a Line> {
-    if key.certificate {
-        bail!("certificates are not in this version");
-    }
     let name = path.display();
     for skipped in &signers.skipped {
         complain(&format!("{name}:{}: {}", skipped.number, skipped.why));
     }
-    let of_key = signers.lines.iter().filter(|line| !line.cert_authority && line.key.blob == key.blob);
-    for line in of_key.filter(|line| fits(line)) {
+    let certificate = key.certificate.as_deref();
+    let lists = |line: &Line| match certificate {
+        None => !line.cert_authority && line.key.blob == key.blob,
+        Some(certificate) => line.cert_authority && line.key.blob == certificate.authority.blob,
+    };
+    for line in signers.lines.iter().filter(|line| lists(line)) {
+        if let Some(why) = certificate.and_then(|certificate| unauthorized(certificate, principal, time)) {
+            complain(&format!("{name}:{}: certificate not authorized: {why}", line.number));
+            continue;
+        }
+        if !fits(line) {
+            continue;
+        }
         if line.holds_at(time) {
             return Ok(line);
         }
@@ -191,6 +213,24 @@ fn first_line<'a>(
         });
     }
     bail!("no line of {name} allows {}", key.fingerprint)
+}
+
+/// OpenSSH's `sshkey_cert_check_authority`. Critical options are not looked at, as there.
+fn unauthorized(certificate: &Certificate, principal: Option<&[u8]>, time: i64) -> Option<&'static str> {
+    if certificate.kind != CertificateKind::User {
+        return Some("Certificate invalid: not a user certificate");
+    }
+    if time < certificate.valid_after {
+        return Some("Certificate invalid: not yet valid");
+    }
+    if time >= certificate.valid_before {
+        return Some("Certificate invalid: expired");
+    }
+    if certificate.principals.is_empty() {
+        return Some("Certificate lacks principal list");
+    }
+    let named = principal.is_none_or(|principal| certificate.principals.iter().any(|name| name == principal));
+    (!named).then_some("Certificate invalid: name is not a listed principal")
 }
 
 /// Signs every operand, or standard input where there is none.

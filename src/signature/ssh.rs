@@ -1,5 +1,6 @@
 //! SSH signatures (PROTOCOL.sshsig): what they prove, and how they are made.
 
+mod certificate;
 pub mod curve;
 pub mod detached;
 pub mod key;
@@ -71,7 +72,7 @@ impl Verifier for SshVerifier {
             SignatureError::Algorithm(algorithm) => Reason::AlgorithmUnsupported { algorithm },
             SignatureError::Incorrect => Reason::BadSignature,
         })?;
-        let loose_frame = !frame.reserved.is_empty() || (!key.info().certificate && key.info().blob != frame.public_key);
+        let loose_frame = !frame.reserved.is_empty() || (key.info().certificate.is_none() && key.info().blob != frame.public_key);
         let malleable = [
             (form != ArmorForm::Canonical, Malleable::Armor),
             (checked.high_s, Malleable::HighS),

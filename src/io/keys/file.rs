@@ -125,7 +125,7 @@ impl KeyFile {
             Ok(None) => beside().ok().flatten().ok_or_else(|| no_key("it holds no key that can be used".to_owned()))?,
             Err(why) => beside().ok().flatten().ok_or_else(|| no_key(why.to_string()))?,
         };
-        if public.certificate {
+        if public.certificate.is_some() {
             return Err(FileError::Certificate { path: path.to_owned() });
         }
         Ok(Self { path: path.to_owned(), public })

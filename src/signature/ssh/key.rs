@@ -1,5 +1,6 @@
 //! SSH public keys, and whether a signature blob is theirs.
 
+use super::certificate;
 use super::curve::{Curve, P256};
 use super::wire::{Reader, WireError, Writer};
 use crate::evidence::{Key, Token};
@@ -54,6 +55,9 @@ pub enum KeyError {
     /// An RSA key out of bounds.
     #[error("an RSA key of {0} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are supported")]
     RsaSize(usize),
+    /// A certificate that its authority did not sign.
+    #[error("the certificate is not signed by the authority that it names")]
+    Certificate,
 }
 
 impl From<WireError> for KeyError {
@@ -100,14 +104,29 @@ impl PublicKey {
     /// # Errors
     /// Where the blob is malformed, of an unsupported type or size.
     pub fn parse(blob: &[u8]) -> Result<Self, KeyError> {
+        Self::read(blob, true)
+    }
+
+    /// Reads a public key that is not a certificate.
+    ///
+    /// # Errors
+    /// As [`PublicKey::parse`], and for certificates.
+    pub fn parse_plain(blob: &[u8]) -> Result<Self, KeyError> {
+        Self::read(blob, false)
+    }
+
+    fn read(blob: &[u8], certificates: bool) -> Result<Self, KeyError> {
         let mut reader = Reader::new(blob);
         let algorithm = reader.text()?;
-        let (base, certificate) = match algorithm.strip_suffix(CERTIFICATE_SUFFIX) {
+        let (base, is_certificate) = match algorithm.strip_suffix(CERTIFICATE_SUFFIX) {
             Some(base) if base.starts_with("sk-") => (format!("{base}@openssh.com"), true),
             Some(base) => (base.to_owned(), true),
             None => (algorithm.to_owned(), false),
         };
-        if certificate {
+        if is_certificate {
+            if !certificates {
+                return Err(KeyError::Malformed);
+            }
             reader.string()?; // the nonce
         }
         let writer = Writer::default().string(base.as_bytes());
@@ -155,14 +174,13 @@ impl PublicKey {
                 (Material::Ecdsa(curve, key), writer.string(curve.name.as_bytes()).string(point), ["ECDSA", "ECDSA-CERT"])
             }
         };
-        if !certificate {
-            reader.finish()?;
-        }
+        let certificate = if is_certificate { Some(Arc::new(certificate::read(blob, &mut reader)?)) } else { None };
+        reader.finish()?;
         let plain = writer.into_bytes();
         let [short_plain, short_certificate] = short;
         let info = Key {
             algorithm: algorithm.to_owned(),
-            short: if certificate { short_certificate } else { short_plain },
+            short: if is_certificate { short_certificate } else { short_plain },
             fingerprint: fingerprint(&plain),
             blob: plain,
             rsa_bits,

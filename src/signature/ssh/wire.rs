@@ -42,6 +42,15 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes(bytes))
     }
 
+    /// A `uint64`.
+    ///
+    /// # Errors
+    /// Where fewer than eight bytes are left.
+    pub fn u64(&mut self) -> Result<u64, WireError> {
+        let bytes = self.take(8)?.try_into().map_err(|_| WireError)?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
     /// A `string`.
     ///
     /// # Errors
