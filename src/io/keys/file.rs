@@ -97,6 +97,12 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// It is encrypted, and whoever was asked gave no passphrase.
+    #[error("{}: no passphrase was given", path.display())]
+    BrokenOff {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is encrypted, and the passphrase was wrong each time.
     #[error("Load key \"{}\": incorrect passphrase supplied to decrypt private key", path.display())]
     Passphrase {
@@ -107,7 +113,7 @@ pub enum FileError {
 
 /// A file that names a key.
 #[derive(Debug)]
-pub struct KeyFile {
+pub(super) struct KeyFile {
     path: PathBuf,
     public: Arc<Key>,
 }
@@ -117,7 +123,7 @@ impl KeyFile {
     ///
     /// # Errors
     /// Where there is none, or where it is a certificate.
-    pub fn open(path: &Path) -> Result<Self, FileError> {
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
         let no_key = |why: String| FileError::NoPublicKey { path: path.to_owned(), why };
         let (first, beside) = (public_key(path), || public_key(&with_suffix(path, ".pub")));
         let public = match first {
@@ -132,7 +138,7 @@ impl KeyFile {
     }
 
     /// The public key.
-    pub fn public(&self) -> &Arc<Key> {
+    pub(super) fn public(&self) -> &Arc<Key> {
         &self.public
     }
 
@@ -140,7 +146,7 @@ impl KeyFile {
     ///
     /// # Errors
     /// Where it is not there, is open to others, or cannot be read or decrypted.
-    pub fn unlock(&self) -> Result<Box<dyn Signer>, FileError> {
+    pub(super) fn unlock(&self) -> Result<Box<dyn Signer>, FileError> {
         let path = without_suffix(&self.path, ".pub");
         let unreadable = |why: String| FileError::Unreadable { path: path.clone(), why };
         let text = read_private(&path)?;
@@ -193,8 +199,12 @@ fn read_whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
 
 fn decrypt(locked: &PrivateKey, path: &Path) -> Result<PrivateKey, FileError> {
     for _ in 0..TRIES {
-        let Some(passphrase) = terminal::passphrase(path) else { return Err(FileError::NoTerminal { path: path.to_owned() }) };
-        match locked.decrypt(passphrase.as_bytes()) {
+        let passphrase = match terminal::passphrase(path) {
+            Ok(Some(passphrase)) => passphrase,
+            Ok(None) => return Err(FileError::BrokenOff { path: path.to_owned() }),
+            Err(_) => return Err(FileError::NoTerminal { path: path.to_owned() }),
+        };
+        match locked.decrypt(passphrase.as_slice()) {
             Ok(private) => return Ok(private),
             // a wrong passphrase shows as a wrong check number, a wrong tag, or nonsense inside
             Err(ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. }) => {
