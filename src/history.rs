@@ -232,6 +232,7 @@ fn judge_one(judge: &Judge<'_>, queued: Queued) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::Settled;
     use crate::policy::allowed_signers::AllowedSigners;
     use crate::policy::{Demands, Policy, revocation::RevokedKeys};
 
@@ -266,7 +267,7 @@ mod tests {
 
     fn walked(source: &mut Objects, tips: &[u8], unasked: &[u8], baseline: &[u8]) -> (Vec<(u8, &'static str)>, usize) {
         let policy = Policy::new(AllowedSigners::default(), RevokedKeys::default(), Demands::default());
-        let judge = Judge { verifiers: &[], hash: HashAlgorithm::Sha1, policy: &policy, settled: &HashSet::new(), now: 0 };
+        let judge = Judge { verifiers: &[], hash: HashAlgorithm::Sha1, policy: &policy, settled: &Settled::nothing(), now: 0 };
         let hidden = Hidden {
             unasked: ancestors(source, unasked.iter().map(|&n| id(n))),
             baseline: ancestors(source, baseline.iter().map(|&n| id(n))),

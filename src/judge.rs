@@ -4,8 +4,24 @@ use crate::evidence::{Evidence, Malleable};
 use crate::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, ObjectKind, Payload, Tag};
 use crate::policy::{Context, Decision, Policy};
 use crate::signature::{self, Verifier};
-use crate::verdict::{About, Judgement, Reason, Verdict};
+use crate::verdict::{About, Judgement, Reason, Unjudged, Verdict};
 use std::collections::HashSet;
+
+/// What somebody vouches for having been there in time.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The commits below something settled, and the tags that are.
+    pub objects: HashSet<ObjectId>,
+    /// Whether everything that is named as settled is in the repository.
+    pub complete: bool,
+}
+
+impl Settled {
+    /// Nothing is settled.
+    pub fn nothing() -> Self {
+        Self { objects: HashSet::new(), complete: true }
+    }
+}
 
 /// Judges objects of one repository by one policy, or says what they prove where there is none.
 #[derive(Clone, Copy)]
@@ -16,8 +32,8 @@ pub struct Judge<'a> {
     pub hash: HashAlgorithm,
     /// The policy.
     pub policy: &'a Policy,
-    /// The commits below something settled, and the tags that are.
-    pub settled: &'a HashSet<ObjectId>,
+    /// What is settled.
+    pub settled: &'a Settled,
     /// Now, seconds since 1970 (UTC).
     pub now: i64,
 }
@@ -82,7 +98,7 @@ impl Judge<'_> {
             email: found.identity.map(|identity| identity.email),
             claimed: about.claimed,
             now: self.now,
-            settled: self.settled.contains(&id),
+            settled: self.settled.objects.contains(&id),
         };
         let faulty = found.fault.clone().map(Reason::Fault);
         let decision = match (faulty, misplaced, &evidence) {
@@ -90,10 +106,16 @@ impl Judge<'_> {
             (None, None, Err(reason)) => reject(reason.clone()),
             (None, None, Ok(evidence)) => self.policy.decide(evidence, &context),
         };
+        let verdict = match decision.verdict {
+            Verdict::Reject { reason } if reason.is_of_time() && !self.settled.complete => {
+                Verdict::Unjudged { why: Unjudged::SettledMissing { reason: Box::new(reason) } }
+            }
+            verdict => verdict,
+        };
         Judgement {
             id,
             kind: Some(kind),
-            verdict: decision.verdict,
+            verdict,
             warnings: decision.warnings,
             line: decision.line,
             payload_id: Some(evidence.as_ref().map_or_else(|_| found.payload.id(), |evidence| evidence.payload_id)),

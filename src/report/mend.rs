@@ -15,6 +15,9 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
         Verdict::Unjudged { why: Unjudged::Missing } => {
             Some("fetch the object from a complete clone; `git fsck` shows what else is missing".to_owned())
         }
+        Verdict::Unjudged { why: Unjudged::SettledMissing { .. } } => {
+            Some("fetch what warrant.settled or --settled names, or take it out of there".to_owned())
+        }
         Verdict::Unjudged { why: Unjudged::Unreadable { .. } } => {
             Some("`git fsck` shows the damage; fetch the object from a good clone".to_owned())
         }

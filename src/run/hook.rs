@@ -1,6 +1,6 @@
 //! `hook pre-receive`: refuse a push that the policy does not allow.
 
-use super::session::{Loaded, Place, Target, demands, judge_tags, settled_by, with_judge};
+use super::session::{Loaded, Place, Target, demands, judge_tags, with_judge};
 use super::{colour, complain};
 use crate::cli::PreReceive;
 use crate::history::{Hidden, ObjectSource as _, Walk, ancestors};
@@ -55,9 +55,9 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
     }
     let baseline = full_ids(&place, "warrant.baseline")?;
     let baseline: Vec<_> = baseline.into_iter().map(|id| place.repository.peel_to_commit(&id).unwrap_or(id)).collect();
-    let settled = full_ids(&place, "warrant.settled")?;
+    full_ids(&place, "warrant.settled")?;
+    let settled = place.settled(&place.config.get_all("warrant.settled")?)?;
     let repository = &mut place.repository;
-    let settled = settled_by(repository, settled);
     let hidden = Hidden { unasked: HashSet::new(), baseline: ancestors(repository, baseline) };
     let heading = loaded.heading(target(&updates));
     let style = Style { all: false, colour: colour(&io::stderr()) };

@@ -1,6 +1,6 @@
 //! `show`: all that one object's signature proves.
 
-use super::session::{Loaded, Place, demands, settled_by, with_judge};
+use super::session::{Loaded, Place, demands, with_judge};
 use super::stdout;
 use crate::armor::Format as SignatureFormat;
 use crate::cli::{Format, Show};
@@ -37,8 +37,7 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
         Err(error) if error.is::<NoPolicy>() => None,
         loaded => Some(loaded?),
     };
-    let settled = place.objects("warrant.settled", &place.config.get_all("warrant.settled")?)?;
-    let settled = settled_by(&mut place.repository, settled);
+    let settled = place.settled(&place.config.get_all("warrant.settled")?)?;
     let hash = place.repository.hash();
     let target_kind = Tag::parse(&object.data, hash).target.and_then(|target| place.repository.kind(&target));
     let judged = loaded.as_ref().map(|loaded| {
