@@ -51,7 +51,7 @@ impl Repository {
     pub fn open() -> Result<Self> {
         // objects are read once: libgit2's cache of them costs memory and gains nothing
         git2::opts::enable_caching(false);
-        let inner = git2::Repository::open_from_env().map_err(open_error)?;
+        let inner = open_here().map_err(open_error)?;
         let hash = match inner.object_format() {
             ObjectFormat::Sha256 => HashAlgorithm::Sha256,
             _ => HashAlgorithm::Sha1,
@@ -95,6 +95,7 @@ impl Repository {
     /// # Errors
     /// Where it names nothing, or what it names is not here.
     pub fn resolve(&self, revision: &str) -> Result<Resolved> {
+        self.refuse_lookalike(revision)?;
         let (object, reference) = self.inner.revparse_ext(revision).map_err(|error| match error.code() {
             ErrorCode::Ambiguous => anyhow!("`{revision}` is ambiguous; give more digits, or a full ref name such as refs/heads/…"),
             ErrorCode::NotFound => anyhow!("`{revision}` names no object of this repository"),
@@ -106,6 +107,21 @@ impl Repository {
         });
         let kind = object.kind().and_then(kind_of).context("an object of no kind")?;
         Ok(Resolved { id: our_id(object.id())?, kind, reference })
+    }
+
+    /// A full id stands for that object, a name that begins with `refs/` for that ref. Where it is not here, libgit2 and git go
+    /// on to look for a ref of such a name (`refs/tags/<id>`), which whoever was fetched from could have made.
+    fn refuse_lookalike(&self, revision: &str) -> Result<()> {
+        let end = [":", "^", "~", "@{"].iter().filter_map(|mark| revision.find(mark)).min().unwrap_or(revision.len());
+        let base = revision.get(..end).unwrap_or(revision);
+        let absent = match base.to_ascii_lowercase().parse::<ObjectId>() {
+            Ok(id) => self.kind(&id).is_none(),
+            Err(_) => base.starts_with("refs/") && self.inner.find_reference(base).is_err(),
+        };
+        if absent {
+            bail!("`{base}` names no object of this repository");
+        }
+        Ok(())
     }
 
     /// The commit that an object is or, through any number of tags, names.
@@ -192,6 +208,23 @@ impl ObjectSource for Repository {
     }
 }
 
+/// Opens what git would open here. libgit2 takes a relative GIT_WORK_TREE to start from the git directory, git from the current
+/// folder: where the work tree lies decides whether a policy lies in it.
+fn open_here() -> Result<git2::Repository, git2::Error> {
+    let Some(tree) = env::var_os("GIT_WORK_TREE").filter(|tree| Path::new(tree).is_relative() && !tree.is_empty()) else {
+        return git2::Repository::open_from_env();
+    };
+    let none: [&str; 0] = [];
+    let repository = match env::var_os("GIT_DIR") {
+        Some(git_dir) => git2::Repository::open_ext(git_dir, git2::RepositoryOpenFlags::NO_SEARCH, none)?,
+        None => git2::Repository::open_ext(".", git2::RepositoryOpenFlags::empty(), none)?,
+    };
+    let tree = env::current_dir().and_then(|here| here.join(tree).canonicalize());
+    let tree = tree.map_err(|error| git2::Error::from_str(&format!("GIT_WORK_TREE: {error}")))?;
+    repository.set_workdir(&tree, false)?;
+    Ok(repository)
+}
+
 fn open_error(error: git2::Error) -> OpenError {
     match error.code() {
         ErrorCode::NotFound => OpenError::NotFound,
@@ -199,6 +232,10 @@ fn open_error(error: git2::Error) -> OpenError {
             let here = env::current_dir().map_or_else(|_| ".".to_owned(), |path| path.display().to_string());
             OpenError::Owner(here)
         }
+        _ if error.message().to_ascii_lowercase().contains("extensions.refstorage") => OpenError::Unsupported(
+            "it keeps its refs in a reftable (extensions.refStorage), which this version does not read; git refs migrate --ref-format=files"
+                .to_owned(),
+        ),
         _ => OpenError::Unsupported(error.message().to_owned()),
     }
 }

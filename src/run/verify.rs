@@ -32,7 +32,7 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
     let loaded = match Loaded::find(&place, &search, demands(&args.policy)) {
         Err(error) if error.is::<NoPolicy>() => {
             let seen = super::seen::keys(&mut place, &targets.tips())?;
-            return Err(error.context(seen));
+            bail!("{error}\n{seen}");
         }
         loaded => loaded?,
     };
