@@ -52,6 +52,8 @@ impl Repository {
         // objects are read once: libgit2's cache of them costs memory and gains nothing
         git2::opts::enable_caching(false);
         let inner = open_here().map_err(open_error)?;
+        // with GIT_NAMESPACE libgit2 would look every name up below it, and find no ref that is named in full
+        inner.remove_namespace()?;
         let hash = match inner.object_format() {
             ObjectFormat::Sha256 => HashAlgorithm::Sha256,
             _ => HashAlgorithm::Sha1,
