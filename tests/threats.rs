@@ -51,7 +51,7 @@ fn row_05_what_cannot_be_read_is_no_policy() {
     let world = World::new();
     world.signed("r", 1);
     world.home.write("unreadable", world.line("alice", ""));
-    fs::set_permissions(world.home.join("unreadable"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(world.home.join("unreadable"), fs::Permissions::from_mode(0o000)).unwrap();
     for name in ["unreadable", "absent", "r/.git/objects", "/dev/full", "/dev/zero"] {
         let path = world.home.join(name).to_str().unwrap().to_owned();
         let root_reads_all = name == "unreadable" && fs::read(&path).is_ok();
