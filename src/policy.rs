@@ -81,7 +81,7 @@ impl Policy {
     pub fn new(signers: AllowedSigners, revoked: RevokedKeys, demands: Demands) -> Self {
         let mut lines_of: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
         let mut authorities: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-        for (index, line) in signers.lines.iter().enumerate() {
+        for (index, line) in signers.lines.iter().enumerate().filter(|(_, line)| names_somebody(line)) {
             let lines = if line.cert_authority { &mut authorities } else { &mut lines_of };
             lines.entry(line.key.blob.clone()).or_default().push(index);
         }
@@ -233,7 +233,7 @@ impl Speaks {
     fn by(line: &Line, certificate: Option<&Certificate>, email: Option<&[u8]>) -> Self {
         let Some(certificate) = certificate else {
             let item = email.and_then(|email| line.principals.matching_item(email));
-            let named = item.or_else(|| line.principals.items().find(|item| !item.starts_with(b"!"))).unwrap_or_default();
+            let named = item.or_else(|| line.principals.items().find(|item| is_name(item))).unwrap_or_default();
             return Self { principal: principal(named), committer: item.is_some(), wildcard: is_wildcard(named), nobody: None };
         };
         // exact names only: a pattern inside a certificate is a name like any other
@@ -324,6 +324,16 @@ fn stands(windows: impl Iterator<Item = Window>, context: &Context<'_>) -> Resul
         }
     }
     Ok(claimed_only)
+}
+
+/// Whether a line lets its key speak for anyone at all: `""` and `!a@x` by themselves do not.
+fn names_somebody(line: &Line) -> bool {
+    line.principals.items().any(is_name)
+}
+
+/// Whether an item of a list can stand for somebody.
+fn is_name(item: &[u8]) -> bool {
+    !item.is_empty() && !item.starts_with(b"!")
 }
 
 /// Whether a pattern names nobody: it is made of `*`, `?` and `@` only.

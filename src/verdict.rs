@@ -172,9 +172,9 @@ impl fmt::Display for Reason {
                 write!(f, "the certificate names {named}, and the policy's line lets its authority speak for none of them")
             }
             Self::CriticalOption { option } => write!(f, "the certificate has a critical option that is not known: `{option}`"),
-            Self::UserNotVerified => {
-                f.write_str("the certificate asks for a PIN or a fingerprint (verify-required), and the token says that none was given")
-            }
+            Self::UserNotVerified => f.write_str(
+                "the certificate asks for a PIN or a fingerprint (verify-required), and the token says that none was given",
+            ),
             Self::CertificateNotYetValid { claimed, after } => {
                 write!(f, "dated {}, before the certificate begins ({})", Utc(*claimed), Utc(*after))
             }

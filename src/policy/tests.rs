@@ -115,15 +115,6 @@ fn revoked_keys_never_stand() {
 }
 
 #[test]
-fn certificates_are_not_taken_for_their_keys() {
-    let mut evidence = evidence();
-    let mut key = (*evidence.key).clone();
-    key.certificate = true;
-    evidence.key = key.into();
-    assert_eq!(answer(&policy("a@x KEY", Demands::default()).decide(&evidence, &context())), "certificate-unsupported");
-}
-
-#[test]
 fn what_evidence_adds() {
     let mut evidence = evidence();
     evidence.token = Some(Token { flags: 0, counter: 1 });

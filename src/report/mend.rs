@@ -68,7 +68,9 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::AuthorityUnlisted { .. } => {
             let authority = judgement.evidence.as_ref().and_then(|evidence| evidence.key.certificate.as_deref());
             let authority = authority.map(|certificate| certificate.authority.to_openssh()).unwrap_or_default();
-            format!("if this authority may speak for your people, add to {policy}: *@example.org cert-authority,namespaces=\"git\" {authority}")
+            format!(
+                "if this authority may speak for your people, add to {policy}: *@example.org cert-authority,namespaces=\"git\" {authority}"
+            )
         }
         Reason::CertificateNotForUsers | Reason::CriticalOption { .. } => {
             format!("have the authority issue a user certificate without it; {}", make_again(judgement))
@@ -76,7 +78,9 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::CertificatePrincipals { .. } => {
             format!("have the authority name {email} (ssh-keygen -s CA -n {email} …), or widen {}", at_line(judgement, policy))
         }
-        Reason::UserNotVerified => format!("{} with the PIN (ssh-keygen -O verify-required makes keys that ask for it)", make_again(judgement)),
+        Reason::UserNotVerified => {
+            format!("{} with the PIN (ssh-keygen -O verify-required makes keys that ask for it)", make_again(judgement))
+        }
         Reason::CertificateNotYetValid { .. } | Reason::CertificateExpired { .. } => {
             format!("renew the certificate; {}", make_again(judgement))
         }

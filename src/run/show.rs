@@ -154,7 +154,11 @@ impl ShownCertificate {
             key_id: lossy(&certificate.key_id),
             principals: certificate.principals.iter().map(|principal| lossy(principal)).collect(),
             valid_after: Utc(certificate.valid_after).to_string(),
-            valid_before: if certificate.valid_before == i64::MAX { "forever".to_owned() } else { Utc(certificate.valid_before).to_string() },
+            valid_before: if certificate.valid_before == i64::MAX {
+                "forever".to_owned()
+            } else {
+                Utc(certificate.valid_before).to_string()
+            },
             critical_options: certificate.critical_options.clone(),
         }
     }

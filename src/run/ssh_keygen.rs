@@ -167,7 +167,9 @@ fn find_principals(allowed: &Path, signature: &Path, time: Option<&str>) -> anyh
         match &key.certificate {
             None => items.map(<[u8]>::to_vec).collect(),
             Some(certificate) => {
-                let matching = |item: &[u8]| certificate.principals.iter().filter(|name| PatternList::new(item).matches(name)).cloned().collect();
+                let matching = |item: &[u8]| {
+                    certificate.principals.iter().filter(|name| PatternList::new(item).matches(name)).cloned().collect()
+                };
                 items.flat_map(|item| -> Vec<Vec<u8>> { matching(item) }).collect()
             }
         }
