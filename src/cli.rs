@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Walks history, verifies the signatures of commits and tags, and judges each against a policy of who may sign. Git calls the
 /// same program to sign and to verify (gpg.ssh.program).
 #[derive(Debug, Parser)]
-#[command(name = "git-warrant", bin_name = "git warrant", version, disable_help_subcommand = true)]
+#[command(name = "git-warrant", version, disable_help_subcommand = true)]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -22,6 +22,7 @@ pub enum Command {
     Verify(Verify),
     Show(Show),
     Hook(Hook),
+    Demo(Demo),
 
     Man(Man),
     Completions(Completions),

@@ -5,9 +5,9 @@
 //! judged on all cores; the order of what comes out depends on the objects alone. What is hidden (below a baseline or the
 //! start of a range) is walked in full first, so no date decides what is judged. Cost: each object is read once.
 
-use crate::judge::{Judge, Judgement};
+use crate::judge::Judge;
 use crate::object::{Commit, Fault, HashAlgorithm, ObjectId, ObjectKind};
-use crate::verdict::{Reason, Unjudged, Verdict};
+use crate::verdict::{Judgement, Reason, Unjudged, Verdict};
 use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -71,21 +71,28 @@ pub fn verdict_of(error: ReadError) -> Verdict {
     }
 }
 
-/// All ancestors of the given commits, themselves included, as far as they can be read: what cannot be read hides nothing.
+/// All ancestors of the given commits, themselves included. What cannot be read is one, too, but nothing is known below it.
 pub fn ancestors(source: &mut dyn ObjectSource, tips: impl IntoIterator<Item = ObjectId>) -> HashSet<ObjectId> {
-    let mut seen = HashSet::new();
+    descend(source, tips).0
+}
+
+/// The ancestors, and those of them that cannot be read.
+fn descend(source: &mut dyn ObjectSource, tips: impl IntoIterator<Item = ObjectId>) -> (HashSet<ObjectId>, HashSet<ObjectId>) {
+    let (mut seen, mut unread) = (HashSet::new(), HashSet::new());
     let mut open: Vec<ObjectId> = tips.into_iter().collect();
     while let Some(id) = open.pop() {
         if !seen.insert(id) {
             continue;
         }
-        if let Ok(object) = source.read(&id)
-            && object.kind == ObjectKind::Commit
-        {
-            open.extend(Commit::parse(&object.data, source.hash()).parents);
+        match source.read(&id) {
+            Ok(object) if object.kind == ObjectKind::Commit => open.extend(Commit::parse(&object.data, source.hash()).parents),
+            Ok(_) => {}
+            Err(_) => {
+                unread.insert(id);
+            }
         }
     }
-    seen
+    (seen, unread)
 }
 
 /// What a walk does not judge. Each set is closed under ancestors.
@@ -141,7 +148,8 @@ impl Walk {
 
     /// How many commits the tips reach that lie below the baseline.
     pub fn outside(&self, source: &mut dyn ObjectSource) -> usize {
-        ancestors(source, self.met.iter().copied()).difference(&self.hidden.unasked).count()
+        let (seen, unread) = descend(source, self.met.iter().copied());
+        seen.iter().filter(|id| !unread.contains(id) && !self.hidden.unasked.contains(id)).count()
     }
 
     /// Judges the tips and all their ancestors that are not hidden and were not judged before by this walk; hands each
@@ -224,6 +232,7 @@ fn judge_one(judge: &Judge<'_>, queued: Queued) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::Settled;
     use crate::policy::allowed_signers::AllowedSigners;
     use crate::policy::{Demands, Policy, revocation::RevokedKeys};
 
@@ -258,7 +267,7 @@ mod tests {
 
     fn walked(source: &mut Objects, tips: &[u8], unasked: &[u8], baseline: &[u8]) -> (Vec<(u8, &'static str)>, usize) {
         let policy = Policy::new(AllowedSigners::default(), RevokedKeys::default(), Demands::default());
-        let judge = Judge { verifiers: &[], hash: HashAlgorithm::Sha1, policy: &policy, settled: &HashSet::new(), now: 0 };
+        let judge = Judge { verifiers: &[], hash: HashAlgorithm::Sha1, policy: &policy, settled: &Settled::nothing(), now: 0 };
         let hidden = Hidden {
             unasked: ancestors(source, unasked.iter().map(|&n| id(n))),
             baseline: ancestors(source, baseline.iter().map(|&n| id(n))),

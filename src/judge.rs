@@ -1,68 +1,25 @@
 //! One object in, one judgement out.
 
 use crate::evidence::{Evidence, Malleable};
-use crate::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, ObjectKind, Payload, PayloadId, Tag};
+use crate::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, ObjectKind, Payload, Tag};
 use crate::policy::{Context, Decision, Policy};
 use crate::signature::{self, Verifier};
-use crate::verdict::{Reason, Verdict, Warning};
+use crate::verdict::{About, Judgement, Reason, Unjudged, Verdict};
 use std::collections::HashSet;
 
-/// What was found out about one object.
+/// What somebody vouches for having been there in time.
 #[derive(Clone, Debug)]
-pub struct Judgement {
-    /// The object.
-    pub id: ObjectId,
-    /// Its kind, where it could be read.
-    pub kind: Option<ObjectKind>,
-    /// The answer.
-    pub verdict: Verdict,
-    /// What did not reject.
-    pub warnings: Vec<Warning>,
-    /// The line of the policy that it rests on.
-    pub line: Option<usize>,
-    /// What the signature proves, where it is good.
-    pub evidence: Option<Evidence>,
-    /// SHA-256 of what is signed, also where nothing signs it.
-    pub payload_id: Option<PayloadId>,
-    /// Who it says it is from, for people.
-    pub about: About,
-    /// The ref that it was pushed to, where a hook asks.
-    pub reference: Option<String>,
+pub struct Settled {
+    /// The commits below something settled, and the tags that are.
+    pub objects: HashSet<ObjectId>,
+    /// Whether everything that is named as settled is in the repository.
+    pub complete: bool,
 }
 
-/// What an object says of itself: text from the repository, never to be believed or printed as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
-    /// `name <e-mail>` of the author (of a tag: the tagger).
-    pub author: String,
-    /// The author's e-mail.
-    pub author_email: String,
-    /// The committer's (of a tag: the tagger's) e-mail.
-    pub email: Option<String>,
-    /// The committer's date, seconds since 1970 (UTC).
-    pub claimed: Option<i64>,
-    /// The first line of the message.
-    pub subject: String,
-    /// The parents of a commit.
-    pub parents: Vec<ObjectId>,
-    /// The name inside of a tag.
-    pub tag_name: Option<String>,
-}
-
-impl Judgement {
-    /// The judgement of an object that could not be read.
-    pub fn unread(id: ObjectId, verdict: Verdict) -> Self {
-        Self {
-            id,
-            kind: None,
-            verdict,
-            warnings: Vec::new(),
-            line: None,
-            evidence: None,
-            payload_id: None,
-            about: About::default(),
-            reference: None,
-        }
+impl Settled {
+    /// Nothing is settled.
+    pub fn nothing() -> Self {
+        Self { objects: HashSet::new(), complete: true }
     }
 }
 
@@ -75,8 +32,8 @@ pub struct Judge<'a> {
     pub hash: HashAlgorithm,
     /// The policy.
     pub policy: &'a Policy,
-    /// The commits below something settled, and the tags that are.
-    pub settled: &'a HashSet<ObjectId>,
+    /// What is settled.
+    pub settled: &'a Settled,
     /// Now, seconds since 1970 (UTC).
     pub now: i64,
 }
@@ -141,7 +98,7 @@ impl Judge<'_> {
             email: found.identity.map(|identity| identity.email),
             claimed: about.claimed,
             now: self.now,
-            settled: self.settled.contains(&id),
+            settled: self.settled.objects.contains(&id),
         };
         let faulty = found.fault.clone().map(Reason::Fault);
         let decision = match (faulty, misplaced, &evidence) {
@@ -149,10 +106,16 @@ impl Judge<'_> {
             (None, None, Err(reason)) => reject(reason.clone()),
             (None, None, Ok(evidence)) => self.policy.decide(evidence, &context),
         };
+        let verdict = match decision.verdict {
+            Verdict::Reject { reason } if reason.is_of_time() && !self.settled.complete => {
+                Verdict::Unjudged { why: Unjudged::SettledMissing { reason: Box::new(reason) } }
+            }
+            verdict => verdict,
+        };
         Judgement {
             id,
             kind: Some(kind),
-            verdict: decision.verdict,
+            verdict,
             warnings: decision.warnings,
             line: decision.line,
             payload_id: Some(evidence.as_ref().map_or_else(|_| found.payload.id(), |evidence| evidence.payload_id)),

@@ -6,8 +6,7 @@ pub mod jsonl;
 pub mod mend;
 mod past;
 
-use crate::judge::Judgement;
-use crate::verdict::Verdict;
+use crate::verdict::{Judgement, Verdict};
 use std::collections::BTreeMap;
 
 /// The exit statuses of the native commands, a stable interface.

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod completions;
+pub mod demo;
 pub mod hook;
 pub mod man;
 pub mod native;

@@ -1,7 +1,12 @@
 //! Verdicts and their reasons. The codes are a stable interface (JSON, exit statuses, the manual).
 
+mod judgement;
+
+pub use crate::object::Fault;
+pub use judgement::{About, Judgement};
+
 use crate::armor::Format;
-use crate::object::{Fault, ObjectKind};
+use crate::object::ObjectKind;
 use std::fmt;
 
 /// Who signed, in the policy's words.
@@ -79,6 +84,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it would not be one for something settled.
+    pub fn is_of_time(&self) -> bool {
+        matches!(self, Self::KeyNotYetValid { .. } | Self::KeyExpired { .. } | Self::ClaimedOnly { .. } | Self::NoClaimedTime)
+    }
+
     /// The stable kebab-case code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -169,6 +179,11 @@ pub enum Unjudged {
     Shallow,
     /// The object is not in the repository.
     Missing,
+    /// It would be rejected for its time, but something that the policy settles is not here, and might lie above it.
+    SettledMissing {
+        /// What it would be rejected for.
+        reason: Box<Reason>,
+    },
     /// The object cannot be read.
     Unreadable {
         /// What the object store said.
@@ -182,6 +197,7 @@ impl Unjudged {
         match self {
             Self::Shallow => "shallow",
             Self::Missing => "missing-object",
+            Self::SettledMissing { .. } => "settled-missing",
             Self::Unreadable { .. } => "unreadable-object",
         }
     }
@@ -192,6 +208,9 @@ impl fmt::Display for Unjudged {
         match self {
             Self::Shallow => f.write_str("the clone is shallow: this commit is not here"),
             Self::Missing => f.write_str("the object is missing from the repository"),
+            Self::SettledMissing { reason } => {
+                write!(f, "{reason}; it may be settled, but something that is settled is not in this repository")
+            }
             Self::Unreadable { what } => write!(f, "the object cannot be read: {what}"),
         }
     }

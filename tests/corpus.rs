@@ -8,13 +8,17 @@ mod corpus;
 use corpus::{Item, Random, programs, shared, table};
 use git_warrant::armor::{Format, decode_ssh, encode_ssh};
 use git_warrant::evidence::Evidence;
-use git_warrant::object::{Commit, Fault, HashAlgorithm, Payload, Tag};
+use git_warrant::judge::{Judge, Settled};
+use git_warrant::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, Payload, Tag};
+use git_warrant::policy::allowed_signers::{AllowedSigners, utc_seconds};
+use git_warrant::policy::revocation::RevokedKeys;
+use git_warrant::policy::{Context, Demands, Policy};
 use git_warrant::signature::ssh::sshsig::signed_data;
 use git_warrant::signature::ssh::wire::{Reader, Writer};
 use git_warrant::signature::ssh::{MessageHash, PublicKey, SignatureError, SshSig, SshVerifier};
 use git_warrant::signature::verify;
-use git_warrant::verdict::Reason;
-use std::collections::{BTreeMap, BTreeSet};
+use git_warrant::verdict::{Reason, Verdict, Warning};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -35,19 +39,25 @@ const ITEMS: [(&str, usize); 13] = [
     ("x509-source-integrity-demo", 8),
 ];
 const SIGNATURES: usize = 3326;
+/// The day on which the corpus was made, and its oracles asked: 2026-11-22.
+const NOW: i64 = 1_795_305_600;
 
 /// Objects of the corpus that are not as honest tools write them: object, code, why. Reviewed by hand.
-const FAULTS: [(&str, &str, &str); 1] = [(SEVENTEEN, "duplicate-signature", "17 `gpgsig` headers, each an OpenPGP signature")];
+const FAULTS: [(&str, &str, &str); 1] = [(SEVENTEEN, "duplicate-signature", "one signature of 17 lines, each a `gpgsig` header")];
 
 /// A commit of git.git whose signature headers git joins into one signature.
 const SEVENTEEN: &str = "5f549aa2f78314ac37bbd436c8f80aea4c752e07";
 
 /// Where git's answer to a commit is not ours: object, git's letter, our answer, our rule. Reviewed by hand.
-const DIFFERENCES: [(&str, &str, &str, &str); 3] = [
-    (SEVENTEEN, "U", "duplicate-signature", "exactly one signature: which of several was judged differs from program to program"),
-    ("84f6ca06bbc495dfe5904a8d2882fc464354d599", "B", "good", "CR-LF armour is read: what is signed is good; `malleable` says it"),
-    ("f0c72e52dc79581d66c2ada51dc03dc5bb82cf00", "B", "good", "CR-LF armour is read: what is signed is good; `malleable` says it"),
+const DIFFERENCES: [(&str, &str, &str, &str); 5] = [
+    (SEVENTEEN, "U", "duplicate-signature", "one signature header: git joins several, others read the first or the last"),
+    ("84f6ca06bbc495dfe5904a8d2882fc464354d599", "B", "accept", CR_LF),
+    ("f0c72e52dc79581d66c2ada51dc03dc5bb82cf00", "B", "accept", CR_LF),
+    ("736d1d84f86abc44fe82b0012f76d65cb2cffb24", "G", "accept for lorenc.d@gmail.com", TWO_NAMES),
+    ("b508dedee1895ca07e920f53a80ebe8866176240", "G", "accept for lorenc.d@gmail.com", TWO_NAMES),
 ];
+const CR_LF: &str = "CR-LF armour is read: what is signed is good; `malleable` says how it is written";
+const TWO_NAMES: &str = "of the names on the key's line we say the one that is the committer's, git the first";
 
 /// One SSH signature: the object that carries it (of a mergetag: the tag), and its row in `sig.tsv`.
 struct Signed {
@@ -66,19 +76,20 @@ struct Split<'a> {
     payload: Payload<'a>,
     signature: Vec<u8>,
     fault: Option<Fault>,
-    committer: Option<String>,
+    /// The committer, of a tag the tagger.
+    identity: Identity<'a>,
 }
 
 impl Signed {
     fn split(&self) -> Split<'_> {
         if self.place == "gpgsig" {
             let commit = Commit::parse(&self.raw, HashAlgorithm::Sha1);
-            let committer = commit.committer.map(|who| String::from_utf8_lossy(who.email).into_owned());
-            let signature = commit.signature.unwrap();
-            return Split { payload: commit.payload, signature, fault: commit.fault, committer };
+            let (signature, identity) = (commit.signature.unwrap(), commit.committer.unwrap());
+            return Split { payload: commit.payload, signature, fault: commit.fault, identity };
         }
         let tag = Tag::parse(&self.raw, HashAlgorithm::Sha1);
-        Split { payload: tag.payload, signature: tag.signature.unwrap().to_vec(), fault: tag.fault, committer: None }
+        let (signature, identity) = (tag.signature.unwrap().to_vec(), tag.tagger.unwrap());
+        Split { payload: tag.payload, signature, fault: tag.fault, identity }
     }
 
     fn name(&self) -> String {
@@ -86,8 +97,14 @@ impl Signed {
     }
 }
 
-static CORPUS: LazyLock<Option<Vec<Signed>>> = LazyLock::new(|| {
-    let corpus = folder("SSH signatures of real histories", SIGNATURES)?;
+/// All SSH signatures of the corpus, if it is here.
+fn signatures() -> Option<&'static [Signed]> {
+    folder("SSH signatures of real histories", SIGNATURES)?;
+    Some(&CORPUS)
+}
+
+static CORPUS: LazyLock<Vec<Signed>> = LazyLock::new(|| {
+    let corpus = folder("SSH signatures of real histories", SIGNATURES).unwrap();
     let mut all = Vec::new();
     for (item, expected) in ITEMS {
         let rows = table(&corpus.join(format!("oracle/{item}.sig.tsv.xz")));
@@ -116,7 +133,7 @@ static CORPUS: LazyLock<Option<Vec<Signed>>> = LazyLock::new(|| {
         }
     }
     assert_eq!(all.len(), SIGNATURES);
-    Some(all)
+    all
 });
 
 /// The corpus, if it and what is needed to read it are here.
@@ -130,7 +147,7 @@ fn check(verifier: &SshVerifier, armored: &[u8], payload: &Payload<'_>) -> Resul
 
 #[test]
 fn every_signature_is_good() {
-    let Some(signatures) = &*CORPUS else { return };
+    let Some(signatures) = signatures() else { return };
     let verifier = SshVerifier::default();
     let mut malleable = BTreeMap::new();
     for signed in signatures {
@@ -140,9 +157,7 @@ fn every_signature_is_good() {
         assert_eq!((&evidence.key.algorithm, &evidence.key.fingerprint), (&signed.key_type, &signed.fingerprint), "{name}");
         let details = evidence.token.map(|token| format!("sk flags={:02x} app={}", token.flags, last_string(&evidence.key.blob)));
         assert_eq!(details.unwrap_or_default(), signed.details, "{name}");
-        if let Some(committer) = split.committer {
-            assert_eq!(committer, signed.email, "{name}");
-        }
+        assert_eq!(String::from_utf8_lossy(split.identity.email), signed.email, "{name}");
         assert_eq!(evidence.payload_id, split.payload.id());
         *malleable.entry(evidence.malleable).or_insert(0) += 1;
     }
@@ -168,7 +183,7 @@ fn faults_of_real_objects_are_reviewed() {
             }
         }
     }
-    for signed in CORPUS.as_deref().unwrap() {
+    for signed in CORPUS.iter() {
         if let Some(fault) = signed.split().fault {
             faults.insert((signed.object.clone(), fault.code().to_owned()));
         }
@@ -178,48 +193,145 @@ fn faults_of_real_objects_are_reviewed() {
     assert_eq!(faults, reviewed);
 }
 
-/// `%G?` of every commit. Compared are: unsigned or not, and for SSH, good or not. OpenPGP waits for its verifier.
+/// `%G?` and `%GS` of every commit, by the same allowed_signers. Of OpenPGP only that it is a signature: it waits for its verifier.
 #[test]
 fn differences_from_git_are_reviewed() {
-    let Some(corpus) = folder("git's answers to commits of real histories", 9876) else { return };
+    let Some(corpus) = folder("git's answers to commits of real histories", 9876 + 3503) else { return };
     let mut differences = BTreeSet::new();
     let mut counts = BTreeMap::new();
     let verifier = SshVerifier::default();
+    let settled = Settled::nothing();
+    let oracle = |item: &str, which: &str| corpus.join(format!("oracle/{item}.{which}.tsv.xz"));
+    let mut asked = 0;
     for (item, _) in ITEMS {
-        let rows = table(&corpus.join(format!("oracle/{item}.git.tsv.xz")));
-        let ids: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
-        for (row, (_, raw)) in rows.iter().zip(Item::unpack(&corpus, item).read(&ids)) {
-            let (object, letter) = (row[0].as_str(), row[1].as_str());
-            let commit = Commit::parse(&raw, HashAlgorithm::Sha1);
-            let format = commit.signature.as_deref().map(Format::sniff);
-            let (answer, agreed) = match (&commit.fault, &commit.signature) {
-                (Some(fault), _) => (fault.code(), false),
-                (None, None) => ("unsigned", letter == "N"),
-                (None, Some(armored)) => match check(&verifier, armored, &commit.payload) {
-                    Ok(evidence) if letter == "B" && evidence.malleable.is_empty() => ("good without a word", false),
-                    Ok(evidence) => ("good", matches!(letter, "G" | "U") && row[2] == evidence.key.fingerprint),
-                    Err(reason) => (
-                        reason.code(),
-                        match format.unwrap() {
-                            Some(Format::OpenPgp) => letter != "N", // which of the letters is for the OpenPGP verifier to say
-                            Some(Format::X509) => letter == "N",    // git had no program for it
-                            Some(Format::Ssh) | None => false,
+        let item_objects = Item::unpack(&corpus, item);
+        let allowed = |which: &str| std::fs::read(corpus.join(format!("oracle/allowed/{item}.{which}"))).ok();
+        let mut answers = vec![("git", allowed("intree").or_else(|| allowed("embedded")).unwrap_or_default())];
+        if oracle(item, "git-embedded").exists() {
+            answers.push(("git-embedded", allowed("embedded").unwrap()));
+        }
+        for (which, text) in answers {
+            let policy = policy(&text, b"", Demands::default());
+            let judge = Judge { verifiers: &[&verifier], hash: HashAlgorithm::Sha1, policy: &policy, settled: &settled, now: NOW };
+            let rows = table(&oracle(item, which));
+            let ids: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+            for (row, (_, raw)) in rows.iter().zip(item_objects.read(&ids)) {
+                let [object, letter, _, fingerprint, _, principal] = &row[..] else { panic!("{row:?}") };
+                let judgement = judge.commit(ObjectId::from_hex(object.as_bytes()).unwrap(), &raw);
+                let format = Commit::parse(&raw, HashAlgorithm::Sha1).signature.map(|armored| Format::sniff(&armored));
+                let (answer, agreed) = match &judgement.verdict {
+                    Verdict::Accept { principal: ours } => {
+                        let key = &judgement.evidence.as_ref().unwrap().key.fingerprint;
+                        let answer = match letter.as_str() {
+                            "B" if !judgement.warnings.contains(&Warning::Malleable) => "accept without a word".to_owned(),
+                            "G" if ours.0 != *principal => format!("accept for {}", ours.0),
+                            _ => "accept".to_owned(),
+                        };
+                        let agreed = letter == "G" && (key, &ours.0) == (fingerprint, principal);
+                        (answer, agreed)
+                    }
+                    Verdict::Reject { reason } => (
+                        reason.code().to_owned(),
+                        match (reason, format) {
+                            (Reason::Unsigned, None) => letter == "N",
+                            (Reason::KeyUnlisted | Reason::KeyExpired { .. } | Reason::KeyNotYetValid { .. }, _) => letter == "U",
+                            (Reason::FormatUnsupported { .. }, Some(Some(Format::OpenPgp))) => letter != "N",
+                            (Reason::FormatUnsupported { .. }, Some(Some(Format::X509))) => letter == "N", // it had no program
+                            _ => false,
                         },
                     ),
-                },
-            };
-            *counts.entry((format!("{:?}", format.flatten()), letter.to_owned(), answer)).or_insert(0) += 1;
-            if !agreed {
-                differences.insert((object.to_owned(), letter.to_owned(), answer));
+                    Verdict::Unjudged { why } => (why.code().to_owned(), false),
+                };
+                asked += 1;
+                *counts.entry((which, letter.clone(), answer.clone())).or_insert(0) += 1;
+                if !agreed {
+                    differences.insert([object.clone(), letter.clone(), answer]);
+                }
             }
         }
     }
-    for ((format, letter, answer), count) in counts {
-        println!("{format}: git {letter}, we {answer}: {count}");
+    for ((which, letter, answer), count) in counts {
+        println!("{which}: git {letter}, we {answer}: {count}");
     }
     let reviewed =
-        DIFFERENCES.iter().map(|(object, letter, ours, _)| ((*object).to_owned(), (*letter).to_owned(), *ours)).collect();
+        DIFFERENCES.iter().map(|(object, letter, ours, _)| [object, letter, ours].map(|word| (*word).to_owned())).collect();
     assert_eq!(differences, reviewed);
+    assert_eq!(asked, 9876 + 3503);
+}
+
+/// Good signatures that no policy may accept: the key on no line, revoked, ended before it signed, not valid yet.
+#[test]
+fn no_policy_without_the_key_accepts() {
+    let Some(signatures) = signatures() else { return };
+    let verifier = SshVerifier::default();
+    let all: Vec<_> = signatures
+        .iter()
+        .map(|signed| (signed, signed.split()))
+        .map(|(signed, split)| (signed, check(&verifier, &split.signature, &split.payload).unwrap(), split.identity))
+        .collect();
+    let lax = Demands::default();
+    let mut answers = BTreeMap::new();
+    for (item, _) in ITEMS {
+        let (own, others): (Vec<_>, Vec<_>) = all.iter().partition(|(signed, ..)| signed.item == item);
+        let keys: BTreeSet<String> = own.iter().map(|(_, evidence, _)| evidence.key.to_openssh()).collect();
+        let foreign: BTreeSet<String> = others.iter().map(|(_, evidence, _)| evidence.key.to_openssh()).collect();
+        let foreign = &foreign - &keys;
+        assert!(foreign.len() > 20, "{item}");
+        let lines = |keys: &BTreeSet<String>, options: &str| -> String {
+            keys.iter().map(|key| format!("somebody@example.com {options} {key}\n")).collect()
+        };
+        let listed = lines(&keys, "");
+        let revoked: String = keys.iter().map(|key| format!("{key}\n")).collect();
+        let policies = [
+            ("accept", policy(listed.as_bytes(), b"", lax)),
+            ("key-unlisted", policy(lines(&foreign, "").as_bytes(), b"", lax)),
+            ("key-unlisted", policy(lines(&keys, "cert-authority").as_bytes(), b"", lax)),
+            ("key-revoked", policy(listed.as_bytes(), revoked.as_bytes(), lax)),
+            ("key-expired", policy(lines(&keys, "valid-before=\"19990101Z\"").as_bytes(), b"", lax)),
+            ("key-not-yet-valid", policy(lines(&keys, "valid-after=\"20380101Z\"").as_bytes(), b"", lax)),
+            ("namespace-not-allowed", policy(lines(&keys, "namespaces=\"file\"").as_bytes(), b"", lax)),
+            ("signer-not-committer", policy(listed.as_bytes(), b"", Demands { bind_committer: true, ..lax })),
+        ];
+        for (signed, evidence, identity) in own {
+            let context = Context { email: Some(identity.email), claimed: Some(identity.seconds), now: NOW, settled: false };
+            let mut answer = |expected: &'static str, policy: &Policy| {
+                assert_eq!(code(&policy.decide(evidence, &context).verdict), expected, "{}", signed.name());
+                *answers.entry(expected).or_insert(0) += 1;
+            };
+            for (expected, policy) in &policies {
+                answer(expected, policy);
+            }
+            // to the second: the end belongs to the window
+            let until = |seconds: i64, demands| {
+                let end = jiff::Timestamp::from_second(seconds).unwrap().strftime("%Y%m%d%H%M%SZ");
+                let line = format!("somebody@example.com valid-before=\"{end}\" {}\n", evidence.key.to_openssh());
+                policy(line.as_bytes(), b"", demands)
+            };
+            answer("key-expired", &until(identity.seconds - 1, lax));
+            let ended_then = until(identity.seconds, lax);
+            assert!(ended_then.decide(evidence, &context).warnings.contains(&Warning::ClaimedOnly), "{}", signed.name());
+            answer("claimed-only", &until(identity.seconds, Demands { refuse_claimed_only: true, ..lax }));
+        }
+    }
+    println!("{answers:?}");
+    for (expected, times) in [("accept", 1), ("key-unlisted", 2), ("key-revoked", 1), ("key-expired", 2), ("claimed-only", 1)] {
+        assert_eq!(answers.get(expected), Some(&(SIGNATURES * times)), "{expected}");
+    }
+}
+
+fn policy(allowed_signers: &[u8], revoked: &[u8], demands: Demands) -> Policy {
+    let signers = AllowedSigners::parse(allowed_signers, &utc_seconds);
+    assert_eq!(signers.skipped, []);
+    let revoked = if revoked.is_empty() { RevokedKeys::default() } else { RevokedKeys::parse(revoked).unwrap() };
+    Policy::new(signers, revoked, demands)
+}
+
+fn code(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accept { .. } => "accept",
+        Verdict::Reject { reason } => reason.code(),
+        Verdict::Unjudged { why } => why.code(),
+    }
 }
 
 /// Of each signature: one bit flipped in the payload, the key, the namespace, the signature blob, the reserved field
@@ -228,7 +340,7 @@ fn differences_from_git_are_reviewed() {
 #[test]
 fn no_flipped_bit_is_accepted() {
     const FLIPS: usize = 3; // of each kind
-    let Some(signatures) = &*CORPUS else { return };
+    let Some(signatures) = signatures() else { return };
     let verifier = SshVerifier::default();
     let mut random = Random(3326);
     let mut codes = BTreeMap::new();
@@ -274,7 +386,7 @@ fn no_flipped_bit_is_accepted() {
 /// The twin of each ECDSA signature (n − s) and each RSA signature without its leading zeros: as good, but never without a word.
 #[test]
 fn keyless_rewrites_are_noticed() {
-    let Some(signatures) = &*CORPUS else { return };
+    let Some(signatures) = signatures() else { return };
     let verifier = SshVerifier::default();
     let (mut ecdsa, mut rsa) = (0, 0);
     for signed in signatures {

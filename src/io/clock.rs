@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn dates_are_standard_time() {
-        let Ok(berlin) = TimeZone::get("Europe/Berlin") else { return };
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         for (civil, want) in [
             ("2024-01-01T12:00", "2024-01-01T11:00Z"),
             ("2024-07-01T12:00", "2024-07-01T11:00Z"), // the wall clock shows it at 10:00Z

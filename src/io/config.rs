@@ -51,7 +51,7 @@ impl Config {
     /// Where a value is not UTF-8.
     pub fn get_all(&self, name: &str) -> Result<Vec<String>> {
         let mut values = values_of(&self.files, name)?;
-        values.extend(self.from_command(name));
+        values.extend(self.in_command(name));
         Ok(values)
     }
 
@@ -60,11 +60,11 @@ impl Config {
     /// # Errors
     /// Where the value is not UTF-8.
     pub fn get_protected(&self, name: &str) -> Result<Option<String>> {
-        let command = self.from_command(name).last();
+        let command = self.in_command(name).last();
         Ok(command.or(values_of(&self.protected, name)?.pop()))
     }
 
-    fn from_command(&self, name: &str) -> impl Iterator<Item = String> {
+    fn in_command(&self, name: &str) -> impl Iterator<Item = String> {
         let name = normal(name);
         self.command.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value.clone())
     }

@@ -4,7 +4,8 @@
 //! git wrote to a file); the agent signs whenever it holds that key; else the private file does, the name less `.pub`.
 
 pub mod agent;
-pub mod file;
+mod file;
+pub mod generate;
 pub mod terminal;
 
 use crate::evidence::Key;

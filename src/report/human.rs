@@ -1,12 +1,11 @@
 //! The report for people: what is rejected, why, what would mend it; then who signed how much.
 
-use super::escape::name;
+use super::escape::{name, printable};
 use super::mend::{key_name, mend};
 use super::past::{Dead, Past};
 use super::{Heading, Report, Summary};
-use crate::judge::Judgement;
 use crate::object::{ObjectId, ObjectKind};
-use crate::verdict::{Reason, Utc, Verdict};
+use crate::verdict::{Judgement, Reason, Utc, Verdict};
 use std::io::{self, Write};
 
 /// How much is written, and how.
@@ -27,14 +26,17 @@ pub struct Human<W> {
     lines: Vec<Entry>,
 }
 
-/// What is kept of a judgement until it is written.
+/// What is kept of a judgement until it is written. All of it is made harmless.
 struct Entry {
     id: ObjectId,
     word: &'static str,
     code: String,
-    who: String,
     signer: String,
+    author: String,
+    /// The ref, the tag, the date, whatever is known.
     about: String,
+    subject: String,
+    why: Option<String>,
     mend: Option<String>,
 }
 
@@ -45,37 +47,42 @@ impl<W: Write> Human<W> {
     /// Where it cannot be written.
     pub fn new(mut out: W, heading: Heading, style: Style) -> io::Result<Self> {
         let digest = heading.digest.get(..16).unwrap_or(&heading.digest);
-        writeln!(out, "{} by {} (sha256:{digest}…)", name(&heading.target), name(&heading.policy))?;
+        writeln!(out, "{} by {} (sha256:{digest}…)", printable(&heading.target), printable(&heading.policy))?;
         Ok(Self { out, heading, style, past: Past::default(), lines: Vec::new() })
     }
 
     fn entry(&self, judgement: &Judgement) -> Entry {
         let about = &judgement.about;
         let signer = match (&judgement.verdict, &judgement.evidence) {
-            (Verdict::Accept { principal }, Some(evidence)) => format!("{} with {}", principal.0, key_name(evidence)),
+            (Verdict::Accept { principal }, Some(evidence)) => format!("{} with {}", name(&principal.0), key_name(evidence)),
             (_, Some(evidence)) => key_name(evidence),
             _ => String::new(),
         };
-        let (code, text) = match &judgement.verdict {
+        let (code, why) = match &judgement.verdict {
             Verdict::Accept { .. } => {
                 let codes: Vec<_> = judgement.warnings.iter().map(|warning| warning.code()).collect();
-                (codes.join(" "), String::new())
+                (codes.join(" "), None)
             }
-            Verdict::Reject { reason } => (reason.code().to_owned(), reason.to_string()),
-            Verdict::Unjudged { why } => (why.code().to_owned(), why.to_string()),
+            Verdict::Reject { reason } => (reason.code().to_owned(), Some(reason.to_string())),
+            Verdict::Unjudged { why } => (why.code().to_owned(), Some(why.to_string())),
         };
-        let date = about.claimed.map(|claimed| Utc(claimed).to_string()).unwrap_or_default();
-        let reference = judgement.reference.as_ref().map(|reference| format!("for {reference} ")).unwrap_or_default();
-        let tag = about.tag_name.as_ref().map(|tag| format!("tag {tag} ")).unwrap_or_default();
-        let text = if text.is_empty() { text } else { format!(": {text}") };
+        let payload = judgement.payload_id.map(|id| format!("; payload sha256:{id}")).unwrap_or_default();
+        let date = about.claimed.map(|claimed| Utc(claimed).to_string().chars().take(10).collect::<String>());
+        let known = [
+            judgement.reference.as_ref().map(|reference| format!("for {}", name(reference))),
+            about.tag_name.as_ref().map(|tag| format!("tag {}", name(tag))),
+            date,
+        ];
         Entry {
             id: judgement.id,
             word: judgement.verdict.name(),
             code,
-            who: about.author.clone(),
             signer,
-            about: format!("{reference}{tag}{} {}{text}", date.get(..10).unwrap_or(&date), quoted(&about.subject)),
-            mend: mend(judgement, &self.heading.policy),
+            author: name(&about.author),
+            about: known.into_iter().flatten().map(|word| format!(" {word}")).collect(),
+            subject: name(&about.subject),
+            why: why.map(|why| format!("{}{payload}", printable(&why))),
+            mend: mend(judgement, &self.heading.policy).map(|mend| printable(&mend).into_owned()),
         }
     }
 
@@ -83,26 +90,30 @@ impl<W: Write> Human<W> {
     fn write_run(&mut self, run: &[Entry]) -> io::Result<()> {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
         let word = self.paint(first.word);
-        let by = if first.signer.is_empty() { String::new() } else { format!(" signed by {}", name(&first.signer)) };
+        let signed = if first.signer.is_empty() { String::new() } else { format!(", signed by {}", first.signer) };
         let code = if first.code.is_empty() { String::new() } else { format!(" [{}]", first.code) };
         if run.len() == 1 {
-            writeln!(self.out, "{word} {} {} by {}{by}{code}", first.id, name(&first.about), name(&first.who))?;
+            let by = if first.author.is_empty() { String::new() } else { format!(" by {}", first.author) };
+            let subject = if first.subject.is_empty() { String::new() } else { format!(" \"{}\"", first.subject) };
+            writeln!(self.out, "{word} {}{}{by}{subject}{signed}{code}", first.id, first.about)?;
         } else {
-            let mut authors: Vec<&str> = run.iter().map(|entry| entry.who.as_str()).collect();
+            let mut authors: Vec<&str> = run.iter().map(|entry| entry.author.as_str()).collect();
             authors.sort_unstable();
             authors.dedup();
             let others = if authors.len() > 1 { format!(" and {} others", authors.len() - 1) } else { String::new() };
-            let range = format!("{}..{}", last.id.short(), first.id.short());
+            let commits = count(run.len(), "commit");
             writeln!(
                 self.out,
-                "{word} {} in a row, {range}, by {}{others}{by}{code}",
-                count(run.len(), "commit"),
-                name(&first.who)
+                "{word} {commits} in a row, {} to {}, by {}{others}{signed}{code}",
+                last.id, first.id, first.author
             )?;
         }
         // the oldest of a run is where mending begins
+        if let Some(why) = &last.why {
+            writeln!(self.out, "    why:  {why}")?;
+        }
         match &last.mend {
-            Some(mend) => writeln!(self.out, "    mend: {}", super::escape::printable(mend)),
+            Some(mend) => writeln!(self.out, "    mend: {mend}"),
             None => Ok(()),
         }
     }
@@ -191,10 +202,6 @@ fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     Ok(())
 }
 
-fn quoted(subject: &str) -> String {
-    if subject.is_empty() { String::new() } else { format!("\"{subject}\"") }
-}
-
 fn count(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{} {noun}s", thousands(n)) }
 }
@@ -212,9 +219,8 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
-        assert_eq!(
-            ["0", "999", "1,000", "1,449,000"],
-            [thousands(0), thousands(999), thousands(1000), thousands(1_449_000)].map(|s| s).each_ref().map(String::as_str)
-        );
+        for (n, want) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_449_000, "1,449,000")] {
+            assert_eq!(thousands(n), want);
+        }
     }
 }

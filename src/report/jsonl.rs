@@ -2,8 +2,7 @@
 
 use super::mend::mend;
 use super::{Heading, Report, Summary};
-use crate::judge::Judgement;
-use crate::verdict::{Utc, Verdict};
+use crate::verdict::{Judgement, Utc, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};

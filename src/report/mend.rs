@@ -2,9 +2,8 @@
 
 use super::escape::shell_word;
 use crate::evidence::Evidence;
-use crate::judge::Judgement;
-use crate::object::{Fault, ObjectKind};
-use crate::verdict::{Reason, Unjudged, Utc, Verdict};
+use crate::object::ObjectKind;
+use crate::verdict::{Fault, Judgement, Reason, Unjudged, Utc, Verdict};
 
 /// What the person in front can do about a verdict; `None` where nothing is to be mended. Text from the repository in it is
 /// not yet escaped.
@@ -15,6 +14,9 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
         Verdict::Unjudged { why: Unjudged::Shallow } => Some("git fetch --unshallow, then ask again".to_owned()),
         Verdict::Unjudged { why: Unjudged::Missing } => {
             Some("fetch the object from a complete clone; `git fsck` shows what else is missing".to_owned())
+        }
+        Verdict::Unjudged { why: Unjudged::SettledMissing { .. } } => {
+            Some("fetch what warrant.settled or --settled names, or take it out of there".to_owned())
         }
         Verdict::Unjudged { why: Unjudged::Unreadable { .. } } => {
             Some("`git fsck` shows the damage; fetch the object from a good clone".to_owned())

@@ -12,7 +12,7 @@ const BASH_FOR_GIT: &str = r#"
 _git_warrant() {
     COMP_WORDS=("git-warrant" "${COMP_WORDS[@]:2}")
     COMP_CWORD=$((COMP_CWORD - 1))
-    _git-warrant "git-warrant" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+    _git__warrant "git-warrant" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
 }
 "#;
 
@@ -22,9 +22,11 @@ _git_warrant() {
 /// Where it cannot be written.
 pub fn run(args: &Completions) -> Result<ExitStatus> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command().bin_name("git-warrant"), "git-warrant", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::command(), "git-warrant", &mut script);
     if args.shell == Shell::Bash {
-        script.extend_from_slice(BASH_FOR_GIT.as_bytes());
+        // clap_complete 4.6 compares with another spelling of a dashed name than it sets
+        let text = String::from_utf8_lossy(&script).replace("git__subcmd__warrant", "git__warrant") + BASH_FOR_GIT;
+        script = text.into_bytes();
     }
     io::stdout().write_all(&script)?;
     Ok(ExitStatus::Accepted)

@@ -1,17 +1,17 @@
 //! `hook pre-receive`: refuse a push that the policy does not allow.
 
-use super::session::{Loaded, Place, Target, demands, judge_tags, settled_by, with_judge};
+use super::session::{Loaded, Place, Target, demands, judge_tags, with_judge};
 use super::{colour, complain};
 use crate::cli::PreReceive;
 use crate::history::{Hidden, ObjectSource as _, Walk, ancestors};
 use crate::io::git::Repository;
 use crate::io::policy::Search;
-use crate::judge::{Judge, Judgement};
+use crate::judge::Judge;
 use crate::object::{ObjectId, ObjectKind};
 use crate::report::escape::{printable, shell_word};
 use crate::report::human::{Human, Style};
 use crate::report::{ExitStatus, Report, Summary};
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::{Judgement, Reason, Verdict};
 use anyhow::{Context as _, Result, bail};
 use std::collections::{HashMap, HashSet};
 use std::env;
@@ -54,11 +54,12 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
         complain(&format!("warning: {}", printable(note)));
     }
     let baseline = full_ids(&place, "warrant.baseline")?;
-    let settled = full_ids(&place, "warrant.settled")?;
+    let baseline: Vec<_> = baseline.into_iter().map(|id| place.repository.peel_to_commit(&id).unwrap_or(id)).collect();
+    full_ids(&place, "warrant.settled")?;
+    let settled = place.settled(&place.config.get_all("warrant.settled")?)?;
     let repository = &mut place.repository;
-    let settled = settled_by(repository, settled);
     let hidden = Hidden { unasked: HashSet::new(), baseline: ancestors(repository, baseline) };
-    let heading = loaded.heading(format!("push of {} refs", updates.len()));
+    let heading = loaded.heading(target(&updates));
     let style = Style { all: false, colour: colour(&io::stderr()) };
     let mut report = Human::new(io::stderr(), heading, style).context("cannot write the report")?;
     let mut push = Push { summary: Summary::default(), report: &mut report, graph: Graph::default(), name: String::new() };
@@ -86,6 +87,14 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
         mends.iter().for_each(|mend| complain(&format!("    run: {}", printable(mend))));
     }
     Ok(summary.exit_status())
+}
+
+/// What is pushed, for the report's first line.
+fn target(updates: &[Update]) -> String {
+    const MOST: usize = 5;
+    let names: Vec<&str> = updates.iter().take(MOST).map(|update| update.name.as_str()).collect();
+    let more = if updates.len() > MOST { format!(" and {} more", updates.len() - MOST) } else { String::new() };
+    format!("push of {}{more}", names.join(", "))
 }
 
 /// The counts, the report and the graph of one push.

@@ -39,7 +39,8 @@ fn add(pages: &mut Vec<(String, Vec<u8>)>, command: Command, name: &str) -> Resu
     }
     let file = format!("{name}.1");
     let command = command.name(name.to_owned()).bin_name(name.replacen("git-warrant", "git warrant", 1).replace('-', " "));
-    let command = command.version(env!("CARGO_PKG_VERSION")).disable_help_flag(name != "git-warrant");
+    let command = command.version(env!("CARGO_PKG_VERSION"));
+    let command = if name == "git-warrant" { command } else { command.disable_help_flag(true).disable_version_flag(true) };
     let mut page = Vec::new();
     clap_mangen::Man::new(command).date("").render(&mut page)?;
     if name == "git-warrant" {

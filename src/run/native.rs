@@ -1,19 +1,21 @@
 //! The native commands: argv to the command that does it, errors to messages and exit statuses.
 
-use super::{complain, completions, hook, man, show, verify};
+use super::{complain, completions, demo, hook, man, show, verify};
 use crate::cli::{Cli, Command, HookKind};
 use crate::io::git::OpenError;
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
 use anyhow::Error;
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write as _};
 use std::iter;
 
 /// Runs a native command, given the arguments behind the program's name. Gives the exit status.
 pub fn run(args: Vec<OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(iter::once("git-warrant".into()).chain(args)) {
+    let argv = iter::once("git-warrant".into()).chain(args);
+    let matches = Cli::command().bin_name("git warrant").try_get_matches_from(argv);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Accepted };
@@ -26,6 +28,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
         Command::Hook(args) => match &args.hook {
             HookKind::PreReceive(args) => hook::pre_receive(args),
         },
+        Command::Demo(args) => demo::run(args),
         Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),
     };

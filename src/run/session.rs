@@ -6,7 +6,7 @@ use crate::io::clock;
 use crate::io::config::Config;
 use crate::io::git::Repository;
 use crate::io::policy::{self, Search, Source};
-use crate::judge::{Judge, Judgement, TagPlace};
+use crate::judge::{Judge, Settled, TagPlace};
 use crate::object::{ObjectId, ObjectKind, Tag};
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
 use crate::policy::revocation::RevokedKeys;
@@ -14,9 +14,8 @@ use crate::policy::{Demands, Policy};
 use crate::report::Heading;
 use crate::signature::Verifier;
 use crate::signature::ssh::SshVerifier;
-use crate::verdict::{Reason, Unjudged, Verdict};
+use crate::verdict::{Judgement, Reason, Unjudged, Verdict};
 use anyhow::{Context as _, Result, bail};
-use std::collections::HashSet;
 
 /// A repository and its configuration, before any policy.
 pub(super) struct Place {
@@ -42,10 +41,17 @@ impl Place {
         revisions.iter().map(|revision| commit(revision).with_context(|| format!("{option} {revision}"))).collect()
     }
 
-    /// The very objects that revisions name: what is settled is a commit with its ancestors, or a tag alone.
-    pub(super) fn objects(&self, option: &str, revisions: &[String]) -> Result<Vec<ObjectId>> {
-        let object = |revision: &String| self.repository.resolve(revision).map(|resolved| resolved.id);
-        revisions.iter().map(|revision| object(revision).with_context(|| format!("{option} {revision}"))).collect()
+    /// What revisions settle: commits with all their ancestors, tags by themselves. A full id that is not here settles nothing.
+    pub(super) fn settled(&mut self, revisions: &[String]) -> Result<Settled> {
+        let mut objects = Vec::new();
+        for revision in revisions {
+            match revision.parse::<ObjectId>() {
+                Ok(id) => objects.push(id),
+                Err(_) => objects.push(self.repository.resolve(revision).with_context(|| format!("settled {revision}"))?.id),
+            }
+        }
+        let complete = objects.iter().all(|id| self.repository.kind(id).is_some());
+        Ok(Settled { objects: history::ancestors(&mut self.repository, objects), complete })
     }
 }
 
@@ -101,17 +107,12 @@ pub(super) fn demands(args: &PolicyArgs) -> Demands {
 pub(super) fn with_judge<T>(
     hash: crate::object::HashAlgorithm,
     policy: &Policy,
-    settled: &HashSet<ObjectId>,
+    settled: &Settled,
     f: impl FnOnce(&Judge<'_>) -> T,
 ) -> T {
     let ssh = SshVerifier::default();
     let verifiers: [&dyn Verifier; 1] = [&ssh];
     f(&Judge { verifiers: &verifiers, hash, policy, settled, now: clock::now() })
-}
-
-/// All that is settled by some objects: commits with their ancestors, tags by themselves.
-pub(super) fn settled_by(repository: &mut Repository, objects: Vec<ObjectId>) -> HashSet<ObjectId> {
-    history::ancestors(repository, objects)
 }
 
 /// What a tag leads to.

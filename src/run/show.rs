@@ -1,20 +1,21 @@
 //! `show`: all that one object's signature proves.
 
-use super::session::{Loaded, Place, demands, settled_by, with_judge};
+use super::session::{Loaded, Place, demands, with_judge};
 use super::stdout;
 use crate::armor::Format as SignatureFormat;
 use crate::cli::{Format, Show};
 use crate::evidence::Evidence;
 use crate::history::ObjectSource as _;
 use crate::io::policy::{NoPolicy, Search};
-use crate::judge::{Found, Judgement, TagPlace};
+use crate::judge::{Found, TagPlace};
 use crate::object::{Commit, HashAlgorithm, Identity, ObjectId, ObjectKind, Tag};
 use crate::report::ExitStatus;
-use crate::report::escape::name;
+use crate::report::escape::{name, printable};
 use crate::report::jsonl::{SCHEMA, write_line};
+use crate::report::mend::mend;
 use crate::signature::Verifier;
 use crate::signature::ssh::SshVerifier;
-use crate::verdict::{Reason, Utc, Verdict};
+use crate::verdict::{Judgement, Reason, Utc, Verdict};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::io::Write as _;
@@ -36,8 +37,7 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
         Err(error) if error.is::<NoPolicy>() => None,
         loaded => Some(loaded?),
     };
-    let settled = place.objects("warrant.settled", &place.config.get_all("warrant.settled")?)?;
-    let settled = settled_by(&mut place.repository, settled);
+    let settled = place.settled(&place.config.get_all("warrant.settled")?)?;
     let hash = place.repository.hash();
     let target_kind = Tag::parse(&object.data, hash).target.and_then(|target| place.repository.kind(&target));
     let judged = loaded.as_ref().map(|loaded| {
@@ -47,7 +47,9 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
         })
     });
     let mut shown = Shown::of(resolved.id, object.kind, &object.data, hash);
-    shown.verdict = Shown::verdict(judged.as_ref(), loaded.as_ref().map(|loaded| loaded.source.name.as_str()));
+    if let (Some(judged), Some(loaded)) = (&judged, &loaded) {
+        shown.verdict = Ruling::Some(Ruled::of(judged, &loaded.source.name));
+    }
     match args.format {
         Format::Jsonl => write_line(&mut stdout(), &shown)?,
         Format::Human => shown.write_human()?,
@@ -72,7 +74,34 @@ struct Shown {
     signature: Signature,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mergetags: Vec<Signature>,
-    verdict: serde_json::Value,
+    verdict: Ruling,
+}
+
+const NO_POLICY: &str = "not judged: no policy";
+
+/// The policy's answer.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Ruling {
+    None(&'static str),
+    Some(Ruled),
+}
+
+#[derive(Serialize)]
+struct Ruled {
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<String>,
+    warnings: Vec<&'static str>,
+    policy: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
 }
 
 /// What a signature proves.
@@ -127,7 +156,7 @@ impl Shown {
                 claimed: claimed(tag.tagger),
                 signature: Signature::of_tag(&tag),
                 mergetags: Vec::new(),
-                verdict: serde_json::Value::Null,
+                verdict: Ruling::None(NO_POLICY),
             };
         }
         let commit = Commit::parse(raw, hash);
@@ -136,7 +165,7 @@ impl Shown {
             object: id.to_string(),
             kind: kind.name(),
             fault: commit.fault.as_ref().map(ToString::to_string),
-            author: lossy(commit.author),
+            author: Identity::parse(commit.author).map_or_else(|| lossy(commit.author), who),
             committer: commit.committer.map(who),
             claimed: claimed(commit.committer),
             signature: Signature::of(&Found {
@@ -147,27 +176,8 @@ impl Shown {
                 identity: commit.committer,
             }),
             mergetags: commit.mergetags.iter().map(|raw| Signature::of_tag(&Tag::parse(raw, hash))).collect(),
-            verdict: serde_json::Value::Null,
+            verdict: Ruling::None(NO_POLICY),
         }
-    }
-
-    fn verdict(judged: Option<&Judgement>, policy: Option<&str>) -> serde_json::Value {
-        let Some(judged) = judged else { return "not judged: no policy".into() };
-        let (code, text, principal) = match &judged.verdict {
-            Verdict::Accept { principal } => (None, None, Some(&principal.0)),
-            Verdict::Reject { reason } => (Some(reason.code()), Some(reason.to_string()), None),
-            Verdict::Unjudged { why } => (Some(why.code()), Some(why.to_string()), None),
-        };
-        serde_json::json!({
-            "verdict": judged.verdict.name(),
-            "code": code,
-            "detail": text,
-            "principal": principal,
-            "warnings": judged.warnings.iter().map(|warning| warning.code()).collect::<Vec<_>>(),
-            "policy": policy,
-            "policy_line": judged.line,
-            "mend": policy.and_then(|policy| crate::report::mend::mend(judged, policy)),
-        })
     }
 
     fn write_human(&self) -> std::io::Result<()> {
@@ -193,20 +203,51 @@ impl Shown {
                 field(key, &value)?;
             }
         }
-        match &self.verdict {
-            serde_json::Value::Object(verdict) => {
-                for (key, value) in verdict {
-                    match value {
-                        serde_json::Value::Null => {}
-                        serde_json::Value::String(text) => writeln!(out, "  {key:<11} {}", crate::report::escape::printable(text))?,
-                        serde_json::Value::Array(words) if words.is_empty() => {}
-                        other => writeln!(out, "  {key:<11} {}", crate::report::escape::printable(&other.to_string()))?,
-                    }
-                }
-            }
-            other => writeln!(out, "  {:<11} {}", "verdict", other.as_str().unwrap_or_default())?,
+        for (key, value) in self.verdict.lines() {
+            writeln!(out, "  {key:<11} {}", printable(&value))?;
         }
         out.flush()
+    }
+}
+
+impl Ruled {
+    fn of(judged: &Judgement, policy: &str) -> Self {
+        let (code, why, principal) = match &judged.verdict {
+            Verdict::Accept { principal } => (None, None, Some(principal.0.clone())),
+            Verdict::Reject { reason } => (Some(reason.code()), Some(reason.to_string()), None),
+            Verdict::Unjudged { why } => (Some(why.code()), Some(why.to_string()), None),
+        };
+        Self {
+            verdict: judged.verdict.name(),
+            code,
+            why,
+            principal,
+            warnings: judged.warnings.iter().map(|warning| warning.code()).collect(),
+            policy: policy.to_owned(),
+            policy_line: judged.line,
+            mend: mend(judged, policy),
+        }
+    }
+}
+
+impl Ruling {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let ruled = match self {
+            Self::None(text) => return vec![("verdict", (*text).to_owned())],
+            Self::Some(ruled) => ruled,
+        };
+        let line = ruled.policy_line.map(|line| format!(":{line}")).unwrap_or_default();
+        let warnings = (!ruled.warnings.is_empty()).then(|| ruled.warnings.join(" "));
+        let code = ruled.code.map(|code| format!(" [{code}]")).unwrap_or_default();
+        let lines = [
+            ("verdict", Some(format!("{}{code}", ruled.verdict))),
+            ("why", ruled.why.clone()),
+            ("principal", ruled.principal.clone()),
+            ("warnings", warnings),
+            ("policy", Some(format!("{}{line}", ruled.policy))),
+            ("mend", ruled.mend.clone()),
+        ];
+        lines.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 }
 

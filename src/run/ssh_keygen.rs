@@ -21,6 +21,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const FAILURE: u8 = 255;
+const NOT_VERIFIED: &[u8] = b"Could not verify signature.\n";
 
 /// Does what the command line asks for; the exit status.
 pub fn run(request: Result<SshKeygen, UsageError>) -> u8 {
@@ -31,7 +32,11 @@ pub fn run(request: Result<SshKeygen, UsageError>) -> u8 {
                 drain_stdin();
             }
             complain(&error.kind.to_string());
-            return error.kind.exit_status();
+            let status = error.kind.exit_status();
+            if error.reads_stdin && status == FAILURE {
+                let _ = print(NOT_VERIFIED);
+            }
+            return status;
         }
     };
     let quiet = request.quiet;
@@ -61,7 +66,7 @@ pub fn run(request: Result<SshKeygen, UsageError>) -> u8 {
                 Ok(key)
             });
             let by = [b" for ".as_slice(), principal.as_bytes()].concat();
-            conclude(checked, &namespace, if principal.is_empty() { b"" } else { &by }, quiet)
+            conclude(checked, &namespace, &by, quiet)
         }
         Operation::CheckNovalidate { namespace, signature, time } => {
             let message = read_stdin();
@@ -86,7 +91,7 @@ fn conclude(checked: anyhow::Result<Box<Key>>, namespace: &str, by: &[u8], quiet
         }
         Err(error) => {
             let status = fail(&error);
-            (b"Could not verify signature.\n".to_vec(), status)
+            (NOT_VERIFIED.to_vec(), status)
         }
     };
     match if quiet { Ok(()) } else { print(&line) } {

@@ -1,16 +1,17 @@
 //! `verify`: judge a history, a range, a tag.
 
-use super::session::{Loaded, Place, Target, demands, judge_tags, settled_by, with_judge};
+use super::session::{Loaded, Place, Target, demands, judge_tags, with_judge};
 use super::{complain, stdout};
 use crate::cli::{Format, Verify};
 use crate::history::{Hidden, ObjectSource, ReadError, Walk, ancestors, verdict_of};
 use crate::io::policy::{NoPolicy, Search};
-use crate::judge::{Judge, Judgement};
+use crate::judge::Judge;
 use crate::object::{ObjectId, ObjectKind};
 use crate::report::escape::printable;
 use crate::report::human::{Human, Style};
 use crate::report::jsonl::JsonLines;
 use crate::report::{ExitStatus, Heading, Report, Summary};
+use crate::verdict::Judgement;
 use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io;
@@ -32,7 +33,7 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
     let loaded = match Loaded::find(&place, &search, demands(&args.policy)) {
         Err(error) if error.is::<NoPolicy>() => {
             let seen = super::seen::keys(&mut place, &targets.tips())?;
-            return Err(error.context(seen));
+            bail!("{error}\n{seen}");
         }
         loaded => loaded?,
     };
@@ -48,9 +49,8 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
     let baseline = with_configured(&place, "warrant.baseline", &args.baseline)?;
     let baseline = place.commits("--baseline", &baseline)?;
     let settled = with_configured(&place, "warrant.settled", &args.settled)?;
-    let settled = place.objects("--settled", &settled)?;
+    let settled = place.settled(&settled)?;
     let repository = &mut place.repository;
-    let settled = settled_by(repository, settled);
     let hidden = Hidden {
         unasked: ancestors(repository, targets.0.iter().filter_map(|target| target.start)),
         baseline: ancestors(repository, baseline),
@@ -213,6 +213,9 @@ fn named(place: &Place, revision: &str) -> Result<Named> {
         None => (None, revision),
     };
     let mut resolved = place.repository.resolve(tip)?;
+    if tip.contains(['^', '~', '@', ':']) {
+        resolved.reference = None; // it begins with a ref's name, and goes on to something else
+    }
     if start.is_some() {
         resolved.id = place.repository.peel_to_commit(&resolved.id)?;
         resolved.kind = ObjectKind::Commit;

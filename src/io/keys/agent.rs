@@ -45,7 +45,7 @@ pub enum AgentError {
         source: io::Error,
     },
     /// It holds other keys.
-    #[error("the agent at {} does not hold {fingerprint}: load the private key with `ssh-add FILE` (`ssh-add -l` lists what it holds)", path.display())]
+    #[error("the agent at {} does not hold {fingerprint}: load the private key with `ssh-add FILE` (`ssh-add -l` lists what it holds; a locked agent, nothing: `ssh-add -X`)", path.display())]
     Absent {
         /// The value of SSH_AUTH_SOCK.
         path: PathBuf,

@@ -160,8 +160,7 @@ impl KeyFile {
 
 /// The public key that a file holds in the clear; `None` where it holds none.
 fn public_key(path: &Path) -> io::Result<Option<Arc<Key>>> {
-    let mut text = Zeroizing::new(Vec::new());
-    File::open(path)?.take(MAX_FILE).read_to_end(&mut text)?;
+    let text = read_whole(File::open(path)?)?;
     if text.starts_with(OPENSSH_HEADER) {
         let blob = PrivateKey::from_openssh(text.as_slice()).ok().and_then(|private| private.public_key().to_bytes().ok());
         let key = blob.and_then(|blob| PublicKey::parse(&blob).ok());
@@ -181,8 +180,14 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     if metadata.uid() == rustix::process::getuid().as_raw() && mode & 0o077 != 0 {
         return Err(FileError::TooOpen { path: path.to_owned(), mode });
     }
-    let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len().min(MAX_FILE)).unwrap_or(0) + 1));
-    file.take(MAX_FILE).read_to_end(&mut text).map_err(no_key)?;
+    read_whole(file).map_err(no_key)
+}
+
+/// A file's bytes in a buffer that is large enough from the start: one that grows leaves copies of the key behind.
+fn read_whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
+    let size = usize::try_from(file.metadata()?.len().min(MAX_FILE)).unwrap_or(0);
+    let mut text = Zeroizing::new(Vec::with_capacity(size + 1));
+    file.take(MAX_FILE).read_to_end(&mut text)?;
     Ok(text)
 }
 
@@ -269,7 +274,8 @@ fn rsa(pair: &RsaKeypair) -> Result<Material, String> {
         q,
     };
     let key = RsaKeyPair::from_components(&components);
-    key.map(Material::Rsa).map_err(|error| format!("{error} (RSA keys of 2048 to 8192 bits sign)"))
+    key.map(Material::Rsa)
+        .map_err(|error| format!("{error}: of RSA keys, those of 2048 to 8192 bits sign from a file; an agent may take others"))
 }
 
 impl Signer for FileKey {

@@ -24,10 +24,33 @@ pub enum DetachedError {
     Hash(String),
     /// The key cannot be used.
     #[error("Couldn't verify signature: {0}")]
-    Key(#[from] KeyError),
+    Key(KeyError),
     /// It does not match.
     #[error("Signature verification failed: {0}")]
-    Signature(#[from] SignatureError),
+    Signature(SignatureError),
+}
+
+/// Names that a signature brings along are anybody's text: they cannot break a line or move the cursor.
+fn escaped(name: &str) -> String {
+    name.escape_debug().to_string()
+}
+
+impl From<KeyError> for DetachedError {
+    fn from(error: KeyError) -> Self {
+        Self::Key(match error {
+            KeyError::Unsupported(name) => KeyError::Unsupported(escaped(&name)),
+            other => other,
+        })
+    }
+}
+
+impl From<SignatureError> for DetachedError {
+    fn from(error: SignatureError) -> Self {
+        Self::Signature(match error {
+            SignatureError::Algorithm(name) => SignatureError::Algorithm(escaped(&name)),
+            other => other,
+        })
+    }
 }
 
 /// The key that verifies an armoured signature over the message, whoever's it is.
@@ -40,8 +63,8 @@ pub fn verify(armored: &[u8], namespace: &str, message: &[u8]) -> Result<Arc<Key
     if frame.namespace != namespace.as_bytes() {
         return Err(DetachedError::Namespace);
     }
-    let hash = MessageHash::of_name(frame.hash)
-        .ok_or_else(|| DetachedError::Hash(String::from_utf8_lossy(frame.hash).escape_debug().to_string()))?;
+    let hash =
+        MessageHash::of_name(frame.hash).ok_or_else(|| DetachedError::Hash(escaped(&String::from_utf8_lossy(frame.hash))))?;
     let key = PublicKey::parse(frame.public_key)?;
     key.verify(&signed_data(frame.namespace, frame.reserved, hash, &hash.digest(&[message])), frame.signature)?;
     Ok(Arc::clone(key.info()))
@@ -61,10 +84,15 @@ fn dearmor(armored: &[u8]) -> Result<Vec<u8>, DetachedError> {
     const FOOTER: &[u8] = b"\n-----END SSH SIGNATURE-----";
     let end = armored.windows(FOOTER.len()).position(|window| window == FOOTER).map(|start| start + FOOTER.len());
     let first = armored.get(..end.unwrap_or(armored.len())).unwrap_or(armored);
-    match armor::decode_ssh(first)? {
-        (_, ArmorForm::CrLf) => Err(ArmorError::MissingHeader.into()),
-        (blob, _) => Ok(blob),
+    let (mut blob, form) = armor::decode_ssh(first)?;
+    if form == ArmorForm::CrLf {
+        return Err(ArmorError::MissingHeader.into());
     }
+    // ssh-keygen refuses versions above 1 only; the version is not signed
+    if let Some(version) = blob.get_mut(6..10).filter(|version| **version == [0; 4]) {
+        version.copy_from_slice(&1_u32.to_be_bytes());
+    }
+    Ok(blob)
 }
 
 #[cfg(test)]
@@ -110,5 +138,9 @@ mod tests {
             assert_eq!(verify(armored.as_bytes(), "git", message).map(|_| ()), expected, "{armored}");
         }
         assert_eq!(named_key(file.as_bytes()).unwrap().blob, signer.1);
+        let key = Writer::default().string(b"\x1b[2J\n").into_bytes();
+        let hostile = SshSig { public_key: &key, namespace: b"git", reserved: b"", hash: b"sha512", signature: b"" };
+        let error = verify(&armor::encode_ssh(&hostile.to_bytes()), "git", b"message").unwrap_err();
+        assert!(!error.to_string().contains(char::is_control), "{error:?}");
     }
 }

@@ -1,0 +1,12 @@
+//! Journeys in ssh-keygen's place, beside the real ssh-keygen, ssh-agent and git.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod agents;
+mod git;
+mod passphrases;
+mod signing;
+mod tokens;
+mod verifying;

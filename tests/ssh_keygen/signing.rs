@@ -1,0 +1,231 @@
+//! Signing with key files and with a real agent.
+
+use crate::common::{Done, Home, SshAgent, run};
+use git_warrant::armor::{ArmorForm, decode_ssh};
+use git_warrant::signature::ssh::key::Checked;
+use git_warrant::signature::ssh::sshsig::signed_data;
+use git_warrant::signature::ssh::{MessageHash, PublicKey, SshSig};
+use std::fs::{File, Permissions};
+use std::io::Seek;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+
+pub(crate) const KINDS: [(&str, &[&str]); 5] = [
+    ("ed25519", &["ed25519"]),
+    ("p256", &["ecdsa", "-b", "256"]),
+    ("p384", &["ecdsa", "-b", "384"]),
+    ("p521", &["ecdsa", "-b", "521"]),
+    ("rsa", &["rsa", "-b", "2048"]),
+];
+
+/// Signs the file `message` through us.
+pub(crate) fn sign(home: &Home, key: &str, options: &[&str], agent: Option<&Path>) -> Done {
+    let _ = std::fs::remove_file(home.join("message.sig"));
+    let mut command = home.ours(&["-Y", "sign", "-n", "git", "-f", key]);
+    command.args(options).arg("message");
+    if let Some(socket) = agent {
+        command.env("SSH_AUTH_SOCK", socket);
+    }
+    run(&mut command, b"")
+}
+
+pub(crate) fn assert_signed(done: &Done) {
+    assert!(done.ok(), "{done:?}");
+    assert_eq!(done.stdout, "");
+    assert_eq!(done.stderr, "Signing file message\nWrite signature to message.sig\n");
+}
+
+/// Nothing was signed, nothing lies about, and standard error says why.
+pub(crate) fn assert_refused(home: &Home, done: &Done, part: &str) {
+    assert_eq!(done.status, Some(255), "{done:?}");
+    assert_eq!(done.stdout, "");
+    assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
+    assert!(!done.stderr.contains("usage:") && !done.stderr.contains("panicked"), "{}", done.stderr);
+    let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name != "message.sig" && !name.to_string_lossy().starts_with(".git-warrant")), "{left:?}");
+}
+
+/// What our own verification says of `message.sig` beside that it is good.
+pub(crate) fn check(home: &Home) -> Checked {
+    let (blob, form) = decode_ssh(&home.read("message.sig")).unwrap();
+    assert_eq!(form, ArmorForm::Canonical);
+    let frame = SshSig::parse(&blob).unwrap();
+    let hash = MessageHash::of_name(frame.hash).unwrap();
+    let data = signed_data(frame.namespace, frame.reserved, hash, &hash.digest(&[&home.read("message")]));
+    PublicKey::parse(frame.public_key).unwrap().verify(&data, frame.signature).unwrap()
+}
+
+/// The real ssh-keygen's answer to `message.sig`.
+pub(crate) fn assert_good(home: &Home) {
+    let mut command = home.command("ssh-keygen");
+    command.args(["-Y", "verify", "-n", "git", "-f", "signers", "-I", "alice@example.com", "-s", "message.sig"]);
+    let done = run(&mut command, &home.read("message"));
+    assert!(done.ok(), "{done:?}");
+}
+
+fn home_with(name: &str, kind: &[&str], passphrase: &str) -> Home {
+    let home = Home::new();
+    home.key(name, kind, passphrase);
+    home.write("message", "what is signed\n");
+    home.write("signers", format!("alice@example.com {}\n", home.public(name)));
+    home
+}
+
+#[test]
+fn every_key_type_from_its_file_and_by_the_agent() {
+    for (name, kind) in KINDS {
+        let home = home_with(name, kind, "");
+        let public = format!("{name}.pub");
+        let deterministic = matches!(name, "ed25519" | "rsa").then(|| {
+            let mut command = home.command("ssh-keygen");
+            let done = run(command.args(["-Y", "sign", "-n", "git", "-f", name, "message"]), b"");
+            assert!(done.ok(), "{done:?}");
+            home.read("message.sig")
+        });
+        let same = || {
+            assert_good(&home);
+            assert_eq!(check(&home), Checked::default(), "{name}");
+            if let Some(theirs) = &deterministic {
+                assert_eq!(&home.read("message.sig"), theirs, "{name}");
+            }
+        };
+        for file in [name, &public] {
+            assert_signed(&sign(&home, file, &[], None));
+            same();
+        }
+        let mode = std::fs::metadata(home.join("message.sig")).unwrap().permissions().mode();
+        let umask_leaves = std::fs::metadata(home.join("message")).unwrap().permissions().mode();
+        assert_eq!(mode, umask_leaves);
+
+        let agent = SshAgent::start(&home, &[]);
+        agent.add(&home, &["-q", name]);
+        home.write("literal", home.public(name)); // as git writes `key::…`: no newline
+        std::fs::remove_file(home.join(name)).unwrap();
+        for (file, options) in [("literal", &["-U"][..]), (&public, &["-U"]), (&public, &[]), (name, &[])] {
+            assert_signed(&sign(&home, file, options, Some(&agent.socket)));
+            same();
+        }
+    }
+}
+
+#[test]
+fn ecdsa_signatures_have_the_low_s() {
+    for (name, kind) in &KINDS[1..4] {
+        let home = home_with(name, kind, "");
+        let agent = SshAgent::start(&home, &[]);
+        agent.add(&home, &["-q", name]);
+        for round in 0..12 {
+            assert_signed(&sign(&home, name, &[], (round % 2 == 0).then_some(agent.socket.as_path())));
+            assert_eq!(check(&home), Checked::default(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_agent_comes_first() {
+    let home = home_with("k", &["ed25519"], "");
+    let agent = SshAgent::start(&home, &[]);
+    agent.add(&home, &["-q", "k"]);
+    std::fs::set_permissions(home.join("k"), Permissions::from_mode(0o644)).unwrap();
+    // the public key is read from it, but it is not what signs
+    assert_signed(&sign(&home, "k", &[], Some(&agent.socket)));
+    agent.add(&home, &["-q", "-D"]);
+    assert_refused(&home, &sign(&home, "k", &[], Some(&agent.socket)), "Permissions 0644 for 'k' are too open");
+}
+
+#[test]
+fn files_that_do_not_serve() {
+    let home = home_with("k", &["ed25519"], "");
+    home.key("ca", &["ed25519"], "");
+    home.key("other", &["ed25519"], "");
+    home.key("pem", &["rsa", "-b", "2048", "-m", "PEM"], "");
+    home.key("pkcs8", &["ecdsa", "-m", "PKCS8"], "");
+    home.write("junk", "junk\n");
+    home.write("torn", &home.read("k")[..200]);
+    home.write("torn.pub", home.read("k.pub"));
+    home.write("mixed", home.read("k"));
+    home.write("mixed.pub", home.read("other.pub"));
+    home.write("alone.pub", home.read("k.pub"));
+    let certify = run(home.command("ssh-keygen").args(["-q", "-s", "ca", "-I", "id", "-n", "alice", "k.pub"]), b"");
+    assert!(certify.ok(), "{certify:?}");
+    for mode in [0o640, 0o604, 0o777] {
+        std::fs::set_permissions(home.join("k"), Permissions::from_mode(mode)).unwrap();
+        assert_refused(&home, &sign(&home, "k", &[], None), &format!("Permissions {mode:04o} for 'k' are too open"));
+        assert_refused(&home, &sign(&home, "k.pub", &[], None), "`chmod 600 k`");
+    }
+    for name in ["torn", "mixed", "junk"] {
+        std::fs::set_permissions(home.join(name), Permissions::from_mode(0o600)).unwrap();
+    }
+    for (key, part) in [
+        ("nowhere", "Couldn't load public key nowhere: No such file"),
+        ("junk", "Couldn't load public key junk"),
+        (".", "Couldn't load public key ."),
+        ("alone.pub", "No private key found for \"alone\""),
+        ("k-cert.pub", "signing with a certificate is not in this version"),
+        ("pem", "`ssh-keygen -p -f pem` rewrites it"),
+        ("pkcs8", "`ssh-keygen -p -f pkcs8` rewrites it"),
+        ("torn.pub", "the private key cannot be read"),
+        ("mixed.pub", "Public key mixed.pub doesn't match private mixed"),
+    ] {
+        assert_refused(&home, &sign(&home, key, &[], None), part);
+    }
+    // the mend of a refusal mends
+    let rewrite = run(home.command("ssh-keygen").args(["-q", "-p", "-N", "", "-f", "pem"]), b"");
+    assert!(rewrite.ok(), "{rewrite:?}");
+    assert_signed(&sign(&home, "pem", &[], None));
+}
+
+#[test]
+fn the_agents_four_refusals_name_their_mends() {
+    let home = home_with("k", &["ed25519"], "");
+    assert_refused(&home, &sign(&home, "k.pub", &["-U"], None), "SSH_AUTH_SOCK is not set: start an agent");
+    let dead = home.join("nobody.sock");
+    let message = format!("no agent answers at {} (SSH_AUTH_SOCK)", dead.display());
+    assert_refused(&home, &sign(&home, "k.pub", &["-U"], Some(&dead)), &message);
+    // the file still signs
+    assert_signed(&sign(&home, "k", &[], Some(&dead)));
+    let _ = std::fs::remove_file(home.join("message.sig"));
+    let agent = SshAgent::start(&home, &[]);
+    assert_refused(&home, &sign(&home, "k.pub", &["-U"], Some(&agent.socket)), "load the private key with `ssh-add FILE`");
+    agent.add(&home, &["-q", "-c", "k"]); // asks for a confirmation that nobody gives
+    let done = sign(&home, "k.pub", &["-U"], Some(&agent.socket));
+    assert_refused(&home, &done, "the agent refused to sign with SHA256:");
+    // a refusal is final, though the file could sign
+    assert_refused(&home, &sign(&home, "k", &[], Some(&agent.socket)), "confirm its question");
+    // neither way
+    std::fs::remove_file(home.join("k")).unwrap();
+    assert_refused(&home, &sign(&home, "k.pub", &[], None), "and the agent cannot help: SSH_AUTH_SOCK is not set");
+}
+
+#[test]
+fn operands_and_standard_streams() {
+    let home = home_with("k", &["ed25519"], "");
+    let base = ["-Y", "sign", "-n", "git", "-f", "k"];
+    let streamed = run(&mut home.ours(&base), b"what is signed\n");
+    assert!(streamed.ok(), "{streamed:?}");
+    assert_eq!(streamed.stderr, "Signing data on standard input\n");
+    let dash = run(home.ours(&base).arg("-"), b"what is signed\n");
+    assert_eq!(dash.stdout, streamed.stdout);
+    let quiet = run(home.ours(&base).args(["message", "-q"]), b"");
+    assert_eq!((quiet.status, quiet.stdout.as_str(), quiet.stderr.as_str()), (Some(0), "", ""));
+    assert_eq!(home.read("message.sig"), streamed.stdout.as_bytes());
+    // a signature that is there stays
+    home.write("message.sig", "mine");
+    let done = run(home.ours(&base).arg("message"), b"");
+    assert_eq!(done.status, Some(255));
+    assert!(done.stderr.contains("message.sig already exists"), "{done:?}");
+    assert_eq!(home.read("message.sig"), b"mine");
+    for (operand, part) in [("nowhere", "Cannot open nowhere for signing"), ("", "Cannot open  for signing")] {
+        let done = run(home.ours(&base).arg(operand), b"");
+        assert_eq!((done.status, done.stdout.as_str()), (Some(255), ""));
+        assert!(done.stderr.contains(part), "{done:?}");
+    }
+    // standard input is git's
+    std::fs::remove_file(home.join("message.sig")).unwrap();
+    let mut theirs = File::open(home.join("signers")).unwrap();
+    let mut command = home.ours(&base);
+    let status = command.arg("message").stdin(theirs.try_clone().unwrap()).stderr(Stdio::null()).status().unwrap();
+    assert!(status.success());
+    assert_eq!(theirs.stream_position().unwrap(), 0);
+}
