@@ -15,7 +15,7 @@ use clap::Parser;
 use ed25519_dalek::{Signer as _, SigningKey};
 use flate2::{Compression, write::ZlibEncoder};
 use git_warrant::armor;
-use git_warrant::io::keys::file::KeyFile;
+use git_warrant::io::keys;
 use git_warrant::signature::ssh::sign::{Signer, SignerError};
 use git_warrant::signature::ssh::sshsig::{MessageHash, SshSig, signed_data};
 use git_warrant::signature::ssh::wire::Writer;
@@ -223,7 +223,7 @@ fn key_file(kind: &[&str]) -> Result<Box<dyn Signer>> {
     let path = dir.path().join("key");
     let status = Command::new("ssh-keygen").args(["-q", "-N", "", "-C", "", "-f"]).arg(&path).args(kind).status()?;
     ensure!(status.success(), "ssh-keygen makes no key of {kind:?}");
-    Ok(KeyFile::open(&path)?.unlock()?)
+    Ok(keys::signer(&path, false, None)?)
 }
 
 fn openssh(signer: &dyn Signer) -> Result<String> {
