@@ -47,6 +47,7 @@ impl fmt::Display for Format {
 
 const SSH_BEGIN: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
 const SSH_END: &[u8] = b"-----END SSH SIGNATURE-----";
+const SSH_FOOTER: &[u8] = b"\n-----END SSH SIGNATURE-----";
 /// OpenSSH breaks the lines of an armoured signature after this many characters.
 const SSH_COLUMNS: usize = 70;
 
@@ -89,13 +90,14 @@ pub fn decode_ssh(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError> {
         (None, Some(rest)) => (rest, true),
         (None, None) => return Err(ArmorError::MissingHeader),
     };
-    let footer = find(rest, &[b"\n", SSH_END].concat()).ok_or(ArmorError::MissingFooter)?;
+    let footer = memchr::memmem::find(rest, SSH_FOOTER).ok_or(ArmorError::MissingFooter)?;
     let (body, tail) = rest.split_at_checked(footer).ok_or(ArmorError::MissingFooter)?;
-    let tail = tail.get(1 + SSH_END.len()..).unwrap_or_default();
+    let tail = tail.get(SSH_FOOTER.len()..).unwrap_or_default();
     if tail.split(|&b| b == b'\n').any(|line| Format::sniff(line).is_some()) {
         return Err(ArmorError::Several);
     }
-    let packed: Vec<u8> = body.iter().copied().filter(|b| !matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')).collect();
+    let mut packed = Vec::with_capacity(body.len());
+    packed.extend(body.iter().copied().filter(|b| !matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')));
     let blob = STANDARD.decode(packed).map_err(|_| ArmorError::InvalidBase64)?;
     let form = match cr_lf {
         true => ArmorForm::CrLf,
@@ -107,8 +109,10 @@ pub fn decode_ssh(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError> {
 
 /// Armours an SSHSIG blob byte for byte as ssh-keygen does: base64 in lines of 70 characters, a newline at the end.
 pub fn encode_ssh(blob: &[u8]) -> Vec<u8> {
-    let mut out = SSH_BEGIN.to_vec();
-    for line in STANDARD.encode(blob).as_bytes().chunks(SSH_COLUMNS) {
+    let text = STANDARD.encode(blob);
+    let mut out = Vec::with_capacity(SSH_BEGIN.len() + SSH_END.len() + text.len() + text.len().div_ceil(SSH_COLUMNS) + 2);
+    out.extend_from_slice(SSH_BEGIN);
+    for line in text.as_bytes().chunks(SSH_COLUMNS) {
         out.push(b'\n');
         out.extend_from_slice(line);
     }
@@ -116,10 +120,6 @@ pub fn encode_ssh(blob: &[u8]) -> Vec<u8> {
     out.extend_from_slice(SSH_END);
     out.push(b'\n');
     out
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Which commits are judged, and in which order.
 //!
 //! The walk reads raw objects and follows the `parent` lines that it finds in them: no replace ref, no graft, no
-//! commit-graph file and no shallow file changes what is reached. It reads one batch of commits while the batch before is
-//! judged on all cores; the order of what comes out depends on the objects alone. What is hidden (below a baseline or the
+//! commit-graph file and no shallow file changes what is reached. One batch of commits is judged on all cores while what was
+//! found of the batch before is written and the batch behind is read; the order of what comes out depends on the objects
+//! alone. What is hidden (below a baseline or the
 //! start of a range) is walked in full first, so no date decides what is judged. Cost: each object is read once.
 
 use crate::judge::Judge;
@@ -167,14 +168,16 @@ impl Walk {
         for tip in tips {
             self.enqueue(source, *tip, None);
         }
-        let mut batch = self.next_batch(source);
-        while !batch.is_empty() {
-            let (next, judged) = rayon::join(
-                || self.next_batch(source),
-                || batch.into_par_iter().map(|queued| judge_one(judge, queued)).collect::<Vec<_>>(),
+        let (mut batch, mut judged) = (self.next_batch(source), Vec::new());
+        while !(batch.is_empty() && judged.is_empty()) {
+            let (next, now_judged) = rayon::join(
+                || {
+                    judged.into_iter().try_for_each(&mut *sink)?;
+                    Ok(self.next_batch(source))
+                },
+                || batch.into_par_iter().map(|queued| judge_one(judge, queued)).collect(),
             );
-            judged.into_iter().try_for_each(&mut *sink)?;
-            batch = next;
+            (batch, judged) = (next?, now_judged);
         }
         Ok(())
     }

@@ -146,7 +146,7 @@ fn fields(header: &[u8]) -> impl Iterator<Item = Field<'_>> {
 
 /// The length of the first line, its newline included.
 fn line_length(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |at| at + 1)
+    memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1)
 }
 
 /// The header (up to and with the newline before the empty line) and what follows the empty line; `None` for the latter
@@ -155,7 +155,7 @@ fn split_header(raw: &[u8]) -> (&[u8], Option<&[u8]>) {
     if raw.first() == Some(&b'\n') {
         return (&[], raw.get(1..));
     }
-    match raw.windows(2).position(|pair| pair == b"\n\n") {
+    match memchr::memmem::find(raw, b"\n\n") {
         Some(at) => (raw.get(..=at).unwrap_or(raw), raw.get(at + 2..)),
         None => (raw, None),
     }

@@ -6,6 +6,9 @@ use super::{
 };
 use crate::armor::Format;
 
+/// Room for most SSH signatures, in bytes: Ed25519 takes 294, ECDSA some 380, RSA of 2048 bits some 950.
+const USUAL_SIGNATURE: usize = 400;
+
 /// A commit as its raw bytes say, whether or not they should be believed (see [`Commit::fault`]).
 #[derive(Clone, Debug)]
 pub struct Commit<'a> {
@@ -89,7 +92,7 @@ impl<'a> Commit<'a> {
             };
             if let Some(bytes) = taken {
                 dropping = false;
-                signature.get_or_insert_default().extend_from_slice(bytes);
+                signature.get_or_insert_with(|| Vec::with_capacity(USUAL_SIGNATURE)).extend_from_slice(bytes);
             } else if line.starts_with(b"gpgsig") {
                 dropping = true;
             } else if !line.starts_with(b" ") {

@@ -98,9 +98,19 @@ impl ObjectId {
     }
 }
 
+/// Writes up to 32 bytes as lower-case hexadecimal digits.
+pub(super) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 64];
+    for (pair, &byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    f.write_str(text.get(..2 * bytes.len()).and_then(|text| std::str::from_utf8(text).ok()).ok_or(fmt::Error)?)
+}
+
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(f, self.as_bytes())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a signature covers.
 
+use super::id::write_hex;
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -47,7 +48,7 @@ pub struct PayloadId(pub [u8; 32]);
 
 impl fmt::Display for PayloadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(f, &self.0)
     }
 }
 

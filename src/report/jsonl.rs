@@ -136,7 +136,11 @@ impl<W: Write + Send> Report for JsonLines<W> {
 /// # Errors
 /// Where it cannot be written.
 pub fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_string(value)?;
+    let mut text = serde_json::to_string(value)?;
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        text.push('\n');
+        return out.write_all(text.as_bytes());
+    }
     let mut ascii = String::with_capacity(text.len() + 1);
     for character in text.chars() {
         if matches!(character, ' '..='~') {
