@@ -57,6 +57,8 @@ pub struct Certificate {
     pub critical_options: Vec<String>,
     /// The authority's key.
     pub authority: Arc<Key>,
+    /// The certificate as it travels, the key inside it included.
+    pub blob: Vec<u8>,
 }
 
 /// Whom a certificate is for.
@@ -69,6 +71,11 @@ pub enum CertificateKind {
 }
 
 impl Key {
+    /// What a signature names it by: the certificate that it came with, else the key.
+    pub fn wire(&self) -> &[u8] {
+        self.certificate.as_deref().map_or(&self.blob, |certificate| &certificate.blob)
+    }
+
     /// `type base64` of the key (of a certificate: of the key inside), as allowed_signers and authorized_keys have it.
     pub fn to_openssh(&self) -> String {
         use base64::Engine as _;

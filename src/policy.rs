@@ -1,6 +1,7 @@
 //! Who may sign what: [`Policy::decide`] says whether the evidence is enough.
 
 pub mod allowed_signers;
+pub mod krl;
 pub mod pattern;
 pub mod public_key;
 pub mod revocation;
@@ -118,10 +119,11 @@ impl Policy {
     fn before_lines(&self, evidence: &Evidence, context: &Context<'_>) -> Result<Vec<&Line>, Reason> {
         let key = &evidence.key;
         let certificate = key.certificate.as_deref();
-        if self.revoked.contains(&key.blob) || certificate.is_some_and(|it| self.revoked.contains(&it.authority.blob)) {
-            return Err(Reason::KeyRevoked);
+        if let Some(what) = self.revoked.find(key) {
+            return Err(Reason::KeyRevoked { what });
         }
-        if let Some(bits) = key.rsa_bits.filter(|&bits| self.demands.strong_rsa && bits < STRICT_RSA_BITS) {
+        let sizes = [key.rsa_bits, certificate.and_then(|it| it.authority.rsa_bits)];
+        if let Some(bits) = sizes.into_iter().flatten().find(|&bits| self.demands.strong_rsa && bits < STRICT_RSA_BITS) {
             return Err(Reason::WeakKey { bits, least: STRICT_RSA_BITS });
         }
         if self.demands.refuse_malleable && !evidence.malleable.is_empty() {
@@ -236,8 +238,8 @@ impl Speaks {
             let named = item.or_else(|| line.principals.items().find(|item| is_name(item))).unwrap_or_default();
             return Self { principal: principal(named), committer: item.is_some(), wildcard: is_wildcard(named), nobody: None };
         };
-        // exact names only: a pattern inside a certificate is a name like any other
-        let mut covered = certificate.principals.iter().filter(|name| line.principals.matches(name));
+        // exact names only: a pattern inside a certificate is a name like any other; an empty one names nobody
+        let mut covered = certificate.principals.iter().filter(|name| !name.is_empty() && line.principals.matches(name));
         let first = covered.clone().next();
         let committer = covered.find(|name| Some(name.as_slice()) == email);
         Self {

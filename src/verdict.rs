@@ -74,7 +74,7 @@ pub enum Reason {
     CertificateNotYetValid { claimed: i64, after: i64 },
     CertificateExpired { claimed: i64, before: i64 },
     KeyUnlisted,
-    KeyRevoked,
+    KeyRevoked { what: Revoked },
     NamespaceNotAllowed,
     KeyNotYetValid { claimed: i64, after: i64 },
     KeyExpired { claimed: i64, before: i64 },
@@ -87,6 +87,27 @@ pub enum Reason {
     // the ref
     NoRule,
     ReplaceRef,
+}
+
+/// What a revocation file names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// The key that signed.
+    Key,
+    /// Its certificate.
+    Certificate,
+    /// The authority that signed the certificate.
+    Authority,
+}
+
+impl fmt::Display for Revoked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Key => "key",
+            Self::Certificate => "key's certificate",
+            Self::Authority => "authority of the key's certificate",
+        })
+    }
 }
 
 impl Reason {
@@ -129,7 +150,7 @@ impl Reason {
             Self::CertificateNotYetValid { .. } => "certificate-not-yet-valid",
             Self::CertificateExpired { .. } => "certificate-expired",
             Self::KeyUnlisted => "key-unlisted",
-            Self::KeyRevoked => "key-revoked",
+            Self::KeyRevoked { .. } => "key-revoked",
             Self::NamespaceNotAllowed => "namespace-not-allowed",
             Self::KeyNotYetValid { .. } => "key-not-yet-valid",
             Self::KeyExpired { .. } => "key-expired",
@@ -182,7 +203,7 @@ impl fmt::Display for Reason {
                 write!(f, "dated {}, after the certificate's end ({})", Utc(*claimed), Utc(*before))
             }
             Self::KeyUnlisted => f.write_str("the policy does not list the key"),
-            Self::KeyRevoked => f.write_str("the key is revoked"),
+            Self::KeyRevoked { what } => write!(f, "the {what} is revoked"),
             Self::NamespaceNotAllowed => f.write_str("the policy lists the key, but not for the namespace `git`"),
             Self::KeyNotYetValid { claimed, after } => {
                 write!(f, "dated {}, before the key's valid-after {}", Utc(*claimed), Utc(*after))

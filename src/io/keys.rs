@@ -1,7 +1,8 @@
 //! Private keys: files and agents.
 //!
-//! Which one signs is ssh-keygen's rule. The public key comes from the file that is named (private, `.pub`, or a literal key that
-//! git wrote to a file); the agent signs whenever it holds that key; else the private file does, the name less `.pub`.
+//! Which one signs is ssh-keygen's rule. The public key or certificate comes from the file that is named (private, `.pub`,
+//! `-cert.pub`, or a literal one that git wrote to a file); the agent signs whenever it holds just that; else the private file
+//! does, the name less `-cert.pub` or `.pub`.
 
 pub mod agent;
 mod file;
@@ -62,7 +63,8 @@ pub fn signer(path: &Path, agent_only: bool, socket: Option<&OsStr>) -> Result<B
         return Err(refusal.into());
     }
     if is_token(&key) {
-        return Err(KeysError::Token { name: path.display().to_string(), kind: key.short, agent: refusal });
+        let name = if key.certificate.is_some() { key_file.private_path() } else { path.to_owned() };
+        return Err(KeysError::Token { name: name.display().to_string(), kind: key.short, agent: refusal });
     }
     match key_file.unlock() {
         Ok(signer) => Ok(signer),

@@ -47,7 +47,7 @@ impl PatternList {
 }
 
 /// Whether one pattern matches. Goes back only to the last `*`, so the work is at most the product of both lengths.
-fn matches(text: &[u8], pattern: &[u8]) -> bool {
+pub fn matches(text: &[u8], pattern: &[u8]) -> bool {
     let (mut t, mut p) = (0, 0);
     let mut star: Option<(usize, usize)> = None; // after the last `*`; how far it has eaten
     while let Some(&byte) = text.get(t) {

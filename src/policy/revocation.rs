@@ -1,23 +1,34 @@
-//! Revoked keys: a file of plain public keys (ssh-keygen(1), `-r`; git's `gpg.ssh.revocationFile`).
+//! Revoked keys: a file of plain public keys, or a KRL (ssh-keygen(1), `-r`; git's `gpg.ssh.revocationFile`).
 
+use super::krl::{Krl, KrlError, MAGIC};
 use super::public_key::read_key;
+use crate::evidence::Key;
+use crate::verdict::Revoked;
 use std::collections::HashSet;
 
-/// How a key revocation list in OpenSSH's binary form begins (PROTOCOL.krl).
-const KRL_MAGIC: &[u8] = b"SSHKRL\n\0";
-
 /// The keys that no policy can make good.
-#[derive(Clone, Debug, Default)]
-pub struct RevokedKeys {
-    blobs: HashSet<Vec<u8>>,
+#[derive(Clone, Debug)]
+pub struct RevokedKeys(List);
+
+#[derive(Clone, Debug)]
+enum List {
+    Keys(HashSet<Vec<u8>>),
+    Krl(Box<Krl>),
+}
+
+impl Default for RevokedKeys {
+    /// Nothing is revoked: nobody named a file.
+    fn default() -> Self {
+        Self(List::Keys(HashSet::new()))
+    }
 }
 
 /// Why a revocation file cannot be used. A list that cannot be read in full must never count as an empty one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RevocationError {
-    /// A binary KRL.
-    #[error("it is a KRL, and KRLs are not in this version; list the revoked public keys one a line")]
-    Krl,
+    /// A KRL that cannot be used.
+    #[error(transparent)]
+    Krl(#[from] KrlError),
     /// No key in it.
     #[error("it lists no key; remove the setting if nothing is revoked")]
     Empty,
@@ -27,13 +38,13 @@ pub enum RevocationError {
 }
 
 impl RevokedKeys {
-    /// Reads a file of public keys, one a line; blank lines and `#` comments are skipped.
+    /// Reads a KRL, or a file of public keys, one a line; there blank lines and `#` comments are skipped.
     ///
     /// # Errors
-    /// Where it is a KRL, lists nothing, or has a line that is not a key.
+    /// Where it lists nothing, has a line that is not a key, or is a KRL that is not understood in full.
     pub fn parse(text: &[u8]) -> Result<Self, RevocationError> {
-        if text.starts_with(KRL_MAGIC) {
-            return Err(RevocationError::Krl);
+        if text.starts_with(MAGIC) {
+            return Ok(Self(List::Krl(Box::new(Krl::parse(text)?))));
         }
         let mut blobs = HashSet::new();
         for (index, line) in text.split(|&b| b == b'\n').enumerate() {
@@ -45,12 +56,29 @@ impl RevokedKeys {
             let key = read_key(line).map_err(|_| RevocationError::Line(index + 1))?;
             blobs.insert(key.blob.clone());
         }
-        if blobs.is_empty() { Err(RevocationError::Empty) } else { Ok(Self { blobs }) }
+        if blobs.is_empty() { Err(RevocationError::Empty) } else { Ok(Self(List::Keys(blobs))) }
     }
 
-    /// Whether a key (of a certificate: the key inside) is revoked.
-    pub fn contains(&self, blob: &[u8]) -> bool {
-        self.blobs.contains(blob)
+    /// What of a key is revoked: the key itself, its certificate's authority, or the certificate.
+    pub fn find(&self, key: &Key) -> Option<Revoked> {
+        if self.lists(key) {
+            return Some(Revoked::Key);
+        }
+        let certificate = key.certificate.as_deref()?;
+        if self.lists(&certificate.authority) {
+            return Some(Revoked::Authority);
+        }
+        match &self.0 {
+            List::Krl(krl) if krl.revokes_certificate(certificate) => Some(Revoked::Certificate),
+            _ => None,
+        }
+    }
+
+    fn lists(&self, key: &Key) -> bool {
+        match &self.0 {
+            List::Keys(blobs) => blobs.contains(&key.blob),
+            List::Krl(krl) => krl.revokes_key(key),
+        }
     }
 }
 
@@ -63,12 +91,13 @@ mod tests {
     #[test]
     fn lists() {
         let revoked = RevokedKeys::parse(format!("# gone\n\n {KEY} bob\r\n").as_bytes()).unwrap();
-        assert!(revoked.contains(&read_key(KEY.as_bytes()).unwrap().blob));
-        assert!(!revoked.contains(b""));
+        let key = read_key(KEY.as_bytes()).unwrap();
+        assert_eq!(revoked.find(&key), Some(Revoked::Key));
+        assert_eq!(RevokedKeys::default().find(&key), None);
         for (text, error) in [
             ("", RevocationError::Empty),
             ("# nothing\n", RevocationError::Empty),
-            ("SSHKRL\n\0...", RevocationError::Krl),
+            ("SSHKRL\n\0...", RevocationError::Krl(KrlError::Damaged)),
             (&format!("{KEY}\nnonsense\n"), RevocationError::Line(2)),
             (&format!("bob {KEY}\n"), RevocationError::Line(1)),
         ] {

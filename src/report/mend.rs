@@ -3,7 +3,7 @@
 use super::escape::shell_word;
 use crate::evidence::Evidence;
 use crate::object::ObjectKind;
-use crate::verdict::{Fault, Judgement, Reason, Unjudged, Utc, Verdict};
+use crate::verdict::{Fault, Judgement, Reason, Revoked, Unjudged, Utc, Verdict};
 
 /// What the person in front can do about a verdict; `None` where nothing is to be mended. Text from the repository in it is
 /// not yet escaped.
@@ -87,7 +87,10 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::KeyUnlisted => format!(
             "if this key is {email}'s, add to {policy}: {email} namespaces=\"git\" {key}  — a line that was removed when its key was retired: put it back with valid-before=\"YYYYMMDDZ\" instead, so that what it signed before keeps standing"
         ),
-        Reason::KeyRevoked => format!("the key is in the revocation file; {} with another key", make_again(judgement)),
+        Reason::KeyRevoked { what: Revoked::Certificate } => {
+            format!("the certificate is in the revocation file; {} with another certificate", make_again(judgement))
+        }
+        Reason::KeyRevoked { what } => format!("the {what} is in the revocation file; {} with another key", make_again(judgement)),
         Reason::NamespaceNotAllowed => format!("add `git` to namespaces=\"…\" of the key's line in {policy}"),
         Reason::KeyNotYetValid { .. } => format!("check the clock, or the valid-after of {}", at_line(judgement, policy)),
         Reason::KeyExpired { before, .. } => format!(

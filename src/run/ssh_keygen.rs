@@ -9,10 +9,10 @@ use crate::evidence::{Certificate, CertificateKind, Key};
 use crate::io::{clock, keys};
 use crate::personality::ssh_keygen::{Operation, Sign, SshKeygen, UsageError};
 use crate::policy::allowed_signers::{AllowedSigners, Line, parse_time};
-use crate::policy::pattern::PatternList;
+use crate::policy::pattern::matches;
 use crate::policy::revocation::RevokedKeys;
 use crate::signature::ssh::{detached, sign};
-use crate::verdict::Utc;
+use crate::verdict::{Revoked, Utc};
 use anyhow::{Context as _, bail};
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -138,10 +138,11 @@ fn check_revoked(path: &Path, key: &Key) -> anyhow::Result<()> {
     let name = path.display();
     let text = fs::read(path).with_context(|| format!("Couldn't read revocation file {name}"))?;
     let revoked = RevokedKeys::parse(&text).with_context(|| format!("Couldn't use revocation file {name}"))?;
-    if revoked.contains(&key.blob) || key.certificate.as_deref().is_some_and(|it| revoked.contains(&it.authority.blob)) {
-        bail!("Signing key {} is revoked by {name}", key.fingerprint);
+    match revoked.find(key) {
+        None => Ok(()),
+        Some(Revoked::Key) => bail!("Signing key {} is revoked by {name}", key.fingerprint),
+        Some(what) => bail!("Signing key {} is revoked by {name}: the {what} is", key.fingerprint),
     }
-    Ok(())
 }
 
 fn read_allowed(path: &Path) -> anyhow::Result<AllowedSigners> {
@@ -152,8 +153,7 @@ fn read_allowed(path: &Path) -> anyhow::Result<AllowedSigners> {
 fn check_allowed(path: &Path, key: &Key, principal: &OsStr, namespace: &str, time: i64) -> anyhow::Result<()> {
     let signers = read_allowed(path)?;
     let principal = principal.as_bytes();
-    let speaks = |line: &Line| line.principals.matches(principal) && line.covers_namespace(namespace.as_bytes());
-    first_line(path, &signers, key, Some(principal), time, speaks).map(|_| ())
+    first_line(path, &signers, key, Some(principal), time, |line| line.covers_namespace(namespace.as_bytes())).map(|_| ())
 }
 
 /// The principals as ssh-keygen prints them: the items of the first line that fits, patterns as they are; of a certificate, its
@@ -164,15 +164,11 @@ fn find_principals(allowed: &Path, signature: &Path, time: Option<&str>) -> anyh
     let signers = read_allowed(allowed)?;
     let names = |line: &Line| -> Vec<Vec<u8>> {
         let items = line.principals.items().take_while(|item| !item.is_empty());
-        match &key.certificate {
-            None => items.map(<[u8]>::to_vec).collect(),
-            Some(certificate) => {
-                let matching = |item: &[u8]| {
-                    certificate.principals.iter().filter(|name| PatternList::new(item).matches(name)).cloned().collect()
-                };
-                items.flat_map(|item| -> Vec<Vec<u8>> { matching(item) }).collect()
-            }
-        }
+        let Some(certificate) = &key.certificate else { return items.map(<[u8]>::to_vec).collect() };
+        // each item by itself, `!` as a letter; the answer is a list again, so that a comma in a name parts it
+        let matching = items.flat_map(|item| certificate.principals.iter().filter(|name| matches(name, item)));
+        let list = matching.skip_while(|name| name.is_empty()).map(Vec::as_slice).collect::<Vec<_>>().join(&b','); 
+        list.split(|&b| b == b',').take_while(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
     };
     let line = first_line(allowed, &signers, &key, None, time, |line| !names(line).is_empty())?;
     Ok(names(line).into_iter().flat_map(|name| [name, b"\n".to_vec()]).flatten().collect())
@@ -197,7 +193,8 @@ fn first_line<'a>(
         None => !line.cert_authority && line.key.blob == key.blob,
         Some(certificate) => line.cert_authority && line.key.blob == certificate.authority.blob,
     };
-    for line in signers.lines.iter().filter(|line| lists(line)) {
+    let speaks = |line: &Line| principal.is_none_or(|principal| line.principals.matches(principal));
+    for line in signers.lines.iter().filter(|line| speaks(line) && lists(line)) {
         if let Some(why) = certificate.and_then(|certificate| unauthorized(certificate, principal, time)) {
             complain(&format!("{name}:{}: certificate not authorized: {why}", line.number));
             continue;

@@ -5,7 +5,9 @@
 mod common;
 
 mod agents;
+mod certificates;
 mod git;
+mod krls;
 mod passphrases;
 mod signing;
 mod tokens;

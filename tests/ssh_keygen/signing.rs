@@ -149,6 +149,10 @@ fn files_that_do_not_serve() {
     home.write("alone.pub", home.read("k.pub"));
     let certify = run(home.command("ssh-keygen").args(["-q", "-s", "ca", "-I", "id", "-n", "alice", "k.pub"]), b"");
     assert!(certify.ok(), "{certify:?}");
+    home.write("alone-cert.pub", home.read("k-cert.pub"));
+    let certify = run(home.command("ssh-keygen").args(["-q", "-s", "ca", "-I", "id", "-n", "alice", "other.pub"]), b"");
+    assert!(certify.ok(), "{certify:?}");
+    home.write("mixed-cert.pub", home.read("other-cert.pub"));
     for mode in [0o640, 0o604, 0o777] {
         std::fs::set_permissions(home.join("k"), Permissions::from_mode(mode)).unwrap();
         assert_refused(&home, &sign(&home, "k", &[], None), &format!("Permissions {mode:04o} for 'k' are too open"));
@@ -162,7 +166,8 @@ fn files_that_do_not_serve() {
         ("junk", "Couldn't load public key junk"),
         (".", "Couldn't load public key ."),
         ("alone.pub", "No private key found for \"alone\""),
-        ("k-cert.pub", "signing with a certificate is not in this version"),
+        ("alone-cert.pub", "No private key found for \"alone\""),
+        ("mixed-cert.pub", "Public key mixed-cert.pub doesn't match private mixed"),
         ("pem", "`ssh-keygen -p -f pem` rewrites it"),
         ("pkcs8", "`ssh-keygen -p -f pkcs8` rewrites it"),
         ("torn.pub", "the private key cannot be read"),

@@ -101,29 +101,29 @@ impl Agent {
     pub fn find(socket: Option<&OsStr>, key: &Arc<Key>) -> Result<Self, AgentError> {
         let path = socket.filter(|path| !path.is_empty()).map(PathBuf::from).ok_or(AgentError::Unset)?;
         let mut connection = Connection::open(path, Deadline::after(LIST_WITHIN))?;
-        if connection.holds(&key.blob)? {
+        if connection.holds(key.wire())? {
             Ok(Self { connection, key: Arc::clone(key) })
         } else {
-            Err(AgentError::Absent { path: connection.path, fingerprint: key.fingerprint.clone() })
+            Err(AgentError::Absent { path: connection.path, fingerprint: name(key) })
         }
     }
 }
 
 impl Signer for Agent {
     fn public_key(&self) -> &[u8] {
-        &self.key.blob
+        self.key.wire()
     }
 
     fn sign(&mut self, data: &[u8]) -> Result<Vec<u8>, SignerError> {
         let flags = if self.key.rsa_bits.is_some() { RSA_SHA2_512 } else { 0 };
-        let request = Writer::default().byte(SIGN_REQUEST).string(&self.key.blob).string(data).u32(flags).into_bytes();
+        let request = Writer::default().byte(SIGN_REQUEST).string(self.key.wire()).string(data).u32(flags).into_bytes();
         self.connection.deadline = Deadline::after(SIGN_WITHIN);
         let answer = self.connection.ask(&request)?;
         let mut reader = Reader::new(&answer);
         match reader.byte() {
             Ok(SIGN_RESPONSE) => {}
             Ok(failure) if FAILURES.contains(&failure) => {
-                return Err(AgentError::Refused { fingerprint: self.key.fingerprint.clone() }.into());
+                return Err(AgentError::Refused { fingerprint: name(&self.key) }.into());
             }
             _ => return Err(self.connection.nonsense("it answers a request to sign with something else").into()),
         }
@@ -131,6 +131,14 @@ impl Signer for Agent {
             Ok(signature) => Ok(signature),
             Err(WireError) => Err(self.connection.nonsense("its signature is cut short").into()),
         }
+    }
+}
+
+/// What a key is called in messages.
+fn name(key: &Key) -> String {
+    match key.certificate {
+        Some(_) => format!("the certificate of {}", key.fingerprint),
+        None => key.fingerprint.clone(),
     }
 }
 

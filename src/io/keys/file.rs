@@ -15,6 +15,7 @@ use aws_lc_rs::signature::{
 };
 use container::{Container, Number, Secret};
 use ed25519_dalek::{Signer as _, SigningKey};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -41,12 +42,6 @@ pub enum FileError {
         path: PathBuf,
         /// Why.
         why: String,
-    },
-    /// A certificate.
-    #[error("{}: signing with a certificate is not in this version; name the plain key instead", path.display())]
-    Certificate {
-        /// The file that was named.
-        path: PathBuf,
     },
     /// The private half is missing.
     #[error("No private key found for \"{}\": {why}", path.display())]
@@ -118,10 +113,10 @@ pub(super) struct KeyFile {
 }
 
 impl KeyFile {
-    /// Reads the public key that a file names: its own line, that inside a private key, or that of `FILE.pub`.
+    /// Reads the public key or certificate that a file names: its own line, the key inside a private one, or that of `FILE.pub`.
     ///
     /// # Errors
-    /// Where there is none, or where it is a certificate.
+    /// Where there is none.
     pub(super) fn open(path: &Path) -> Result<Self, FileError> {
         let no_key = |why: String| FileError::NoPublicKey { path: path.to_owned(), why };
         let (first, beside) = (public_key(path), || public_key(&with_suffix(path, ".pub")));
@@ -130,9 +125,6 @@ impl KeyFile {
             Ok(None) => beside().ok().flatten().ok_or_else(|| no_key("it holds no key that can be used".to_owned()))?,
             Err(why) => beside().ok().flatten().ok_or_else(|| no_key(why.to_string()))?,
         };
-        if public.certificate.is_some() {
-            return Err(FileError::Certificate { path: path.to_owned() });
-        }
         Ok(Self { path: path.to_owned(), public })
     }
 
@@ -141,12 +133,19 @@ impl KeyFile {
         &self.public
     }
 
+    /// Where the private half belongs: the name less `-cert.pub` or `.pub`.
+    pub(super) fn private_path(&self) -> PathBuf {
+        let name = self.path.as_os_str().as_bytes();
+        let stem = [&b"-cert.pub"[..], b".pub"].into_iter().filter_map(|suffix| name.strip_suffix(suffix)).next();
+        OsString::from_vec(stem.filter(|stem| !stem.is_empty()).unwrap_or(name).to_vec()).into()
+    }
+
     /// Loads the private half, asking for its passphrase where it has one.
     ///
     /// # Errors
     /// Where it is not there, is open to others, or cannot be read or decrypted.
     pub(super) fn unlock(&self) -> Result<Box<dyn Signer>, FileError> {
-        let path = without_suffix(&self.path, ".pub");
+        let path = self.private_path();
         let unreadable = |why: String| FileError::Unreadable { path: path.clone(), why };
         let text = read_private(&path)?;
         if !text.starts_with(container::HEADER) {
@@ -214,12 +213,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn without_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let bytes = path.as_os_str().as_bytes();
-    let stem = bytes.strip_suffix(suffix.as_bytes()).filter(|stem| !stem.is_empty()).unwrap_or(bytes);
-    std::ffi::OsString::from_vec(stem.to_vec()).into()
-}
-
 /// A private key in memory.
 struct FileKey {
     public: Arc<Key>,
@@ -266,7 +259,7 @@ fn rsa(n: Number, e: Number, d: Number, q_inverse: Number, p: Number, q: Number)
 
 impl Signer for FileKey {
     fn public_key(&self) -> &[u8] {
-        &self.public.blob
+        self.public.wire()
     }
 
     fn sign(&mut self, data: &[u8]) -> Result<Vec<u8>, SignerError> {

@@ -1,6 +1,6 @@
 //! SSH certificates (PROTOCOL.certkeys): a key, the names that an authority gives it, and for how long.
 
-use super::key::{KeyError, PublicKey};
+use super::key::{KeyError, PublicKey, SignatureError};
 use super::wire::{Reader, WireError};
 use crate::evidence::{Certificate, CertificateKind};
 use std::sync::Arc;
@@ -20,6 +20,9 @@ pub(super) fn read(blob: &[u8], reader: &mut Reader<'_>) -> Result<Certificate, 
         _ => return Err(KeyError::Malformed),
     };
     let key_id = reader.string()?.to_vec();
+    if key_id.contains(&0) {
+        return Err(KeyError::Malformed);
+    }
     let principals = strings(reader.string()?)?;
     let (valid_after, valid_before) = (reader.u64()?, reader.u64()?);
     let critical = options(reader.string()?)?;
@@ -30,7 +33,10 @@ pub(super) fn read(blob: &[u8], reader: &mut Reader<'_>) -> Result<Certificate, 
     let signature = reader.string()?;
     reader.finish()?;
     let authority = PublicKey::parse_plain(authority)?;
-    authority.verify(signed, signature).map_err(|_| KeyError::Certificate)?;
+    authority.verify(signed, signature).map_err(|error| match error {
+        SignatureError::Algorithm(algorithm) => KeyError::CertificateAlgorithm(algorithm),
+        _ => KeyError::Certificate,
+    })?;
     Ok(Certificate {
         serial,
         kind,
@@ -40,6 +46,7 @@ pub(super) fn read(blob: &[u8], reader: &mut Reader<'_>) -> Result<Certificate, 
         valid_before: seconds(valid_before),
         critical_options: critical,
         authority: Arc::clone(authority.info()),
+        blob: blob.to_vec(),
     })
 }
 

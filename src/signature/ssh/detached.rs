@@ -39,6 +39,7 @@ impl From<KeyError> for DetachedError {
     fn from(error: KeyError) -> Self {
         Self::Key(match error {
             KeyError::Unsupported(name) => KeyError::Unsupported(escaped(&name)),
+            KeyError::CertificateAlgorithm(name) => KeyError::CertificateAlgorithm(escaped(&name)),
             other => other,
         })
     }

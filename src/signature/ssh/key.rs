@@ -55,6 +55,9 @@ pub enum KeyError {
     /// An RSA key out of bounds.
     #[error("an RSA key of {0} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are supported")]
     RsaSize(usize),
+    /// A certificate that its authority signed with an algorithm that is not taken (ssh-rsa, which is RSA with SHA-1).
+    #[error("the certificate is signed with `{0}`, which is not supported")]
+    CertificateAlgorithm(String),
     /// A certificate that its authority did not sign.
     #[error("the certificate is not signed by the authority that it names")]
     Certificate,
