@@ -287,9 +287,21 @@ fn revoked_keys_are_refused_and_no_revocation_file_is_passed_over() {
     assert_eq!(world.judged("r", &[]).words(), ["key-revoked"]);
     world.home.write("revoked", format!("{}\n", world.home.public("bob")));
     assert_eq!(world.judged("r", &[]).words(), ["accept"]);
-    let krl = run(world.home.command("ssh-keygen").args(["-q", "-k", "-f", "krl", "bob.pub"]), b"");
-    assert!(krl.ok(), "{krl:?}");
-    for (name, word) in [("krl", "not in this version"), ("empty", "empty"), ("absent", "cannot read"), ("junk", "junk")] {
+    for (name, word) in [("alice", "key-revoked"), ("bob", "accept")] {
+        let public = format!("{name}.pub");
+        let krl = run(world.home.command("ssh-keygen").args(["-q", "-k", "-f", "krl", &public]), b"");
+        assert!(krl.ok(), "{krl:?}");
+        let path = world.home.join("krl").to_str().unwrap().to_owned();
+        assert_eq!(world.judged("r", &["--revoked", &path]).words(), [word]);
+        world.config("gpg.ssh.revocationFile", &path);
+        assert_eq!(world.judged("r", &[]).words(), [word]);
+    }
+    world.home.write("nothing", "\n");
+    let none = run(world.home.command("ssh-keygen").args(["-q", "-k", "-f", "krl-of-nothing", "nothing"]), b"");
+    assert!(none.ok(), "{none:?}");
+    let krl = world.home.read("krl");
+    world.home.write("cut-krl", &krl[..krl.len() - 1]);
+    for (name, word) in [("krl-of-nothing", "revokes nothing"), ("cut-krl", "cut short"), ("empty", "empty"), ("absent", "cannot read"), ("junk", "junk")] {
         if name == "empty" || name == "junk" {
             world.home.write(name, if name == "junk" { "no key\n" } else { "" });
         }
