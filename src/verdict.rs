@@ -213,7 +213,7 @@ impl fmt::Display for Reason {
             }
             Self::ClaimedOnly { claimed, before } => write!(
                 f,
-                "the key has ended ({}), and only the signer's own date ({}) puts this before the end",
+                "the key, or its certificate, has ended ({}), and only the signer's own date ({}) puts this before the end",
                 Utc(*before),
                 Utc(*claimed)
             ),

@@ -1,7 +1,9 @@
 //! The pre-receive hook on a bare repository, with the real `git push`: which refs and objects pass. Where its policy comes
-//! from, and whether what it tells the pusher helps, is in the two modules.
+//! from, and whether what it tells the pusher helps, is in modules of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a test says what went wrong by failing there
 
+#[path = "hook/certificates.rs"]
+mod certificates;
 mod common;
 #[path = "hook/mend.rs"]
 mod mend;

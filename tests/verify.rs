@@ -301,7 +301,13 @@ fn revoked_keys_are_refused_and_no_revocation_file_is_passed_over() {
     assert!(none.ok(), "{none:?}");
     let krl = world.home.read("krl");
     world.home.write("cut-krl", &krl[..krl.len() - 1]);
-    for (name, word) in [("krl-of-nothing", "revokes nothing"), ("cut-krl", "cut short"), ("empty", "empty"), ("absent", "cannot read"), ("junk", "junk")] {
+    for (name, word) in [
+        ("krl-of-nothing", "revokes nothing"),
+        ("cut-krl", "cut short"),
+        ("empty", "empty"),
+        ("absent", "cannot read"),
+        ("junk", "junk"),
+    ] {
         if name == "empty" || name == "junk" {
             world.home.write(name, if name == "junk" { "no key\n" } else { "" });
         }

@@ -167,7 +167,7 @@ fn find_principals(allowed: &Path, signature: &Path, time: Option<&str>) -> anyh
         let Some(certificate) = &key.certificate else { return items.map(<[u8]>::to_vec).collect() };
         // each item by itself, `!` as a letter; the answer is a list again, so that a comma in a name parts it
         let matching = items.flat_map(|item| certificate.principals.iter().filter(|name| matches(name, item)));
-        let list = matching.skip_while(|name| name.is_empty()).map(Vec::as_slice).collect::<Vec<_>>().join(&b','); 
+        let list = matching.skip_while(|name| name.is_empty()).map(Vec::as_slice).collect::<Vec<_>>().join(&b',');
         list.split(|&b| b == b',').take_while(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
     };
     let line = first_line(allowed, &signers, &key, None, time, |line| !names(line).is_empty())?;

@@ -62,7 +62,9 @@ impl Verifier for SshVerifier {
         let hash = MessageHash::of_name(frame.hash)
             .ok_or_else(|| Reason::AlgorithmUnsupported { algorithm: String::from_utf8_lossy(frame.hash).into_owned() })?;
         let key = self.key(frame.public_key).map_err(|error| match error {
-            KeyError::Unsupported(algorithm) | KeyError::CertificateAlgorithm(algorithm) => Reason::AlgorithmUnsupported { algorithm },
+            KeyError::Unsupported(algorithm) | KeyError::CertificateAlgorithm(algorithm) => {
+                Reason::AlgorithmUnsupported { algorithm }
+            }
             KeyError::RsaSize(bits) if bits < key::MIN_RSA_BITS => Reason::WeakKey { bits, least: key::MIN_RSA_BITS },
             other => Reason::MalformedSignature { what: other.to_string() },
         })?;

@@ -91,7 +91,19 @@ fn every_window_name_kind_and_option_is_judged_as_ssh_keygen_does() {
     }
     let mut good = 0;
     for signers in [
-        "one", "many", "anybody", "but", "spaces", "spaced", "past", "future", "plain-ca", "key", "key-as-ca", "other-ca", "goes-on",
+        "one",
+        "many",
+        "anybody",
+        "but",
+        "spaces",
+        "spaced",
+        "past",
+        "future",
+        "plain-ca",
+        "key",
+        "key-as-ca",
+        "other-ca",
+        "goes-on",
         "empty",
     ] {
         // a process each is slow: times where times matter; the third is the very end of `ended`, which does not belong to it
