@@ -8,6 +8,8 @@ mod bounds;
 mod common;
 #[path = "threats/names.rs"]
 mod names;
+#[path = "threats/tokens.rs"]
+mod tokens;
 #[path = "support/world.rs"]
 mod world;
 
@@ -78,6 +80,7 @@ fn row_05_a_hook_without_its_input_or_its_voice_refuses() {
         format!("{hook} < /dev/null"),
         format!("{hook} < ."),
         format!("printf '%s' '{line}' | {hook}"),
+        format!("printf '%s\\n%s' '{line}' '{zero}' | {hook}"),
         format!("echo {line} | {hook} 2> /dev/full"),
     ] {
         let status = shell(&world, "r", &broken).status;
@@ -142,10 +145,6 @@ fn row_08_a_key_speaks_for_those_whom_its_line_names() {
     // a certificate authority's line is no line of that key
     assert_eq!(judged(format!("bob@example.com cert-authority {key}\n"), &[]).1, "key-unlisted");
 }
-
-// ---- 10: touch is reported ----
-// tests/ssh_keygen/tokens.rs signs with chosen flags; the unit tests of policy.rs hold the warning `no-touch`
-// guard: policy.rs, conclude (Warning::NoTouch)
 
 // ---- 14: the repository chooses no program ----
 
