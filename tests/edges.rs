@@ -143,9 +143,9 @@ fn large_commits_wait_outside_of_memory() {
     world.repo("r", &[]);
     let tree = done(world.home.command("git").arg("-C").arg(world.home.join("r")).arg("write-tree")).stdout.trim().to_owned();
     let who = "mallory <mallory@example.com> 1700000000 +0000";
-    let large = "x".repeat(12 << 20);
+    let large = "x".repeat(14 << 20);
     let mut parents = String::new();
-    for number in 0..60 {
+    for number in 0..80 {
         let text = format!("tree {tree}\nauthor {who}\ncommitter {who}\n\n{number} {large}\n");
         writeln!(parents, "parent {}", world.object("r", "commit", text.as_bytes())).unwrap();
     }
@@ -155,7 +155,7 @@ fn large_commits_wait_outside_of_memory() {
     let line = format!("ulimit -v 900000; exec {ours} verify --threads 2 --policy {} --format jsonl {merge}", world.policy());
     let said = run(world.home.command("sh").args(["-c", &line]).current_dir(world.home.join("r")), b"");
     assert_eq!(said.status, Some(1), "{}", said.stderr);
-    assert!(said.stdout.contains("\"rejected\":61"), "{}", said.stderr);
+    assert!(said.stdout.contains("\"rejected\":81"), "{}", said.stderr);
 }
 
 #[test]
