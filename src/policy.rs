@@ -78,7 +78,7 @@ impl Policy {
     /// A policy of these signers.
     pub fn new(signers: AllowedSigners, revoked: RevokedKeys, demands: Demands) -> Self {
         let mut lines_of: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-        for (index, line) in signers.lines.iter().enumerate().filter(|(_, line)| !line.cert_authority) {
+        for (index, line) in signers.lines.iter().enumerate().filter(|(_, line)| !line.cert_authority && names_somebody(line)) {
             lines_of.entry(line.key.blob.clone()).or_default().push(index);
         }
         Self { signers, revoked, demands, lines_of }
@@ -139,7 +139,8 @@ impl Policy {
             Ok(claimed_only) => (None, claimed_only),
             Err(reason) => (Some(reason), None),
         };
-        let named = item.or_else(|| line.principals.items().find(|item| !item.starts_with(b"!"))).unwrap_or_default();
+        let named =
+            item.or_else(|| line.principals.items().find(|item| !item.is_empty() && !item.starts_with(b"!"))).unwrap_or_default();
         let mut candidate = Candidate {
             line,
             principal: Principal(String::from_utf8_lossy(named).into_owned()),
@@ -220,6 +221,11 @@ fn window(line: &Line, context: &Context<'_>) -> Result<Option<(i64, i64)>, Reas
         Some(before) if context.now > before => Ok(Some((claimed, before))),
         _ => Ok(None),
     }
+}
+
+/// Whether a line lets its key speak for anyone at all: `""` and `!a@x` by themselves do not.
+fn names_somebody(line: &Line) -> bool {
+    line.principals.items().any(|item| !item.is_empty() && !item.starts_with(b"!"))
 }
 
 /// Whether a pattern names nobody: it is made of `*`, `?` and `@` only.

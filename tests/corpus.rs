@@ -18,7 +18,7 @@ use git_warrant::signature::ssh::wire::{Reader, Writer};
 use git_warrant::signature::ssh::{MessageHash, PublicKey, SignatureError, SshSig, SshVerifier};
 use git_warrant::signature::verify;
 use git_warrant::verdict::{Reason, Verdict, Warning};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 

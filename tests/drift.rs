@@ -1,5 +1,7 @@
 //! What is written down follows the program: manual pages, completions.
 
+#![allow(clippy::unwrap_used)]
+
 use std::process::Command;
 
 fn program(args: &[&str]) -> Vec<u8> {

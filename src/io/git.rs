@@ -2,12 +2,16 @@
 
 use super::config::Config;
 use crate::history::{ObjectSource, RawObject, ReadError};
-use crate::object::{HashAlgorithm, MAX_OBJECT, ObjectId, ObjectKind};
+use crate::object::{HashAlgorithm, MAX_OBJECT, ObjectId, ObjectKind, Tag};
+use crate::report::escape::shell_word;
 use anyhow::{Context as _, Result, anyhow, bail};
 use git2::{ErrorClass, ErrorCode, ObjectFormat, ObjectType};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+/// Files of a tree larger than this are not read, in bytes.
+const MAX_FILE: usize = 64 << 20;
 
 /// An open repository.
 pub struct Repository {
@@ -51,7 +55,9 @@ impl Repository {
     pub fn open() -> Result<Self> {
         // objects are read once: libgit2's cache of them costs memory and gains nothing
         git2::opts::enable_caching(false);
-        let inner = git2::Repository::open_from_env().map_err(open_error)?;
+        let inner = open_here().map_err(open_error)?;
+        // with GIT_NAMESPACE libgit2 would look every name up below it, and find no ref that is named in full
+        inner.remove_namespace()?;
         let hash = match inner.object_format() {
             ObjectFormat::Sha256 => HashAlgorithm::Sha256,
             _ => HashAlgorithm::Sha1,
@@ -95,6 +101,10 @@ impl Repository {
     /// # Errors
     /// Where it names nothing, or what it names is not here.
     pub fn resolve(&self, revision: &str) -> Result<Resolved> {
+        self.refuse_lookalike(revision)?;
+        if let Some(resolved) = self.resolve_unread(revision)? {
+            return Ok(resolved);
+        }
         let (object, reference) = self.inner.revparse_ext(revision).map_err(|error| match error.code() {
             ErrorCode::Ambiguous => anyhow!("`{revision}` is ambiguous; give more digits, or a full ref name such as refs/heads/…"),
             ErrorCode::NotFound => anyhow!("`{revision}` names no object of this repository"),
@@ -108,14 +118,54 @@ impl Repository {
         Ok(Resolved { id: our_id(object.id())?, kind, reference })
     }
 
+    /// What a full id or the name of a ref stands for, without reading the object: whether it can be read is for the judge.
+    fn resolve_unread(&self, revision: &str) -> Result<Option<Resolved>> {
+        if let Ok(id) = revision.to_ascii_lowercase().parse::<ObjectId>() {
+            return Ok(self.kind(&id).map(|kind| Resolved { id, kind, reference: None }));
+        }
+        if revision.is_empty() {
+            return Ok(None); // to libgit2 that is short for HEAD
+        }
+        let Ok(found) = self.inner.resolve_reference_from_short_name(revision) else { return Ok(None) };
+        let Some(id) = found.target() else { return Ok(None) };
+        let id = our_id(id)?;
+        let kind = self.kind(&id).with_context(|| format!("`{revision}` names {id}, which is not here"))?;
+        Ok(Some(Resolved { id, kind, reference: Some(found.name_bytes().to_vec()) }))
+    }
+
+    /// A full id stands for that object, a name that begins with `refs/` for that ref. Where it is not here, libgit2 and git go
+    /// on to look for a ref of such a name (`refs/tags/<id>`), which whoever was fetched from could have made.
+    fn refuse_lookalike(&self, revision: &str) -> Result<()> {
+        let end = [":", "^", "~", "@{"].iter().filter_map(|mark| revision.find(mark)).min().unwrap_or(revision.len());
+        let base = revision.get(..end).unwrap_or(revision);
+        let absent = match base.to_ascii_lowercase().parse::<ObjectId>() {
+            Ok(id) => self.kind(&id).is_none(),
+            Err(_) => base.starts_with("refs/") && self.inner.find_reference(base).is_err(),
+        };
+        if absent {
+            bail!("`{base}` names no object of this repository");
+        }
+        Ok(())
+    }
+
     /// The commit that an object is or, through any number of tags, names.
     ///
     /// # Errors
     /// Where there is none.
     pub fn peel_to_commit(&self, id: &ObjectId) -> Result<ObjectId> {
-        let object = self.inner.find_object(git_id(id)?, None).with_context(|| format!("{id} is not here"))?;
-        let commit = object.peel(ObjectType::Commit).with_context(|| format!("{id} does not lead to a commit"))?;
-        our_id(commit.id())
+        const MOST: usize = 16;
+        let mut at = *id;
+        for _ in 0..MOST {
+            match self.kind(&at) {
+                Some(ObjectKind::Commit) => return Ok(at),
+                Some(ObjectKind::Tag) => {}
+                Some(ObjectKind::Tree | ObjectKind::Blob) => break,
+                None => bail!("{at} is not here"),
+            }
+            let tag = self.read_bounded(&at).with_context(|| format!("the tag {at} cannot be read"))?;
+            at = Tag::parse(&tag.data, self.hash).target.with_context(|| format!("the tag {at} names no object"))?;
+        }
+        bail!("{id} does not lead to a commit")
     }
 
     /// The kind of an object, without reading it.
@@ -156,6 +206,10 @@ impl Repository {
         if !matches!(entry.filemode(), 0o100_644 | 0o100_755) {
             bail!("{} is not a regular file in the tree of {}", path.display(), commit.id());
         }
+        let (size, _) = self.inner.odb()?.read_header(entry.id())?;
+        if size > MAX_FILE {
+            bail!("{} has {size} bytes in the tree of {}, more than {MAX_FILE}", path.display(), commit.id());
+        }
         Ok(self.inner.find_blob(entry.id())?.content().to_vec())
     }
 
@@ -172,15 +226,7 @@ impl Repository {
 
 impl ObjectSource for Repository {
     fn read(&mut self, id: &ObjectId) -> Result<RawObject, ReadError> {
-        let odb = self.inner.odb().map_err(|error| read_error(&error))?;
-        let id = git_id(id).map_err(|error| ReadError::Unreadable(error.to_string()))?;
-        let (size, _) = odb.read_header(id).map_err(|error| read_error(&error))?;
-        if size > MAX_OBJECT {
-            return Err(ReadError::TooLarge(size));
-        }
-        let object = odb.read(id).map_err(|error| read_error(&error))?;
-        let kind = kind_of(object.kind()).ok_or_else(|| ReadError::Unreadable("an object of no kind".to_owned()))?;
-        Ok(RawObject { kind, data: object.data().to_vec() })
+        self.read_bounded(id)
     }
 
     fn is_shallow_edge(&self, id: &ObjectId) -> bool {
@@ -192,14 +238,59 @@ impl ObjectSource for Repository {
     }
 }
 
+impl Repository {
+    /// Reads an object; its size is asked for before it is unpacked.
+    fn read_bounded(&self, id: &ObjectId) -> Result<RawObject, ReadError> {
+        let odb = self.inner.odb().map_err(|error| read_error(&error))?;
+        let id = git_id(id).map_err(|error| ReadError::Unreadable(error.to_string()))?;
+        let (size, _) = odb.read_header(id).map_err(|error| read_error(&error))?;
+        if size > MAX_OBJECT {
+            return Err(ReadError::TooLarge(size));
+        }
+        let object = odb.read(id).map_err(|error| read_error(&error))?;
+        let kind = kind_of(object.kind()).ok_or_else(|| ReadError::Unreadable("an object of no kind".to_owned()))?;
+        Ok(RawObject { kind, data: object.data().to_vec() })
+    }
+}
+
+/// Opens what git would open here. libgit2 takes a relative GIT_WORK_TREE to start from the git directory, git from the current
+/// folder: where the work tree lies decides whether a policy lies in it.
+fn open_here() -> Result<git2::Repository, git2::Error> {
+    let Some(tree) = env::var_os("GIT_WORK_TREE").filter(|tree| Path::new(tree).is_relative() && !tree.is_empty()) else {
+        return git2::Repository::open_from_env();
+    };
+    let none: [&str; 0] = [];
+    let repository = match env::var_os("GIT_DIR") {
+        Some(git_dir) => git2::Repository::open_ext(git_dir, git2::RepositoryOpenFlags::NO_SEARCH, none)?,
+        None => git2::Repository::open_ext(".", git2::RepositoryOpenFlags::empty(), none)?,
+    };
+    let tree = env::current_dir().and_then(|here| here.join(tree).canonicalize());
+    let tree = tree.map_err(|error| git2::Error::from_str(&format!("GIT_WORK_TREE: {error}")))?;
+    repository.set_workdir(&tree, false)?;
+    Ok(repository)
+}
+
 fn open_error(error: git2::Error) -> OpenError {
     match error.code() {
         ErrorCode::NotFound => OpenError::NotFound,
-        ErrorCode::Owner => {
-            let here = env::current_dir().map_or_else(|_| ".".to_owned(), |path| path.display().to_string());
-            OpenError::Owner(here)
-        }
+        ErrorCode::Owner => OpenError::Owner(shell_word(&safe_directory().display().to_string())),
+        _ if error.message().to_ascii_lowercase().contains("extensions.refstorage") => OpenError::Unsupported(
+            "it keeps its refs in a reftable (extensions.refStorage), which this version does not read; git refs migrate --ref-format=files"
+                .to_owned(),
+        ),
         _ => OpenError::Unsupported(error.message().to_owned()),
+    }
+}
+
+/// What `safe.directory` has to name: the top of the work tree, of a bare repository the git directory.
+fn safe_directory() -> PathBuf {
+    let git_dir = env::var_os("GIT_DIR").map(PathBuf::from).or_else(|| git2::Repository::discover_path(".", [""; 0]).ok());
+    let Some(git_dir) = git_dir.and_then(|path| path.canonicalize().ok()) else { return PathBuf::from(".") };
+    let linked = fs::read_to_string(git_dir.join("gitdir")).ok().map(|link| PathBuf::from(link.trim_end()));
+    let git_file = linked.unwrap_or_else(|| git_dir.clone());
+    match git_file.parent() {
+        Some(top) if git_file.file_name().is_some_and(|name| name == ".git") => top.to_owned(),
+        _ => git_dir,
     }
 }
 

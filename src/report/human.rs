@@ -2,7 +2,7 @@
 
 use super::escape::{name, printable};
 use super::mend::{key_name, mend};
-use super::past::{Dead, Past};
+use super::past::{Dead, Past, Signed};
 use super::{Heading, Report, Summary};
 use crate::object::{ObjectId, ObjectKind};
 use crate::verdict::{Judgement, Reason, Utc, Verdict};
@@ -29,6 +29,7 @@ pub struct Human<W> {
 /// What is kept of a judgement until it is written. All of it is made harmless.
 struct Entry {
     id: ObjectId,
+    kind: &'static str,
     word: &'static str,
     code: String,
     signer: String,
@@ -75,6 +76,7 @@ impl<W: Write> Human<W> {
         ];
         Entry {
             id: judgement.id,
+            kind: judgement.kind.map_or("object", ObjectKind::name),
             word: judgement.verdict.name(),
             code,
             signer,
@@ -101,7 +103,7 @@ impl<W: Write> Human<W> {
             authors.sort_unstable();
             authors.dedup();
             let others = if authors.len() > 1 { format!(" and {} others", authors.len() - 1) } else { String::new() };
-            let commits = count(run.len(), "commit");
+            let commits = count(run.len(), first.kind);
             writeln!(
                 self.out,
                 "{word} {commits} in a row, {} to {}, by {}{others}{signed}{code}",
@@ -128,9 +130,13 @@ impl<W: Write> Human<W> {
         let more = if dead.heads.len() > MOST { format!(" (and {} more heads)", dead.heads.len() - MOST) } else { String::new() };
         let word = self.paint("reject");
         let are = if dead.commits.len() == 1 { "is" } else { "are" };
+        let unsupported = match dead.unsupported {
+            0 => String::new(),
+            n => format!(" (of these, {} in a format that is not supported)", thousands(n)),
+        };
         writeln!(
             self.out,
-            "{word} {} at or below {}{more} {are} unsigned: {}",
+            "{word} {} at or below {}{more} {are} unsigned{unsupported}: {}",
             count(dead.commits.len(), "commit"),
             heads.join(", "),
             baselines.join(" ")
@@ -151,9 +157,13 @@ impl<W: Write> Human<W> {
 impl<W: Write + Send> Report for Human<W> {
     fn judged(&mut self, judgement: Judgement) -> io::Result<()> {
         let accepted = matches!(judgement.verdict, Verdict::Accept { .. });
-        let past = matches!(&judgement.verdict, Verdict::Reject { reason: Reason::Unsigned | Reason::FormatUnsupported { .. } });
+        let signed = match &judgement.verdict {
+            Verdict::Reject { reason: Reason::Unsigned } => Signed::No,
+            Verdict::Reject { reason: Reason::FormatUnsupported { .. } } => Signed::Unsupported,
+            _ => Signed::Yes,
+        };
         if judgement.kind == Some(ObjectKind::Commit) {
-            self.past.add(judgement.id, &judgement.about.parents, past);
+            self.past.add(judgement.id, &judgement.about.parents, signed);
         }
         if !accepted || self.style.all {
             let entry = self.entry(&judgement);
@@ -166,7 +176,9 @@ impl<W: Write + Send> Report for Human<W> {
         let dead = self.past.dead();
         let lines: Vec<Entry> =
             std::mem::take(&mut self.lines).into_iter().filter(|entry| !dead.commits.contains(&entry.id)).collect();
-        for run in lines.chunk_by(|a, b| a.word != "accept" && a.word == b.word && a.code == b.code && a.signer == b.signer) {
+        for run in lines
+            .chunk_by(|a, b| a.word != "accept" && a.word == b.word && a.kind == b.kind && a.code == b.code && a.signer == b.signer)
+        {
             self.write_run(run)?;
         }
         self.write_past(&dead)?;

@@ -134,6 +134,9 @@ fn make_again(judgement: &Judgement) -> String {
 }
 
 fn or_baseline(judgement: &Judgement) -> String {
+    if judgement.kind == Some(ObjectKind::Tag) {
+        return make_again(judgement);
+    }
     format!("or leave the past out: --baseline {}", judgement.id)
 }
 

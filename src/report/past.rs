@@ -3,10 +3,21 @@
 use crate::object::ObjectId;
 use std::collections::{HashMap, HashSet};
 
+/// How far a commit is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signed {
+    No,
+    /// In a format that is not supported.
+    Unsupported,
+    Yes,
+}
+
 /// Commits that nobody vouches for in a form that can be judged, with their parents.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     unsigned: HashMap<ObjectId, Vec<ObjectId>>,
+    /// Those of them that carry a signature of a format that is not supported.
+    unsupported: HashSet<ObjectId>,
     otherwise: HashSet<ObjectId>,
 }
 
@@ -15,17 +26,22 @@ pub(super) struct Past {
 pub(super) struct Dead {
     /// All of it.
     pub(super) commits: HashSet<ObjectId>,
+    /// How many of them are signed in a format that is not supported.
+    pub(super) unsupported: usize,
     /// Its commits that no other of it has as a parent, smallest id first: what to give as baselines.
     pub(super) heads: Vec<ObjectId>,
 }
 
 impl Past {
     /// Takes in a judged commit.
-    pub(super) fn add(&mut self, id: ObjectId, parents: &[ObjectId], unsigned: bool) {
-        if unsigned {
-            self.unsigned.insert(id, parents.to_vec());
-        } else {
+    pub(super) fn add(&mut self, id: ObjectId, parents: &[ObjectId], signed: Signed) {
+        if signed == Signed::Yes {
             self.otherwise.insert(id);
+            return;
+        }
+        self.unsigned.insert(id, parents.to_vec());
+        if signed == Signed::Unsupported {
+            self.unsupported.insert(id);
         }
     }
 
@@ -53,7 +69,7 @@ impl Past {
         let has_dead_child = |id: &ObjectId| children.get(id).is_some_and(|ids| ids.iter().any(|child| commits.contains(child)));
         let mut heads: Vec<ObjectId> = commits.iter().filter(|id| !has_dead_child(id)).copied().collect();
         heads.sort_unstable();
-        Dead { commits, heads }
+        Dead { unsupported: self.unsupported.intersection(&commits).count(), commits, heads }
     }
 }
 
@@ -68,7 +84,8 @@ mod tests {
     fn heads(commits: &[(u8, &[u8], bool)]) -> (usize, Vec<u8>) {
         let mut past = Past::default();
         for (n, parents, unsigned) in commits {
-            past.add(id(*n), &parents.iter().map(|&n| id(n)).collect::<Vec<_>>(), *unsigned);
+            let signed = if *unsigned { Signed::No } else { Signed::Yes };
+            past.add(id(*n), &parents.iter().map(|&n| id(n)).collect::<Vec<_>>(), signed);
         }
         let dead = past.dead();
         (dead.commits.len(), dead.heads.iter().map(|id| id.as_bytes()[0]).collect())

@@ -64,24 +64,18 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
     let mut report = Human::new(io::stderr(), heading, style).context("cannot write the report")?;
     let mut push = Push { summary: Summary::default(), report: &mut report, graph: Graph::default(), name: String::new() };
     let mut walk = Walk::new(hidden);
-    let mut mends = Vec::new();
     with_judge(repository.hash(), &loaded.policy, &settled, |judge| {
         for update in &updates {
             push.name.clone_from(&update.name);
-            let rejected = push.summary.rejected;
             judge_update(repository, judge, update, &mut walk, &mut push)?;
-            if push.summary.rejected > rejected {
-                mends.extend(push.graph.mend(repository, update, walk.hidden()));
-            }
         }
         Ok::<_, io::Error>(())
     })
     .context("cannot write the report")?;
-    let Push { mut summary, .. } = push;
+    let Push { mut summary, graph, .. } = push;
+    let mends = graph.mends(repository, &updates, walk.hidden());
     summary.outside = walk.outside(repository);
     report.finish(&summary).context("cannot write the report")?;
-    mends.sort();
-    mends.dedup();
     if !mends.is_empty() {
         complain("To mend, in your clone, with the branch that you pushed checked out; then push again:");
         mends.iter().for_each(|mend| complain(&format!("    run: {}", printable(mend))));
@@ -171,7 +165,11 @@ fn read_updates(repository: &Repository, input: &[u8]) -> Result<Vec<Update>> {
     let prefix: String =
         namespace.split('/').filter(|part| !part.is_empty()).map(|part| format!("refs/namespaces/{part}/")).collect();
     let mut updates = Vec::new();
-    for line in input.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+    let mut lines: Vec<&[u8]> = input.split(|&b| b == b'\n').collect();
+    if let Some(rest) = lines.pop().filter(|rest| !rest.is_empty()) {
+        bail!("`{}` is cut off: not a line of the form OLD NEW REF", String::from_utf8_lossy(rest));
+    }
+    for line in lines {
         let mut words = line.splitn(3, |&b| b == b' ');
         let ids = [words.next(), words.next()].map(|word| word.and_then(ObjectId::from_hex));
         let ([Some(old), Some(new)], Some(name)) = (ids, words.next()) else {
@@ -183,6 +181,9 @@ fn read_updates(repository: &Repository, input: &[u8]) -> Result<Vec<Update>> {
         let real = repository.resolve_symbolic(&[prefix.as_bytes(), name].concat())?;
         let reference = real.strip_prefix(prefix.as_bytes()).unwrap_or(&real).to_vec();
         updates.push(Update { new, name: String::from_utf8_lossy(name).into_owned(), reference });
+    }
+    if updates.is_empty() {
+        bail!("no ref updates on standard input: git's pre-receive hook gets one line of the form OLD NEW REF for each");
     }
     Ok(updates)
 }
@@ -210,33 +211,57 @@ impl Graph {
     fn add(&mut self, judgement: &Judgement) {
         if judgement.kind == Some(ObjectKind::Commit) {
             self.parents.insert(judgement.id, judgement.about.parents.clone());
-            if matches!(judgement.verdict, Verdict::Reject { .. }) {
-                self.rejected.insert(judgement.id);
-            }
+        }
+        if matches!(judgement.verdict, Verdict::Reject { .. }) {
+            self.rejected.insert(judgement.id);
         }
     }
 
-    /// The command that makes a refused branch or tag again, signed by whoever runs it: everything above the nearest commit
-    /// on the first-parent line below which nothing is rejected.
-    fn mend(&self, repository: &Repository, update: &Update, hidden: &Hidden) -> Vec<String> {
-        let mut commands = Vec::new();
-        let tag = update.reference.strip_prefix(b"refs/tags/").map(|name| shell_word(&String::from_utf8_lossy(name)));
-        let mut tip = update.new;
-        if let (Some(tag), Some(ObjectKind::Tag)) = (&tag, repository.kind(&update.new)) {
-            commands.push(format!("git tag -s -f {tag} {tag}^{{}}"));
-            tip = repository.peel_to_commit(&tip).unwrap_or(tip);
-        }
+    /// The commands that make the refused branches and then the refused tags again, signed by whoever runs them.
+    fn mends(&self, repository: &Repository, updates: &[Update], hidden: &Hidden) -> Vec<String> {
         let bad = self.above_rejected();
-        if !bad.contains(&tip) {
-            return commands;
+        let judged = updates.iter().filter(|update| coverage(&update.reference) == Coverage::Judged);
+        let (tags, branches): (Vec<_>, Vec<_>) = judged.partition(|update| update.reference.starts_with(b"refs/tags/"));
+        let branches: Vec<ObjectId> = branches.iter().map(|branch| branch.new).filter(|tip| bad.contains(tip)).collect();
+        let mut commands: Vec<String> = branches.iter().map(|tip| self.rebase(*tip, &bad, hidden)).collect();
+        commands.sort();
+        commands.dedup();
+        for tag in tags {
+            let name = tag.reference.strip_prefix(b"refs/tags/").unwrap_or_default();
+            let name = shell_word(&String::from_utf8_lossy(name));
+            let annotated = repository.kind(&tag.new) == Some(ObjectKind::Tag);
+            let make = if annotated { "git tag -s -f" } else { "git tag -f" };
+            let tip = repository.peel_to_commit(&tag.new).unwrap_or(tag.new);
+            if !bad.contains(&tip) {
+                if annotated && self.rejected.contains(&tag.new) {
+                    commands.push(format!("{make} {name} {name}^{{}}"));
+                }
+            } else if let Some(depth) = branches.iter().find_map(|branch| self.depth(*branch, tip)) {
+                commands.push(format!("{make} {name} HEAD~{depth}")); // its place on the branch that was just made again
+            } else {
+                commands.push(format!("git checkout -q --detach {name}^{{}}"));
+                commands.push(self.rebase(tip, &bad, hidden));
+                commands.push(format!("{make} {name} HEAD"));
+            }
         }
-        let mut at = Some(tip);
-        while let Some(id) = at.filter(|id| bad.contains(id) && !hidden.contains(id)) {
-            at = self.parents.get(&id).and_then(|parents| parents.first().copied());
-        }
-        let base = at.map_or_else(|| "--root".to_owned(), |base| base.to_string());
-        commands.push(format!("git rebase --rebase-merges --force-rebase --gpg-sign {base}"));
         commands
+    }
+
+    /// Makes everything again above the nearest commit on the first-parent line below which nothing is rejected.
+    fn rebase(&self, tip: ObjectId, bad: &HashSet<ObjectId>, hidden: &Hidden) -> String {
+        let mut line = self.first_parents(tip);
+        let base = line.find(|id| !bad.contains(id) || hidden.contains(id));
+        let base = base.map_or_else(|| "--root".to_owned(), |base| base.to_string());
+        format!("git rebase --rebase-merges --force-rebase --gpg-sign {base}")
+    }
+
+    /// How far below a tip a commit lies on its first-parent line.
+    fn depth(&self, tip: ObjectId, commit: ObjectId) -> Option<usize> {
+        self.first_parents(tip).position(|id| id == commit)
+    }
+
+    fn first_parents(&self, tip: ObjectId) -> impl Iterator<Item = ObjectId> {
+        std::iter::successors(Some(tip), |id| self.parents.get(id).and_then(|parents| parents.first().copied()))
     }
 
     /// The rejected commits and everything that was judged above them.

@@ -18,8 +18,11 @@ pub fn run(args: Vec<OsString>) -> u8 {
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Accepted };
-            return error.print().map_or(ExitStatus::Usage, |()| status).code();
+            if error.use_stderr() {
+                complain(harmless(&error.render().to_string()).trim_end()); // what was typed stands in it
+                return ExitStatus::Usage.code();
+            }
+            return error.print().map_or(ExitStatus::Usage, |()| ExitStatus::Accepted).code();
         }
     };
     let done = match &cli.command {
@@ -40,13 +43,16 @@ fn explain(error: &Error) -> ExitStatus {
     if error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)) {
         return ExitStatus::Unjudged; // whoever read the report has gone
     }
-    // line breaks of our own messages stay; what stands in a line is made harmless
     let text = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    let text = text.split('\n').map(|line| printable(line).into_owned()).collect::<Vec<_>>().join("\n");
-    complain(&format!("git-warrant: {text}"));
+    complain(&format!("git-warrant: {}", harmless(&text)));
     let _ = std::io::stderr().flush();
     match error.downcast_ref::<OpenError>() {
         Some(OpenError::Owner(_) | OpenError::Unsupported(_)) => ExitStatus::Unjudged,
         _ => ExitStatus::Usage,
     }
+}
+
+/// Line breaks of our own messages stay; what stands in a line is made harmless.
+fn harmless(text: &str) -> String {
+    text.split('\n').map(|line| printable(line).into_owned()).collect::<Vec<_>>().join("\n")
 }

@@ -85,7 +85,9 @@ impl Loaded {
             );
         }
         let revoked = match &source.revoked {
-            Some((name, text)) => RevokedKeys::parse(text).with_context(|| format!("the revocation file {name}"))?,
+            Some((name, text)) => {
+                RevokedKeys::parse(text).with_context(|| format!("the file {name} of --revoked or gpg.ssh.revocationFile"))?
+            }
             None => RevokedKeys::default(),
         };
         Ok(Self { policy: Policy::new(signers, revoked, demands), source, notes })

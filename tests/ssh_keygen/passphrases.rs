@@ -67,6 +67,10 @@ fn three_tries() {
     assert!(!signed && shown.contains("status 255"), "{shown}");
     let error = String::from_utf8(home.read("err")).unwrap();
     assert!(error.contains("incorrect passphrase supplied to decrypt private key"), "{error}");
+    let (shown, signed) = at_a_terminal(&home, &["wrong", "\x03"]); // Ctrl-C
+    assert!(!signed && shown.contains("status 255"), "{shown}");
+    let error = String::from_utf8(home.read("err")).unwrap();
+    assert!(error.contains("k: no passphrase was given"), "{error}");
     let (shown, signed) = at_a_terminal(&home, &["wrong", "wrong", "open sesame"]);
     assert!(signed, "{shown}");
 }

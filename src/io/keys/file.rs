@@ -13,9 +13,8 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
     RSA_PKCS1_SHA512,
 };
+use container::{Container, Number, Secret};
 use ed25519_dalek::{Signer as _, SigningKey};
-use ssh_key::private::{EcdsaKeypair, KeypairData, RsaKeypair};
-use ssh_key::{EcdsaCurve, PrivateKey};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -24,13 +23,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
+mod container;
 mod modulo;
 
 /// More than any key file needs.
 const MAX_FILE: u64 = 1024 * 1024;
 /// As often as OpenSSH asks for a passphrase.
 const TRIES: usize = 3;
-const OPENSSH_HEADER: &[u8] = b"-----BEGIN OPENSSH PRIVATE KEY-----";
 
 /// Why a key file does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +96,12 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// It is encrypted, and whoever was asked gave no passphrase.
+    #[error("{}: no passphrase was given", path.display())]
+    BrokenOff {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is encrypted, and the passphrase was wrong each time.
     #[error("Load key \"{}\": incorrect passphrase supplied to decrypt private key", path.display())]
     Passphrase {
@@ -107,7 +112,7 @@ pub enum FileError {
 
 /// A file that names a key.
 #[derive(Debug)]
-pub struct KeyFile {
+pub(super) struct KeyFile {
     path: PathBuf,
     public: Arc<Key>,
 }
@@ -117,7 +122,7 @@ impl KeyFile {
     ///
     /// # Errors
     /// Where there is none, or where it is a certificate.
-    pub fn open(path: &Path) -> Result<Self, FileError> {
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
         let no_key = |why: String| FileError::NoPublicKey { path: path.to_owned(), why };
         let (first, beside) = (public_key(path), || public_key(&with_suffix(path, ".pub")));
         let public = match first {
@@ -132,7 +137,7 @@ impl KeyFile {
     }
 
     /// The public key.
-    pub fn public(&self) -> &Arc<Key> {
+    pub(super) fn public(&self) -> &Arc<Key> {
         &self.public
     }
 
@@ -140,20 +145,19 @@ impl KeyFile {
     ///
     /// # Errors
     /// Where it is not there, is open to others, or cannot be read or decrypted.
-    pub fn unlock(&self) -> Result<Box<dyn Signer>, FileError> {
+    pub(super) fn unlock(&self) -> Result<Box<dyn Signer>, FileError> {
         let path = without_suffix(&self.path, ".pub");
         let unreadable = |why: String| FileError::Unreadable { path: path.clone(), why };
         let text = read_private(&path)?;
-        if !text.starts_with(OPENSSH_HEADER) {
+        if !text.starts_with(container::HEADER) {
             return Err(FileError::OtherForm { path });
         }
-        let locked = PrivateKey::from_openssh(text.as_slice()).map_err(|error| unreadable(error.to_string()))?;
-        let private = if locked.is_encrypted() { decrypt(&locked, &path)? } else { locked };
-        let blob = private.public_key().to_bytes().map_err(|error| unreadable(error.to_string()))?;
-        if blob != self.public.blob {
+        let container = Container::parse(&text).map_err(unreadable)?;
+        if container.public != self.public.blob {
             return Err(FileError::Mismatch { public: self.path.clone(), private: path });
         }
-        let material = Material::of(&private).map_err(unreadable)?;
+        let secret = if container.is_encrypted() { decrypt(&container, &path)? } else { container.open() };
+        let material = secret.and_then(Material::of).map_err(unreadable)?;
         Ok(Box::new(FileKey { public: Arc::clone(&self.public), material }))
     }
 }
@@ -161,9 +165,8 @@ impl KeyFile {
 /// The public key that a file holds in the clear; `None` where it holds none.
 fn public_key(path: &Path) -> io::Result<Option<Arc<Key>>> {
     let text = read_whole(File::open(path)?)?;
-    if text.starts_with(OPENSSH_HEADER) {
-        let blob = PrivateKey::from_openssh(text.as_slice()).ok().and_then(|private| private.public_key().to_bytes().ok());
-        let key = blob.and_then(|blob| PublicKey::parse(&blob).ok());
+    if text.starts_with(container::HEADER) {
+        let key = Container::parse(&text).ok().and_then(|container| PublicKey::parse(&container.public).ok());
         return Ok(key.map(|key| Arc::clone(key.info())));
     }
     let lines = text.split(|&b| b == b'\n').take_while(|line| !line.starts_with(b"-----BEGIN"));
@@ -191,17 +194,15 @@ fn read_whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(text)
 }
 
-fn decrypt(locked: &PrivateKey, path: &Path) -> Result<PrivateKey, FileError> {
+fn decrypt(container: &Container, path: &Path) -> Result<Result<Secret, String>, FileError> {
     for _ in 0..TRIES {
-        let Some(passphrase) = terminal::passphrase(path) else { return Err(FileError::NoTerminal { path: path.to_owned() }) };
-        match locked.decrypt(passphrase.as_bytes()) {
-            Ok(private) => return Ok(private),
-            // a wrong passphrase shows as a wrong check number, a wrong tag, or nonsense inside
-            Err(ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. }) => {
-                let why = "its cipher is not supported".to_owned();
-                return Err(FileError::Unreadable { path: path.to_owned(), why });
-            }
-            Err(_) => {}
+        let passphrase = match terminal::passphrase(path) {
+            Ok(Some(passphrase)) => passphrase,
+            Ok(None) => return Err(FileError::BrokenOff { path: path.to_owned() }),
+            Err(_) => return Err(FileError::NoTerminal { path: path.to_owned() }),
+        };
+        if let Some(secret) = container.decrypt(&passphrase) {
+            return Ok(secret);
         }
     }
     Err(FileError::Passphrase { path: path.to_owned() })
@@ -232,50 +233,35 @@ enum Material {
 }
 
 impl Material {
-    fn of(private: &PrivateKey) -> Result<Self, String> {
-        match private.key_data() {
-            KeypairData::Ed25519(pair) => {
-                let seed = Zeroizing::new(pair.private.to_bytes());
-                Ok(Self::Ed25519(Box::new(SigningKey::from_bytes(&seed))))
+    fn of(secret: Secret) -> Result<Self, String> {
+        match secret {
+            Secret::Ed25519 { seed } => Ok(Self::Ed25519(Box::new(SigningKey::from_bytes(&seed)))),
+            Secret::Ecdsa { curve, point, scalar } => {
+                let algorithm = match curve.size {
+                    32 => &ECDSA_P256_SHA256_FIXED_SIGNING,
+                    48 => &ECDSA_P384_SHA384_FIXED_SIGNING,
+                    _ => &ECDSA_P521_SHA512_FIXED_SIGNING,
+                };
+                let key = EcdsaKeyPair::from_private_key_and_public_key(algorithm, &scalar, &point);
+                key.map(|key| Self::Ecdsa(curve, key)).map_err(|error| error.to_string())
             }
-            KeypairData::Ecdsa(pair) => ecdsa(pair),
-            KeypairData::Rsa(pair) => rsa(pair),
-            other => Err(format!(
-                "keys of type {} are not supported",
-                other.algorithm().map_or_else(|e| e.to_string(), |a| a.to_string())
-            )),
+            Secret::Rsa { n, e, d, q_inverse, p, q } => rsa(n, e, d, q_inverse, p, q),
         }
     }
 }
 
-fn ecdsa(pair: &EcdsaKeypair) -> Result<Material, String> {
-    let (key_type, algorithm) = match pair.curve() {
-        EcdsaCurve::NistP256 => ("ecdsa-sha2-nistp256", &ECDSA_P256_SHA256_FIXED_SIGNING),
-        EcdsaCurve::NistP384 => ("ecdsa-sha2-nistp384", &ECDSA_P384_SHA384_FIXED_SIGNING),
-        EcdsaCurve::NistP521 => ("ecdsa-sha2-nistp521", &ECDSA_P521_SHA512_FIXED_SIGNING),
-    };
-    let curve = Curve::of_key_type(key_type).ok_or("unknown curve")?;
-    let key = EcdsaKeyPair::from_private_key_and_public_key(algorithm, pair.private_key_bytes(), pair.public_key_bytes());
-    key.map(|key| Material::Ecdsa(curve, key)).map_err(|error| error.to_string())
-}
-
-fn rsa(pair: &RsaKeypair) -> Result<Material, String> {
-    let (public, private) = (pair.public(), pair.private());
-    let positive =
-        |number: &ssh_key::Mpint| number.as_positive_bytes().map(|bytes| Zeroizing::new(bytes.to_vec())).ok_or("a negative number");
-    let (d, p, q) = (positive(private.d())?, positive(private.p())?, positive(private.q())?);
+fn rsa(n: Number, e: Number, d: Number, q_inverse: Number, p: Number, q: Number) -> Result<Material, String> {
     let components = KeyPairComponents {
-        public_key: PublicKeyComponents { n: positive(public.n())?, e: positive(public.e())? },
+        public_key: PublicKeyComponents { n, e },
         dP: modulo::less_one(&d, &p).ok_or("p is zero")?,
         dQ: modulo::less_one(&d, &q).ok_or("q is zero")?,
-        qInv: positive(private.iqmp())?,
+        qInv: q_inverse,
         d,
         p,
         q,
     };
-    let key = RsaKeyPair::from_components(&components);
-    key.map(Material::Rsa)
-        .map_err(|error| format!("{error}: of RSA keys, those of 2048 to 8192 bits sign from a file; an agent may take others"))
+    let why = |error| format!("{error}: of RSA keys, those of 2048 to 8192 bits sign from a file; an agent may take others");
+    RsaKeyPair::from_components(&components).map(Material::Rsa).map_err(why)
 }
 
 impl Signer for FileKey {
@@ -298,5 +284,56 @@ impl Signer for FileKey {
             }
         };
         Ok(Writer::default().string(algorithm.as_bytes()).string(&blob).into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+
+    /// The P-256 key whose number is 1: its point is the curve's base point, and its mpint has one byte instead of 32.
+    fn smallest_key() -> (Vec<u8>, Vec<u8>) {
+        let point = [
+            "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
+            "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
+        ]
+        .concat();
+        let point: Vec<u8> = (0..65).map(|n| u8::from_str_radix(&point[2 * n..2 * n + 2], 16).unwrap()).collect();
+        let public = Writer::default().string(b"ecdsa-sha2-nistp256").string(b"nistp256").string(&point).into_bytes();
+        let private = Writer::default().u32(7).u32(7).raw(&public).mpint(&[1]).string(b"").raw(&[1, 2, 3]).into_bytes();
+        let container = Writer::default().raw(b"openssh-key-v1\0").string(b"none").string(b"none").string(b"").u32(1);
+        (public.clone(), container.string(&public).string(&private).into_bytes())
+    }
+
+    fn file(container: &[u8]) -> String {
+        let body = base64::engine::general_purpose::STANDARD.encode(container);
+        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n")
+    }
+
+    #[test]
+    fn a_number_with_leading_zeros_is_a_key() {
+        let (public, container) = smallest_key();
+        let container = Container::parse(file(&container).as_bytes()).unwrap();
+        let material = Material::of(container.open().unwrap()).unwrap();
+        let public = PublicKey::parse(&public).unwrap();
+        let signature = FileKey { public: Arc::clone(public.info()), material }.sign(b"data").unwrap();
+        assert!(public.verify(b"data", &signature).is_ok());
+    }
+
+    #[test]
+    fn what_is_cut_or_bent_is_no_key() {
+        let (_, whole) = smallest_key();
+        let opens =
+            |bytes: &[u8]| Container::parse(file(bytes).as_bytes()).and_then(|container| container.open().map(|_| ())).is_ok();
+        assert!(opens(&whole));
+        for cut in 0..whole.len() {
+            assert!(!opens(&whole[..cut]), "cut at {cut}");
+        }
+        for bent in [0, 15, 24, 34, 40, whole.len() - 1] {
+            let mut bytes = whole.clone();
+            bytes[bent] ^= 1;
+            assert!(!opens(&bytes), "bent at {bent}");
+        }
     }
 }

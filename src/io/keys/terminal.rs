@@ -1,10 +1,98 @@
 //! Passphrases, asked at the terminal: standard input and output are git's.
 
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Asks for the passphrase of a key file on /dev/tty; `None` where there is no terminal, or nobody who answers.
-pub fn passphrase(path: &Path) -> Option<Zeroizing<String>> {
+/// More is not typed; the buffer never grows, which would leave copies behind.
+const MAX_LENGTH: usize = 1024;
+
+/// Asks for the passphrase of a key file on /dev/tty; `None` where whoever is asked breaks off (Ctrl-C, Ctrl-D).
+///
+/// # Errors
+/// Where there is no terminal.
+pub fn passphrase(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
     let name = path.to_string_lossy().escape_debug().to_string(); // a name cannot move the cursor
-    rpassword::prompt_password(format!("Enter passphrase for {name}: ")).ok().map(Zeroizing::new)
+    let silenced = Silenced::new(&terminal)?; // before the prompt: who answers at once is not echoed
+    write!(&terminal, "Enter passphrase for {name}: ")?;
+    let line = read_line(&terminal);
+    drop(silenced);
+    writeln!(&terminal)?;
+    line
+}
+
+fn read_line(mut keyboard: impl Read) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    const CTRL_C: u8 = 0x03;
+    const CTRL_D: u8 = 0x04;
+    const CTRL_U: u8 = 0x15;
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_LENGTH));
+    let mut byte = Zeroizing::new([0]);
+    loop {
+        match keyboard.read(byte.as_mut()) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        match *byte {
+            [b'\n' | b'\r'] => return Ok(Some(line)),
+            [CTRL_C | CTRL_D] => return Ok(None),
+            [CTRL_U] => line.clear(),
+            [0x08 | 0x7f] => {
+                line.pop();
+            }
+            [other] if line.len() < MAX_LENGTH => line.push(other),
+            _ => {}
+        }
+    }
+}
+
+/// A terminal without echo until this is dropped; Ctrl-C comes as a byte, since a signal would leave it so for good.
+struct Silenced<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Silenced<'a> {
+    fn new(terminal: &'a File) -> io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG);
+        silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+        silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Silenced<'_> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_as_they_are_typed() {
+        for (typed, line) in [
+            ("open sesame\n", Some("open sesame")),
+            ("typo\x7f\x7fed\r", Some("tyed")),
+            ("\x7fwrong\x15right\nmore", Some("right")),
+            ("\n", Some("")),
+            ("half\x03\n", None),
+            ("half\x04\n", None),
+            ("half", None),
+        ] {
+            let read = read_line(typed.as_bytes()).unwrap();
+            assert_eq!(read.as_deref().map(Vec::as_slice), line.map(str::as_bytes), "{typed:?}");
+        }
+        let long = read_line([&[b'x'; 5000][..], b"\n"].concat().as_slice()).unwrap().unwrap();
+        assert_eq!((long.len(), long.capacity()), (MAX_LENGTH, MAX_LENGTH));
+    }
 }

@@ -1,0 +1,109 @@
+//! Where the hook's policy comes from, and who may have written it.
+
+use crate::Server;
+use crate::common::skipped;
+use crate::world::says;
+
+#[test]
+fn without_a_policy_nothing_passes() {
+    let server = Server::new();
+    let world = &server.0;
+    let head = world.id("c", "HEAD");
+    world.commit("c", "two", &["-S"]);
+    let input = format!("{} {head} refs/heads/x\n", "0".repeat(40));
+    world.home.git("server.git", &["config", "--unset", "warrant.policy"]);
+    server.refused(&["main"], &["no policy found", "git config warrant.policy FILE"]);
+    says(&server.called(&input), 2, &["no policy found"]);
+    let absent = world.home.join("absent").to_str().unwrap().to_owned();
+    for policy in [&absent, "refs/heads/absent:allowed_signers", "refs/heads/main:absent", ""] {
+        server.set("warrant.policy", policy);
+        server.refused(&["main"], &["warrant.policy"]);
+        says(&server.called(&input), 2, &["warrant.policy"]);
+    }
+    for name in ["warrant.root", "warrant.deny", "warrant.policyRef", "warrant.serial"] {
+        server.set("warrant.policy", &world.policy());
+        server.set(name, "1");
+        server.refused(&["main"], &[name, "not in this version"]);
+        world.home.git("server.git", &["config", "--unset", name]);
+    }
+    server.passes(&["main"]);
+    world.home.git("server.git", &["config", "--unset", "warrant.policy"]);
+    server.set("gpg.ssh.allowedSignersFile", "../signers"); // relative to the git directory
+    world.commit("c", "three", &["-S"]);
+    server.passes(&["main"]);
+}
+
+#[test]
+fn a_file_that_others_can_change_is_no_policy() {
+    let server = Server::new();
+    let world = &server.0;
+    world.commit("c", "two", &["-S"]);
+    for mode in [0o664, 0o646, 0o666] {
+        server.mode("signers", mode);
+        server.refused(&["main"], &["writable by others", &format!("chmod go-w {}", world.policy())]);
+    }
+    // the link is followed first: what counts is the file
+    server.mode("signers", 0o666);
+    std::os::unix::fs::symlink("signers", world.home.join("link")).unwrap();
+    server.set("warrant.policy", "../link");
+    server.refused(&["main"], &["writable by others"]);
+    server.mode("signers", 0o600);
+    // the revocation file decides no less
+    world.home.write("revoked", world.home.public("bob") + "\n");
+    server.set("gpg.ssh.revocationFile", "../revoked");
+    server.mode("revoked", 0o666);
+    server.refused(&["main"], &["gpg.ssh.revocationFile", "writable by others"]);
+    server.mode("revoked", 0o644);
+    server.passes(&["main"]);
+}
+
+#[test]
+fn a_file_of_somebody_else_is_no_policy() {
+    let server = Server::new();
+    let world = &server.0;
+    world.commit("c", "two", &["-S"]);
+    if std::os::unix::fs::chown(world.policy(), Some(65534), None).is_err() {
+        return skipped("only root can give a file away");
+    }
+    server.refused(&["main"], &["belongs to user 65534", "chown"]);
+    std::os::unix::fs::chown(world.policy(), Some(0), None).unwrap();
+    server.passes(&["main"]);
+}
+
+#[test]
+fn a_policy_on_a_branch_counts_as_it_was_before_the_push() {
+    let server = Server::new();
+    let world = &server.0;
+    world.home.git("c", &["checkout", "-q", "--orphan", "policy"]);
+    world.home.git("c", &["rm", "-q", "-rf", "."]);
+    world.home.write("c/allowed_signers", world.line("alice", ""));
+    world.commit("c", "alice alone", &["-S"]);
+    server.passes(&["policy"]); // still by the file
+    server.set("warrant.policy", "refs/heads/policy:allowed_signers");
+    // both in one push: Mallory's key on the policy's branch, signed by Alice even, and Mallory's commit on main
+    world.home.write("c/allowed_signers", world.line("alice", "") + &world.line("mallory", ""));
+    world.commit("c", "and mallory", &["-S"]);
+    world.home.git("c", &["checkout", "-q", "main"]);
+    let hers = world.commit_as("c", "hers", &world.person("mallory"), &["-S"]);
+    server.refused(&["policy", "main"], &["[key-unlisted]", &hers]);
+    server.refused(&["--atomic", "policy", "main"], &["[key-unlisted]", &hers]);
+    // the policy's branch is judged as well: by itself, before
+    world.home.git("c", &["branch", "-f", "policy2", "origin/policy"]);
+    world.home.git("c", &["checkout", "-q", "policy2"]);
+    world.home.write("c/allowed_signers", world.line("mallory", ""));
+    world.commit_as("c", "me", &world.person("mallory"), &["-S"]);
+    server.refused(&["policy2:policy"], &["[key-unlisted]"]);
+    world.home.git("c", &["reset", "-q", "--hard", "HEAD~1"]);
+    world.home.write("c/allowed_signers", world.line("mallory", ""));
+    world.commit("c", "unsigned", &[]);
+    server.refused(&["policy2:policy"], &["[unsigned]"]);
+    // one after the other
+    server.passes(&["policy"]);
+    server.passes(&["main"]);
+    // names that merely end like the policy's do not stand in for it
+    server.passes(&["policy:refs/tags/refs/heads/policy", "policy:refs/heads/refs/heads/policy"]);
+    server.passes(&["--delete", "policy"]);
+    world.home.git("c", &["checkout", "-q", "main"]);
+    world.commit("c", "after", &["-S"]);
+    server.refused(&["main"], &["refs/heads/policy"]);
+}
