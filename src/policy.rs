@@ -148,6 +148,7 @@ impl Policy {
     fn weigh<'a>(&self, line: &'a Line, evidence: &Evidence, context: &Context<'_>) -> Candidate<'a> {
         let speaks = Speaks::by(line, evidence.key.certificate.as_deref(), context.email);
         let windows = [Some(Window::of_line(line)), evidence.key.certificate.as_deref().map(Window::of_certificate)];
+        let negated = !context.settled && context.email.is_some_and(|email| line.principals.negates(email));
         let (mut reject, claimed_only) = match stands(windows.into_iter().flatten(), context) {
             Ok(claimed_only) => (None, claimed_only),
             Err(reason) => (Some(reason), None),
@@ -163,6 +164,9 @@ impl Policy {
             claimed_only,
             reject,
         };
+        if candidate.reject.is_none() && negated {
+            candidate.reject = Some(not_committer(&candidate, context));
+        }
         if candidate.reject.is_none() {
             candidate.reject = self.demand(&candidate, context);
         }
@@ -174,8 +178,7 @@ impl Policy {
             return Some(Reason::Wildcard { pattern: candidate.principal.0.clone() });
         }
         if self.demands.bind_committer && candidate.mismatch {
-            let committer = context.email.map_or_else(|| "unknown".to_owned(), |email| String::from_utf8_lossy(email).into_owned());
-            return Some(Reason::SignerNotCommitter { committer, principal: candidate.principal.0.clone() });
+            return Some(not_committer(candidate, context));
         }
         let (claimed, before) = candidate.claimed_only.filter(|_| self.demands.refuse_claimed_only)?;
         Some(Reason::ClaimedOnly { claimed, before })
@@ -221,6 +224,13 @@ impl Candidate<'_> {
     }
 }
 
+fn not_committer(candidate: &Candidate<'_>, context: &Context<'_>) -> Reason {
+    // for people: what is longer is no address
+    let text = |email: &[u8]| String::from_utf8_lossy(email.get(..200).unwrap_or(email)).into_owned();
+    let committer = context.email.map_or_else(|| "unknown".to_owned(), text);
+    Reason::SignerNotCommitter { committer, principal: candidate.principal.0.clone() }
+}
+
 /// For whom a key speaks by a line.
 struct Speaks {
     principal: Principal,
@@ -255,8 +265,11 @@ fn principal(name: &[u8]) -> Principal {
     Principal(String::from_utf8_lossy(name).into_owned())
 }
 
+/// For people: the first ten, and of each the first 100 bytes.
 fn names(principals: &[Vec<u8>]) -> String {
-    principals.iter().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>().join(", ")
+    let some = principals.iter().take(10).map(|name| String::from_utf8_lossy(name.get(..100).unwrap_or(name)));
+    let more = (principals.len() > 10).then(|| format!("and {} more", principals.len() - 10).into());
+    some.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// What no line can mend of a certificate.
@@ -272,7 +285,7 @@ fn check_certificate(certificate: &Certificate, evidence: &Evidence) -> Result<(
             "force-command" | "source-address" => {} // of logins
             "verify-required" if evidence.token.is_some_and(Token::verified) => {}
             "verify-required" => return Err(Reason::UserNotVerified),
-            _ => return Err(Reason::CriticalOption { option: option.clone() }),
+            _ => return Err(Reason::CriticalOption { option: option.chars().take(100).collect() }),
         }
     }
     Ok(())
@@ -329,7 +342,7 @@ fn stands(windows: impl Iterator<Item = Window>, context: &Context<'_>) -> Resul
 }
 
 /// Whether a line lets its key speak for anyone at all: `""` and `!a@x` by themselves do not.
-fn names_somebody(line: &Line) -> bool {
+pub fn names_somebody(line: &Line) -> bool {
     line.principals.items().any(is_name)
 }
 

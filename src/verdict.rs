@@ -111,6 +111,24 @@ impl fmt::Display for Revoked {
 }
 
 impl Reason {
+    /// Whether making the object again, signed by whoever pushes it, would mend it.
+    pub fn is_cured_by_signing(&self) -> bool {
+        !matches!(
+            self,
+            Self::ClaimedOnly { .. }
+                | Self::KeyUnlisted
+                | Self::AuthorityUnlisted { .. }
+                | Self::KeyRevoked { .. }
+                | Self::NamespaceNotAllowed
+                | Self::Wildcard { .. }
+                | Self::NoRule
+                | Self::ReplaceRef
+                | Self::NotSignable { .. }
+                | Self::HashMismatch
+                | Self::Collision
+        )
+    }
+
     /// Whether it would not be one for something settled.
     pub fn is_of_time(&self) -> bool {
         matches!(

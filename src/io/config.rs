@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// The configuration as git itself would see it.
 pub struct Config {
-    files: git2::Config,
-    /// System and global files only: what a repository cannot set.
-    protected: git2::Config,
+    /// One a level, the one that wins last.
+    levels: Vec<(ConfigLevel, git2::Config)>,
     /// From the environment, later ones win.
     command: Vec<(String, String)>,
 }
@@ -18,23 +17,23 @@ impl Config {
     /// Reads the system's, the user's and the repository's files, and the environment.
     ///
     /// # Errors
-    /// Where a file or a variable is malformed.
-    pub fn load(common_dir: &Path, git_dir: &Path) -> Result<Self> {
-        let mut files = git2::Config::new()?;
-        let mut protected = git2::Config::new()?;
-        for (path, level) in user_files() {
-            files.add_file(&path, level, false).with_context(|| format!("cannot read {}", path.display()))?;
-            protected.add_file(&path, level, false)?;
+    /// Where a file or a variable is malformed, or includes something on a condition that cannot be tested here: a setting
+    /// that is passed over could be the one that rejects.
+    pub fn load(repository: &git2::Repository) -> Result<Self> {
+        let whole = repository.config().context("cannot read git's configuration")?;
+        let mut levels = Vec::new();
+        for level in LEVELS {
+            // libgit2 tests the conditions of the files that it finds itself
+            let found = match named_by_environment(level)? {
+                Named::Nothing => None,
+                Named::File(path) => Some(read_named(&path, level)?),
+                Named::ByGit => whole.open_level(level).ok(),
+            };
+            levels.extend(found.map(|config| (level, config)));
         }
-        let local = common_dir.join("config");
-        if local.exists() {
-            files.add_file(&local, ConfigLevel::Local, false).with_context(|| format!("cannot read {}", local.display()))?;
-        }
-        let worktree = git_dir.join("config.worktree");
-        if worktree.exists() && files.get_bool("extensions.worktreeConfig").unwrap_or(false) {
-            files.add_file(&worktree, ConfigLevel::Worktree, false)?;
-        }
-        Ok(Self { files, protected, command: from_environment()? })
+        let config = Self { levels, command: from_environment()? };
+        config.refuse_untested_conditions()?;
+        Ok(config)
     }
 
     /// The last value of a setting. A setting without `=` reads as `true`.
@@ -50,7 +49,10 @@ impl Config {
     /// # Errors
     /// Where a value is not UTF-8.
     pub fn get_all(&self, name: &str) -> Result<Vec<String>> {
-        let mut values = values_of(&self.files, name)?;
+        let mut values = Vec::new();
+        for (_, config) in &self.levels {
+            values.extend(values_of(config, name)?);
+        }
         values.extend(self.in_command(name));
         Ok(values)
     }
@@ -60,33 +62,94 @@ impl Config {
     /// # Errors
     /// Where the value is not UTF-8.
     pub fn get_protected(&self, name: &str) -> Result<Option<String>> {
-        let command = self.in_command(name).last();
-        Ok(command.or(values_of(&self.protected, name)?.pop()))
+        let mut value = None;
+        for (_, config) in self.levels.iter().filter(|(level, _)| !matches!(level, ConfigLevel::Local | ConfigLevel::Worktree)) {
+            value = values_of(config, name)?.pop().or(value);
+        }
+        Ok(self.in_command(name).last().or(value))
     }
 
     fn in_command(&self, name: &str) -> impl Iterator<Item = String> {
         let name = normal(name);
         self.command.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value.clone())
     }
+
+    /// libgit2 passes over the conditions of `includeIf` that it does not know.
+    fn refuse_untested_conditions(&self) -> Result<()> {
+        const TESTED: [&str; 3] = ["gitdir:", "gitdir/i:", "onbranch:"];
+        for (level, config) in &self.levels {
+            for condition in conditions(config)? {
+                let by_name = matches!(named_by_environment(*level)?, Named::File(_));
+                if by_name || !TESTED.iter().any(|known| condition.starts_with(known)) {
+                    bail!(
+                        "git's configuration includes a file on the condition `{condition}`, which cannot be tested here, and what it sets must not be passed over: include it without a condition, or give the settings with git -c"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-fn user_files() -> Vec<(PathBuf, ConfigLevel)> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-    let mut files = Vec::new();
-    if env::var("GIT_CONFIG_NOSYSTEM").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "no" | "off")) {
-    } else if let Some(path) = set("GIT_CONFIG_SYSTEM") {
-        files.push((PathBuf::from(path), ConfigLevel::System));
-    } else if let Ok(path) = git2::Config::find_system() {
-        files.push((path, ConfigLevel::System));
+/// In the order in which git reads them.
+const LEVELS: [ConfigLevel; 5] =
+    [ConfigLevel::System, ConfigLevel::XDG, ConfigLevel::Global, ConfigLevel::Local, ConfigLevel::Worktree];
+
+/// What the environment says of the files of a level.
+enum Named {
+    /// Nothing: where git keeps them.
+    ByGit,
+    /// None is read.
+    Nothing,
+    /// This file.
+    File(PathBuf),
+}
+
+fn named_by_environment(level: ConfigLevel) -> Result<Named> {
+    let named = |name: &str| env::var_os(name).map(PathBuf::from);
+    let file = match level {
+        ConfigLevel::System => {
+            let off = env::var_os("GIT_CONFIG_NOSYSTEM");
+            if off.is_some_and(|value| !["", "0", "false", "no", "off"].iter().any(|no| value.eq_ignore_ascii_case(no))) {
+                return Ok(Named::Nothing);
+            }
+            named("GIT_CONFIG_SYSTEM").filter(|path| !path.as_os_str().is_empty())
+        }
+        // git reads it in place of both of the user's files
+        ConfigLevel::XDG if named("GIT_CONFIG_GLOBAL").is_some() => return Ok(Named::Nothing),
+        ConfigLevel::Global => named("GIT_CONFIG_GLOBAL"),
+        _ => None,
+    };
+    let Some(path) = file else { return Ok(Named::ByGit) };
+    let usual = git2::Config::find_global().ok().filter(|_| matches!(level, ConfigLevel::Global));
+    if usual.is_some_and(|usual| usual == path) {
+        return Ok(Named::ByGit); // the file that would be read anyway, with its conditions tested
     }
-    if let Some(path) = env::var_os("GIT_CONFIG_GLOBAL") {
-        files.push((PathBuf::from(path), ConfigLevel::Global));
-    } else {
-        files.extend(git2::Config::find_xdg().ok().map(|path| (path, ConfigLevel::XDG)));
-        files.extend(git2::Config::find_global().ok().map(|path| (path, ConfigLevel::Global)));
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(Named::File(path)),
+        Ok(_) if path != Path::new("/dev/null") => {
+            bail!("the configuration {} is not a regular file, and is not passed over; copy it into one", path.display())
+        }
+        _ => Ok(Named::Nothing),
     }
-    files.retain(|(path, _)| path.is_file());
-    files
+}
+
+fn read_named(path: &Path, level: ConfigLevel) -> Result<git2::Config> {
+    let mut config = git2::Config::new()?;
+    config.add_file(path, level, false).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(config)
+}
+
+/// The conditions of all `includeIf`s.
+fn conditions(config: &git2::Config) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut entries = config.entries(Some("^includeif\\."))?;
+    while let Some(entry) = entries.next() {
+        let name = String::from_utf8_lossy(entry?.name_bytes()).into_owned();
+        let condition = name.get("includeif.".len()..).and_then(|rest| rest.strip_suffix(".path"));
+        found.extend(condition.map(str::to_owned));
+    }
+    Ok(found)
 }
 
 fn values_of(config: &git2::Config, name: &str) -> Result<Vec<String>> {
@@ -121,19 +184,28 @@ fn normal(name: &str) -> String {
 
 fn from_environment() -> Result<Vec<(String, String)>> {
     let mut settings = Vec::new();
-    if let Ok(count) = env::var("GIT_CONFIG_COUNT") {
-        let count: usize = if count.is_empty() { 0 } else { count.parse().context("GIT_CONFIG_COUNT is not a number")? };
+    if let Some(count) = variable("GIT_CONFIG_COUNT")?.filter(|count| !count.is_empty()) {
+        let count: usize = count.parse().context("GIT_CONFIG_COUNT is not a number")?;
         for n in 0..count {
-            let key = env::var(format!("GIT_CONFIG_KEY_{n}")).with_context(|| format!("GIT_CONFIG_KEY_{n} is not set"))?;
-            let value = env::var(format!("GIT_CONFIG_VALUE_{n}")).with_context(|| format!("GIT_CONFIG_VALUE_{n} is not set"))?;
-            settings.push((normal(&key), value));
+            let [key, value] = [format!("GIT_CONFIG_KEY_{n}"), format!("GIT_CONFIG_VALUE_{n}")];
+            let get = |name: &str| variable(name)?.with_context(|| format!("{name} is not set"));
+            settings.push((normal(&get(&key)?), get(&value)?));
         }
     }
-    if let Ok(parameters) = env::var("GIT_CONFIG_PARAMETERS") {
+    if let Some(parameters) = variable("GIT_CONFIG_PARAMETERS")? {
         let parsed = parse_parameters(&parameters).context("GIT_CONFIG_PARAMETERS is malformed")?;
         settings.extend(parsed.into_iter().map(|(key, value)| (normal(&key), value)));
     }
+    if let Some((name, _)) = settings.iter().find(|(name, _)| name == "include.path" || name.starts_with("includeif.")) {
+        bail!("`git -c {name}=…` is not followed here, and not passed over: give the settings themselves with git -c");
+    }
     Ok(settings)
+}
+
+fn variable(name: &str) -> Result<Option<String>> {
+    let Some(value) = env::var_os(name) else { return Ok(None) };
+    let text = value.into_string().ok().with_context(|| format!("{name} is not UTF-8, and is not passed over"))?;
+    Ok(Some(text))
 }
 
 /// What `git -c` hands down: `'key'='value'` (git ≥ 2.31) or `'key=value'`, separated by spaces.

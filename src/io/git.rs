@@ -58,6 +58,7 @@ impl Repository {
         let inner = open_here().map_err(open_error)?;
         // with GIT_NAMESPACE libgit2 would look every name up below it, and find no ref that is named in full
         inner.remove_namespace()?;
+        add_quoted_alternates(&inner)?;
         let hash = match inner.object_format() {
             ObjectFormat::Sha256 => HashAlgorithm::Sha256,
             _ => HashAlgorithm::Sha1,
@@ -73,7 +74,7 @@ impl Repository {
     /// # Errors
     /// Where it is malformed.
     pub fn config(&self) -> Result<Config> {
-        Config::load(self.inner.commondir(), self.inner.path())
+        Config::load(&self.inner)
     }
 
     /// The top of the work tree, or the git directory of a bare repository: what configured paths are relative to.
@@ -102,6 +103,8 @@ impl Repository {
     /// Where it names nothing, or what it names is not here.
     pub fn resolve(&self, revision: &str) -> Result<Resolved> {
         self.refuse_lookalike(revision)?;
+        self.refuse_ambiguous(revision)?;
+        self.refuse_grafted(revision)?;
         if let Some(resolved) = self.resolve_unread(revision)? {
             return Ok(resolved);
         }
@@ -148,6 +151,37 @@ impl Repository {
         Ok(())
     }
 
+    /// Git warns where a short name is both a branch's and a tag's, and takes the tag; a judge does not guess.
+    fn refuse_ambiguous(&self, revision: &str) -> Result<()> {
+        let [tag, branch] = ["refs/tags/", "refs/heads/"].map(|prefix| format!("{prefix}{revision}"));
+        if self.inner.find_reference(&tag).is_ok() && self.inner.find_reference(&branch).is_ok() {
+            bail!("`{revision}` is ambiguous: {tag} or {branch}; name one of them in full");
+        }
+        Ok(())
+    }
+
+    /// `X~1` and `X^2` follow parents, and libgit2 takes them from info/grafts where they stand there.
+    fn refuse_grafted(&self, revision: &str) -> Result<()> {
+        let grafts = self.inner.commondir().join("info/grafts");
+        if revision.contains(['~', '^']) && fs::metadata(&grafts).is_ok_and(|metadata| metadata.len() > 0) {
+            bail!(
+                "`{revision}` would follow {}; name the commit by its id (git --no-replace-objects rev-list), or remove that file",
+                grafts.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The tops of all work trees of the repository.
+    pub fn work_trees(&self) -> Vec<PathBuf> {
+        let main = self.inner.commondir().canonicalize().ok().filter(|dir| dir.file_name().is_some_and(|name| name == ".git"));
+        let main = main.and_then(|dir| dir.parent().map(Path::to_owned));
+        let names = self.inner.worktrees().ok();
+        let linked = names.iter().flatten().flatten().flatten();
+        let linked = linked.filter_map(|name| self.inner.find_worktree(name).ok().map(|tree| tree.path().to_owned()));
+        main.into_iter().chain(linked).chain(self.inner.workdir().map(Path::to_owned)).collect()
+    }
+
     /// The commit that an object is or, through any number of tags, names.
     ///
     /// # Errors
@@ -182,7 +216,10 @@ impl Repository {
         const MOST: usize = 10;
         let mut name = name.to_vec();
         for _ in 0..MOST {
-            let text = std::str::from_utf8(&name).context("a ref's name is not UTF-8")?;
+            let text = std::str::from_utf8(&name).map_err(|_| {
+                let shown = name.escape_ascii();
+                anyhow!("the ref `{shown}` has a name that is not UTF-8, and cannot be looked up here; push it under another name")
+            })?;
             match self.inner.find_reference(text) {
                 Ok(reference) => match reference.symbolic_target_bytes() {
                     Some(target) => name = target.to_vec(),
@@ -270,6 +307,57 @@ fn open_here() -> Result<git2::Repository, git2::Error> {
     Ok(repository)
 }
 
+/// Git quotes what it puts into GIT_ALTERNATE_OBJECT_DIRECTORIES where a path holds a colon or a quote; libgit2 takes the
+/// variable apart at every colon, and would miss the objects that a push builds on.
+fn add_quoted_alternates(repository: &git2::Repository) -> Result<()> {
+    let Some(text) = env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES").and_then(|text| text.into_string().ok()) else {
+        return Ok(());
+    };
+    for path in quoted_paths(&text) {
+        repository.odb()?.add_disk_alternate(&path).with_context(|| format!("cannot read the object store {path}"))?;
+    }
+    Ok(())
+}
+
+/// The entries of a path list that are quoted as git quotes them (C style).
+fn quoted_paths(list: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut rest = list;
+    while !rest.is_empty() {
+        let Some(quoted) = rest.strip_prefix('"') else {
+            rest = rest.split_once(':').map_or("", |(_, after)| after);
+            continue;
+        };
+        let mut bytes = Vec::new();
+        let mut characters = quoted.bytes().enumerate();
+        let mut end = quoted.len();
+        while let Some((at, byte)) = characters.next() {
+            match byte {
+                b'"' => {
+                    end = at + 1;
+                    break;
+                }
+                b'\\' => match characters.next().map(|(_, escaped)| escaped) {
+                    Some(b'n') => bytes.push(b'\n'),
+                    Some(b't') => bytes.push(b'\t'),
+                    Some(first @ b'0'..=b'3') => {
+                        let digits = [Some(first), characters.next().map(|it| it.1), characters.next().map(|it| it.1)];
+                        let octal =
+                            digits.iter().flatten().fold(0u8, |n, digit| n.wrapping_mul(8) | (digit.wrapping_sub(b'0') & 7));
+                        bytes.push(octal);
+                    }
+                    Some(other) => bytes.push(other),
+                    None => {}
+                },
+                byte => bytes.push(byte),
+            }
+        }
+        paths.extend(String::from_utf8(bytes).ok());
+        rest = quoted.get(end..).unwrap_or_default().trim_start_matches(':');
+    }
+    paths
+}
+
 fn open_error(error: git2::Error) -> OpenError {
     match error.code() {
         ErrorCode::NotFound => OpenError::NotFound,
@@ -326,4 +414,16 @@ fn git_id(id: &ObjectId) -> Result<git2::Oid> {
 
 fn our_id(id: git2::Oid) -> Result<ObjectId> {
     ObjectId::from_bytes(id.as_bytes()).context("an object id of neither 20 nor 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_paths_are_taken_whole() {
+        assert_eq!(quoted_paths("/plain:/other"), [""; 0]);
+        assert_eq!(quoted_paths("\"/a:b/objects\":/plain:\"/c\\\"d\\303\\251\""), ["/a:b/objects", "/c\"dé"]);
+        assert_eq!(quoted_paths("\"/open"), ["/open"]);
+    }
 }

@@ -54,7 +54,9 @@ fn one_line() {
         ("a@x KEY", Demands::strict(), "a@x"),
         ("b@x KEY", lax, "b@x signer-not-committer"),
         ("b@x KEY", Demands::strict(), "signer-not-committer"),
-        ("!a@x,* KEY", lax, "* signer-not-committer wildcard"),
+        ("!a@x,* KEY", lax, "signer-not-committer"),
+        ("*@x,!a@x KEY", lax, "signer-not-committer"),
+        ("*@x,!c@x KEY", lax, "*@x"),
         ("*@x KEY", lax, "*@x"),
         ("* KEY", lax, "* wildcard"),
         ("*@* KEY", lax, "*@* wildcard"),
@@ -190,7 +192,8 @@ fn a_certificates_identities() {
         ("*@x cert-authority KEY", &["root", "b@x"], bound, "signer-not-committer"),
         ("b@x cert-authority KEY", &["a@x"], lax, "certificate-principals"), // the key id never counts
         ("*@x,!a@x cert-authority KEY", &["a@x"], lax, "certificate-principals"),
-        ("a@x cert-authority KEY", &["*@x"], lax, "certificate-principals"), // a name, not a pattern
+        ("*,!a@x cert-authority KEY", &["a@x", "b@x"], lax, "signer-not-committer"), // the committer is left out by name
+        ("a@x cert-authority KEY", &["*@x"], lax, "certificate-principals"),         // a name, not a pattern
         ("* cert-authority KEY", &["*"], lax, "* signer-not-committer"),
         ("* cert-authority KEY", &[], lax, "certificate-principals"),
         ("* cert-authority KEY", &[""], lax, "certificate-principals"),

@@ -12,6 +12,9 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
         Verdict::Accept { .. } => None,
         Verdict::Reject { reason } => Some(of_reason(reason, judgement, policy)),
         Verdict::Unjudged { why: Unjudged::Shallow } => Some("git fetch --unshallow, then ask again".to_owned()),
+        Verdict::Unjudged { why: Unjudged::Missing } if judgement.reference.is_some() => Some(
+            "push from a complete clone: git fetch --unshallow; where that is not it, `git fsck` shows what is missing".to_owned(),
+        ),
         Verdict::Unjudged { why: Unjudged::Missing } => {
             Some("fetch the object from a complete clone; `git fsck` shows what else is missing".to_owned())
         }
@@ -26,7 +29,6 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
 
 fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
     let email = judgement.about.email.as_deref().unwrap_or("unknown");
-    let key = judgement.evidence.as_ref().map(|evidence| evidence.key.to_openssh()).unwrap_or_default();
     match reason {
         Reason::HashMismatch | Reason::Collision => {
             "the object store is damaged or was tampered with; fetch the object from a good clone".to_owned()
@@ -47,11 +49,11 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         }
         Reason::Unsigned => unsigned(judgement),
         Reason::FormatUnsupported { .. } if is_forge(email) => format!(
-            "made by a forge's merge or squash button, which signs with the forge's own key; merge on your machine and sign (git merge --no-ff -S), {}",
+            "made by a forge's merge or squash button, which signs with the forge's own key; merge on your machine and sign (git merge --no-ff -S){}",
             or_baseline(judgement)
         ),
         Reason::FormatUnsupported { .. } => {
-            format!("sign with an SSH key (git config gpg.format ssh), {}", or_baseline(judgement))
+            format!("git config gpg.format ssh, and {}{}", make_again(judgement), or_baseline(judgement))
         }
         Reason::NamespaceMismatch { .. } => {
             format!("the signature was taken from something else than git; {}", make_again(judgement))
@@ -76,7 +78,8 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             format!("have the authority issue a user certificate without it; {}", make_again(judgement))
         }
         Reason::CertificatePrincipals { .. } => {
-            format!("have the authority name {email} (ssh-keygen -s CA -n {email} …), or widen {}", at_line(judgement, policy))
+            let name = plain_email(judgement);
+            format!("have the authority name {name} (ssh-keygen -s CA -n {name} …), or widen {}", at_line(judgement, policy))
         }
         Reason::UserNotVerified => {
             format!("{} with the PIN (ssh-keygen -O verify-required makes keys that ask for it)", make_again(judgement))
@@ -84,9 +87,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::CertificateNotYetValid { .. } | Reason::CertificateExpired { .. } => {
             format!("renew the certificate; {}", make_again(judgement))
         }
-        Reason::KeyUnlisted => format!(
-            "if this key is {email}'s, add to {policy}: {email} namespaces=\"git\" {key}  — a line that was removed when its key was retired: put it back with valid-before=\"YYYYMMDDZ\" instead, so that what it signed before keeps standing"
-        ),
+        Reason::KeyUnlisted => unlisted(judgement, policy),
         Reason::KeyRevoked { what: Revoked::Certificate } => {
             format!("the certificate is in the revocation file; {} with another certificate", make_again(judgement))
         }
@@ -98,10 +99,13 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             Utc(*before),
             at_line(judgement, policy)
         ),
-        Reason::ClaimedOnly { .. } => format!(
-            "if this was there before the key ended, say so: git config --add warrant.settled {} (a full id; its ancestors are settled with it), or --settled",
-            judgement.id
-        ),
+        Reason::ClaimedOnly { .. } => {
+            let whom = if judgement.reference.is_some() { "ask whoever runs the server to say so" } else { "say so" };
+            format!(
+                "if this was there before the key ended, {whom}: git config --add warrant.settled {} (a full id; its ancestors are settled with it)",
+                judgement.id
+            )
+        }
         Reason::NoClaimedTime => "make the tag again with a tagger: git tag -s -f NAME TARGET".to_owned(),
         Reason::ClaimedInFuture { .. } => format!("check the clock of the machine that signed; {}", make_again(judgement)),
         Reason::SignerNotCommitter { committer, principal } => format!(
@@ -119,6 +123,21 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
     }
 }
 
+fn unlisted(judgement: &Judgement, policy: &str) -> String {
+    let name = plain_email(judgement);
+    let key = judgement.evidence.as_ref().map(|evidence| evidence.key.to_openssh()).unwrap_or_default();
+    format!(
+        "if you know whose key this is, add to {policy}: {name} namespaces=\"git\" {key}  — a line that was removed when its key was retired: put it back with valid-before=\"YYYYMMDDZ\" instead, so that what it signed before keeps standing"
+    )
+}
+
+/// The commit's own text goes into a line of the policy, or a command, only where it can be nothing but a name.
+fn plain_email(judgement: &Judgement) -> &str {
+    let email = judgement.about.email.as_deref().unwrap_or_default();
+    let plain = !email.is_empty() && email.chars().all(|c| c.is_ascii_alphanumeric() || "@.+-_".contains(c));
+    if plain && !email.starts_with('-') { email } else { "NAME" }
+}
+
 fn unsigned(judgement: &Judgement) -> String {
     let about = &judgement.about;
     let committer = about.email.as_deref().unwrap_or("unknown");
@@ -127,7 +146,7 @@ fn unsigned(judgement: &Judgement) -> String {
     }
     if is_forge(committer) {
         return format!(
-            "made by a forge's merge or squash button, which did not sign; merge on your machine and sign (git merge --no-ff -S), {}",
+            "made by a forge's merge or squash button, which did not sign; merge on your machine and sign (git merge --no-ff -S){}",
             or_baseline(judgement)
         );
     }
@@ -138,7 +157,7 @@ fn unsigned(judgement: &Judgement) -> String {
             make_again(judgement)
         );
     }
-    format!("git config commit.gpgSign true, and {}; {}", make_again(judgement), or_baseline(judgement))
+    format!("git config commit.gpgSign true, and {}{}", make_again(judgement), or_baseline(judgement))
 }
 
 /// How a commit or a tag is made again, signed.
@@ -154,11 +173,12 @@ fn make_again(judgement: &Judgement) -> String {
     }
 }
 
+/// For whoever judges a history: its past may be left out. A tag has none, and a pusher cannot leave out anything.
 fn or_baseline(judgement: &Judgement) -> String {
-    if judgement.kind == Some(ObjectKind::Tag) {
-        return make_again(judgement);
+    if judgement.kind != Some(ObjectKind::Commit) || judgement.reference.is_some() {
+        return String::new();
     }
-    format!("or leave the past out: --baseline {}", judgement.id)
+    format!("; or leave the past out: --baseline {}", judgement.id)
 }
 
 fn at_line(judgement: &Judgement, policy: &str) -> String {
