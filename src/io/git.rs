@@ -172,6 +172,28 @@ impl Repository {
         Ok(())
     }
 
+    /// The full names of all branches, tags and remote-tracking branches, and `HEAD` where it stands for a commit.
+    ///
+    /// # Errors
+    /// Where they cannot be listed, or one of them cannot be named here.
+    pub fn references(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for reference in self.inner.references().context("cannot list the refs")? {
+            let reference = reference.context("cannot list the refs")?;
+            let judged = [&b"refs/heads/"[..], b"refs/tags/", b"refs/remotes/"];
+            let name = reference.name_bytes();
+            if judged.iter().any(|prefix| name.starts_with(prefix)) && reference.symbolic_target_bytes().is_none() {
+                let text = std::str::from_utf8(name).ok();
+                names.push(
+                    text.with_context(|| format!("the ref `{}` has a name that is not UTF-8", name.escape_ascii()))?.to_owned(),
+                );
+            }
+        }
+        names.sort_unstable();
+        names.extend(self.inner.head().is_ok().then(|| "HEAD".to_owned()));
+        Ok(names)
+    }
+
     /// The tops of all work trees of the repository.
     pub fn work_trees(&self) -> Vec<PathBuf> {
         let main = self.inner.commondir().canonicalize().ok().filter(|dir| dir.file_name().is_some_and(|name| name == ".git"));
