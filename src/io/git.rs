@@ -1,6 +1,6 @@
 //! Repositories. Every call into libgit2 that reads objects or refs is here; objects leave as raw bytes.
 
-use super::config::Config;
+use super::config::{Config, Surroundings};
 use crate::history::{ObjectSource, RawObject, ReadError};
 use crate::object::{HashAlgorithm, MAX_OBJECT, ObjectId, ObjectKind, Tag};
 use crate::report::escape::shell_word;
@@ -73,7 +73,11 @@ impl Repository {
     /// # Errors
     /// Where it is malformed.
     pub fn config(&self) -> Result<Config> {
-        Config::load(self.inner.commondir(), self.inner.path())
+        let head = self.inner.find_reference("HEAD").ok();
+        let head = head.and_then(|head| head.symbolic_target_bytes().map(<[u8]>::to_vec));
+        let head = head.map(|name| self.resolve_symbolic(&name).unwrap_or(name));
+        let branch = head.and_then(|name| name.strip_prefix(b"refs/heads/").map(<[u8]>::to_vec));
+        Config::load(&Surroundings { common_dir: self.inner.commondir(), git_dir: self.inner.path(), branch })
     }
 
     /// The top of the work tree, or the git directory of a bare repository: what configured paths are relative to.
