@@ -16,6 +16,8 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 /// How many commits are judged at a time, and how many bytes of them at most.
 const BATCH: usize = 2048;
 const BATCH_BYTES: usize = 32 << 20;
+/// How many bytes of commits may wait for their turn; beyond it they are read a second time.
+const WAITING_BYTES: usize = 32 << 20;
 
 /// An object as the repository holds it.
 #[derive(Clone, Debug)]
@@ -122,6 +124,8 @@ pub struct Walk {
     /// By claimed date, then in the order in which they were met.
     queue: BinaryHeap<(i64, Reverse<usize>)>,
     queued: HashMap<usize, Queued>,
+    /// How many bytes of content wait.
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -132,7 +136,8 @@ struct Queued {
 
 #[derive(Debug)]
 struct ReadCommit {
-    raw: Vec<u8>,
+    /// The content; `None` where too much is waiting already: it is read again when its turn comes.
+    raw: Option<Vec<u8>>,
     parents: Vec<ObjectId>,
 }
 
@@ -175,7 +180,7 @@ impl Walk {
                     judged.into_iter().try_for_each(&mut *sink)?;
                     Ok(self.next_batch(source))
                 },
-                || batch.into_par_iter().map(|queued| judge_one(judge, queued)).collect(),
+                || batch.into_par_iter().map(|read| judge_one(judge, read)).collect(),
             );
             (batch, judged) = (next?, now_judged);
         }
@@ -195,7 +200,9 @@ impl Walk {
                 let commit = Commit::parse(&data, source.hash());
                 let date = commit.committer.map_or(0, |committer| committer.seconds);
                 let parents = commit.parents;
-                (date, Ok(ReadCommit { raw: data, parents }))
+                let raw = Some(data).filter(|data| self.waiting + data.len() <= WAITING_BYTES);
+                self.waiting += raw.as_ref().map_or(0, Vec::len);
+                (date, Ok(ReadCommit { raw, parents }))
             }
             Ok(object) => (0, Err(Verdict::Reject { reason: Reason::NotSignable { kind: object.kind } })),
             Err(ReadError::Missing) if child.is_some_and(|child| source.is_shallow_edge(&child)) => {
@@ -208,27 +215,35 @@ impl Walk {
         self.queued.insert(number, Queued { id, what });
     }
 
-    fn next_batch(&mut self, source: &mut dyn ObjectSource) -> Vec<Queued> {
+    fn next_batch(&mut self, source: &mut dyn ObjectSource) -> Vec<Read> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while batch.len() < BATCH && bytes < BATCH_BYTES {
             let Some(queued) = self.queue.pop().and_then(|(_, Reverse(number))| self.queued.remove(&number)) else { break };
-            if let Ok(commit) = &queued.what {
-                bytes += commit.raw.len();
+            let what = queued.what.and_then(|commit| {
+                self.waiting -= commit.raw.as_ref().map_or(0, Vec::len);
                 for parent in &commit.parents {
                     self.enqueue(source, *parent, Some(queued.id));
                 }
-            }
-            batch.push(queued);
+                match commit.raw {
+                    Some(raw) => Ok(raw),
+                    None => source.read(&queued.id).map(|object| object.data).map_err(verdict_of),
+                }
+            });
+            bytes += what.as_ref().map_or(0, Vec::len);
+            batch.push((queued.id, what));
         }
         batch
     }
 }
 
-fn judge_one(judge: &Judge<'_>, queued: Queued) -> Judgement {
-    match queued.what {
-        Ok(commit) => judge.commit(queued.id, &commit.raw),
-        Err(verdict) => Judgement::unread(queued.id, verdict),
+/// A commit's content, or the verdict of one that cannot be read.
+type Read = (ObjectId, Result<Vec<u8>, Verdict>);
+
+fn judge_one(judge: &Judge<'_>, (id, what): Read) -> Judgement {
+    match what {
+        Ok(raw) => judge.commit(id, &raw),
+        Err(verdict) => Judgement::unread(id, verdict),
     }
 }
 

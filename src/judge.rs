@@ -1,7 +1,7 @@
 //! One object in, one judgement out.
 
 use crate::evidence::{Evidence, Malleable};
-use crate::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, ObjectKind, Payload, Tag};
+use crate::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, ObjectKind, Payload, Tag, clip};
 use crate::policy::{Context, Decision, Policy};
 use crate::signature::{self, Verifier};
 use crate::verdict::{About, Judgement, Reason, Unjudged, Verdict};
@@ -53,8 +53,8 @@ impl Judge<'_> {
         let commit = Commit::parse(raw, self.hash);
         let author = Identity::parse(commit.author);
         let about = About {
-            author: lossy(display_name(commit.author)),
-            author_email: author.map(|author| lossy(author.email)).unwrap_or_default(),
+            author: clip(display_name(commit.author)),
+            author_email: author.map(|author| clip(author.email)).unwrap_or_default(),
             subject: first_line(commit.message),
             parents: commit.parents.clone(),
             ..about(commit.committer)
@@ -77,14 +77,14 @@ impl Judge<'_> {
             _ => place
                 .ref_name
                 .filter(|name| *name != tag.name)
-                .map(|name| Reason::TagName { inside: lossy(tag.name), outside: lossy(name) }),
+                .map(|name| Reason::TagName { inside: clip(tag.name), outside: clip(name) }),
         };
-        let tagger = tag.tagger.map(|tagger| format!("{} <{}>", lossy(tagger.name), lossy(tagger.email)));
+        let tagger = tag.tagger.map(|tagger| format!("{} <{}>", clip(tagger.name), clip(tagger.email)));
         let about = About {
             author: tagger.unwrap_or_default(),
-            author_email: tag.tagger.map(|tagger| lossy(tagger.email)).unwrap_or_default(),
+            author_email: tag.tagger.map(|tagger| clip(tagger.email)).unwrap_or_default(),
             subject: first_line(tag.message),
-            tag_name: Some(lossy(tag.name)),
+            tag_name: Some(clip(tag.name)),
             ..about(tag.tagger)
         };
         let found =
@@ -161,7 +161,7 @@ fn reject(reason: Reason) -> Decision {
 
 fn about(identity: Option<Identity<'_>>) -> About {
     About {
-        email: identity.map(|identity| lossy(identity.email)),
+        email: identity.map(|identity| clip(identity.email)),
         claimed: identity.map(|identity| identity.seconds),
         ..About::default()
     }
@@ -174,11 +174,5 @@ fn display_name(line: &[u8]) -> &[u8] {
 }
 
 fn first_line(message: &[u8]) -> String {
-    const MOST: usize = 200;
-    let line = message.split(|&b| b == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
-    lossy(line.get(..MOST).unwrap_or(line))
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    clip(message.split(|&b| b == b'\n').find(|line| !line.is_empty()).unwrap_or_default())
 }

@@ -58,6 +58,15 @@ impl fmt::Display for ObjectKind {
     }
 }
 
+/// Text from an object for people: what is not UTF-8 is replaced, what is long is cut.
+pub fn clip(bytes: &[u8]) -> String {
+    const MOST: usize = 200;
+    match bytes.get(..MOST).filter(|_| bytes.len() > MOST) {
+        Some(start) => format!("{}…", String::from_utf8_lossy(start)),
+        None => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
 /// A `name <e-mail> seconds zone` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {

@@ -135,6 +135,7 @@ impl Policy {
 
     fn weigh<'a>(&self, line: &'a Line, context: &Context<'_>) -> Candidate<'a> {
         let item = context.email.and_then(|email| line.principals.matching_item(email));
+        let negated = !context.settled && context.email.is_some_and(|email| line.principals.negates(email));
         let (reject, claimed_only) = match window(line, context) {
             Ok(claimed_only) => (None, claimed_only),
             Err(reason) => (Some(reason), None),
@@ -149,6 +150,9 @@ impl Policy {
             claimed_only,
             reject,
         };
+        if candidate.reject.is_none() && negated {
+            candidate.reject = Some(not_committer(&candidate, context));
+        }
         if candidate.reject.is_none() {
             candidate.reject = self.demand(&candidate, context);
         }
@@ -160,8 +164,7 @@ impl Policy {
             return Some(Reason::Wildcard { pattern: candidate.principal.0.clone() });
         }
         if self.demands.bind_committer && candidate.mismatch {
-            let committer = context.email.map_or_else(|| "unknown".to_owned(), |email| String::from_utf8_lossy(email).into_owned());
-            return Some(Reason::SignerNotCommitter { committer, principal: candidate.principal.0.clone() });
+            return Some(not_committer(candidate, context));
         }
         let (claimed, before) = candidate.claimed_only.filter(|_| self.demands.refuse_claimed_only)?;
         Some(Reason::ClaimedOnly { claimed, before })
@@ -207,6 +210,13 @@ impl Candidate<'_> {
     }
 }
 
+fn not_committer(candidate: &Candidate<'_>, context: &Context<'_>) -> Reason {
+    // for people: what is longer is no address
+    let text = |email: &[u8]| String::from_utf8_lossy(email.get(..200).unwrap_or(email)).into_owned();
+    let committer = context.email.map_or_else(|| "unknown".to_owned(), text);
+    Reason::SignerNotCommitter { committer, principal: candidate.principal.0.clone() }
+}
+
 /// Whether the key stands at the time that matters; `Some((claimed, end))` where only the claimed time says so.
 fn window(line: &Line, context: &Context<'_>) -> Result<Option<(i64, i64)>, Reason> {
     if context.settled || (line.valid_after.is_none() && line.valid_before.is_none()) {
@@ -224,7 +234,7 @@ fn window(line: &Line, context: &Context<'_>) -> Result<Option<(i64, i64)>, Reas
 }
 
 /// Whether a line lets its key speak for anyone at all: `""` and `!a@x` by themselves do not.
-fn names_somebody(line: &Line) -> bool {
+pub fn names_somebody(line: &Line) -> bool {
     line.principals.items().any(|item| !item.is_empty() && !item.starts_with(b"!"))
 }
 

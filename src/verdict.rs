@@ -84,6 +84,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether making the object again, signed by whoever pushes it, would mend it.
+    pub fn is_cured_by_signing(&self) -> bool {
+        !matches!(
+            self,
+            Self::ClaimedOnly { .. }
+                | Self::KeyUnlisted
+                | Self::KeyRevoked
+                | Self::NamespaceNotAllowed
+                | Self::Wildcard { .. }
+                | Self::NoRule
+                | Self::ReplaceRef
+                | Self::NotSignable { .. }
+                | Self::HashMismatch
+                | Self::Collision
+        )
+    }
+
     /// Whether it would not be one for something settled.
     pub fn is_of_time(&self) -> bool {
         matches!(self, Self::KeyNotYetValid { .. } | Self::KeyExpired { .. } | Self::ClaimedOnly { .. } | Self::NoClaimedTime)

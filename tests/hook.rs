@@ -303,7 +303,8 @@ fn what_stands_by_its_claimed_time_alone_is_refused_until_it_is_settled() {
     world.home.write("signers", world.line("alice", end) + &world.line("bob", ""));
     let refused = server.refused(&["main"], &["[claimed-only]"]);
     // whoever runs the server says that it was there, in the words of the mend
-    let (_, mend) = refused.stderr.split_once("mend: if this was there before the key ended, say so: ").unwrap();
+    let (_, mend) =
+        refused.stderr.split_once("mend: if this was there before the key ended, ask whoever runs the server to say so: ").unwrap();
     let command = mend.split(" (").next().unwrap();
     assert_eq!(command, format!("git config --add warrant.settled {old}"));
     let ran = run(world.home.command("sh").args(["-c", command]).current_dir(world.home.join("server.git")), b"");

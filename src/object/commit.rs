@@ -1,7 +1,7 @@
 //! Commits.
 
 use super::{
-    Fault, HashAlgorithm, Identity, MAX_HEADER_LINES, MAX_OBJECT, MAX_PARENTS, MAX_SIGNATURE, ObjectId, Payload, fields,
+    Fault, HashAlgorithm, Identity, MAX_HEADER_LINES, MAX_OBJECT, MAX_PARENTS, MAX_SIGNATURE, ObjectId, Payload, clip, fields,
     line_length, split_header,
 };
 use crate::armor::Format;
@@ -156,10 +156,10 @@ impl<'a> Commit<'a> {
                 name if name == hash.other().signature_header() => {
                     other += 1;
                     if Format::sniff(field.value).is_none() {
-                        self.blame(Fault::UnknownSignatureHeader { name: lossy(name) });
+                        self.blame(Fault::UnknownSignatureHeader { name: clip(name) });
                     }
                 }
-                name if name.starts_with(b"gpgsig") => self.blame(Fault::UnknownSignatureHeader { name: lossy(name) }),
+                name if name.starts_with(b"gpgsig") => self.blame(Fault::UnknownSignatureHeader { name: clip(name) }),
                 _ => self.loose |= own > 0, // a header behind the signature: git writes none
             }
             if matches!(field.name, b"encoding" | b"mergetag") {
@@ -194,10 +194,6 @@ impl<'a> Commit<'a> {
 
 fn is_id(value: &[u8], hash: HashAlgorithm) -> bool {
     ObjectId::from_hex(value).is_some_and(|id| id.algorithm() == hash)
-}
-
-fn lossy(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Annotated tags.
 
 use super::{
-    Fault, HashAlgorithm, Identity, MAX_HEADER_LINES, MAX_OBJECT, MAX_SIGNATURE, ObjectId, ObjectKind, Payload, fields,
+    Fault, HashAlgorithm, Identity, MAX_HEADER_LINES, MAX_OBJECT, MAX_SIGNATURE, ObjectId, ObjectKind, Payload, clip, fields,
     split_header,
 };
 use crate::armor::Format;
@@ -113,7 +113,7 @@ impl<'a> Tag<'a> {
                     start = end;
                 }
                 name if name.starts_with(b"gpgsig") => {
-                    self.blame(Fault::UnknownSignatureHeader { name: String::from_utf8_lossy(name).into_owned() });
+                    self.blame(Fault::UnknownSignatureHeader { name: clip(name) });
                 }
                 _ => {}
             }

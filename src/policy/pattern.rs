@@ -40,6 +40,11 @@ impl PatternList {
         found
     }
 
+    /// Whether a negated item matches: whatever else does, the list says no.
+    pub fn negates(&self, text: &[u8]) -> bool {
+        self.items().any(|item| item.strip_prefix(b"!").is_some_and(|negated| matches(text, negated)))
+    }
+
     /// Whether the list matches.
     pub fn matches(&self, text: &[u8]) -> bool {
         self.matching_item(text).is_some()

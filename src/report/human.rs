@@ -5,7 +5,7 @@ use super::mend::{key_name, mend};
 use super::past::{Dead, Past, Signed};
 use super::{Heading, Report, Summary};
 use crate::object::{ObjectId, ObjectKind};
-use crate::verdict::{Judgement, Reason, Utc, Verdict};
+use crate::verdict::{Judgement, Reason, Unjudged, Utc, Verdict};
 use std::io::{self, Write};
 
 /// How much is written, and how.
@@ -15,6 +15,8 @@ pub struct Style {
     pub all: bool,
     /// With colours.
     pub colour: bool,
+    /// For whoever pushes.
+    pub hook: bool,
 }
 
 /// Writes lines for people.
@@ -34,11 +36,26 @@ struct Entry {
     code: String,
     signer: String,
     author: String,
+    reference: String,
     /// The ref, the tag, the date, whatever is known.
     about: String,
     subject: String,
     why: Option<String>,
     mend: Option<String>,
+}
+
+impl Entry {
+    /// Whether two entries in a row say the same of two commits.
+    fn joins(&self, next: &Self) -> bool {
+        let same = |of: fn(&Self) -> &str| of(self) == of(next);
+        self.word != "accept"
+            && self.kind == ObjectKind::Commit.name()
+            && same(|entry| entry.word)
+            && same(|entry| entry.kind)
+            && same(|entry| &entry.code)
+            && same(|entry| &entry.signer)
+            && same(|entry| &entry.reference)
+    }
 }
 
 impl<W: Write> Human<W> {
@@ -81,6 +98,7 @@ impl<W: Write> Human<W> {
             code,
             signer,
             author: name(&about.author),
+            reference: judgement.reference.clone().unwrap_or_default(),
             about: known.into_iter().flatten().map(|word| format!(" {word}")).collect(),
             subject: name(&about.subject),
             why: why.map(|why| format!("{}{payload}", printable(&why))),
@@ -125,7 +143,9 @@ impl<W: Write> Human<W> {
         if dead.commits.is_empty() {
             return Ok(());
         }
-        let baselines: Vec<String> = dead.heads.iter().take(MOST).map(|head| format!("--baseline {head}")).collect();
+        // a pusher cannot leave out anything: that is for whoever runs the server
+        let option = if self.style.hook { "on the server, git config --add warrant.baseline" } else { "--baseline" };
+        let baselines: Vec<String> = dead.heads.iter().take(MOST).map(|head| format!("{option} {head}")).collect();
         let heads: Vec<String> = dead.heads.iter().take(MOST).map(ObjectId::to_string).collect();
         let more = if dead.heads.len() > MOST { format!(" (and {} more heads)", dead.heads.len() - MOST) } else { String::new() };
         let word = self.paint("reject");
@@ -162,7 +182,9 @@ impl<W: Write + Send> Report for Human<W> {
             Verdict::Reject { reason: Reason::FormatUnsupported { .. } } => Signed::Unsupported,
             _ => Signed::Yes,
         };
-        if judgement.kind == Some(ObjectKind::Commit) {
+        if matches!(&judgement.verdict, Verdict::Unjudged { why: Unjudged::Shallow | Unjudged::Missing }) {
+            self.past.add_edge(judgement.id);
+        } else if judgement.kind == Some(ObjectKind::Commit) {
             self.past.add(judgement.id, &judgement.about.parents, signed);
         }
         if !accepted || self.style.all {
@@ -176,9 +198,7 @@ impl<W: Write + Send> Report for Human<W> {
         let dead = self.past.dead();
         let lines: Vec<Entry> =
             std::mem::take(&mut self.lines).into_iter().filter(|entry| !dead.commits.contains(&entry.id)).collect();
-        for run in lines
-            .chunk_by(|a, b| a.word != "accept" && a.word == b.word && a.kind == b.kind && a.code == b.code && a.signer == b.signer)
-        {
+        for run in lines.chunk_by(Entry::joins) {
             self.write_run(run)?;
         }
         self.write_past(&dead)?;

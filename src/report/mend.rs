@@ -26,7 +26,6 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
 
 fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
     let email = judgement.about.email.as_deref().unwrap_or("unknown");
-    let key = judgement.evidence.as_ref().map(|evidence| evidence.key.to_openssh()).unwrap_or_default();
     match reason {
         Reason::HashMismatch | Reason::Collision => {
             "the object store is damaged or was tampered with; fetch the object from a good clone".to_owned()
@@ -47,11 +46,11 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         }
         Reason::Unsigned => unsigned(judgement),
         Reason::FormatUnsupported { .. } if is_forge(email) => format!(
-            "made by a forge's merge or squash button, which signs with the forge's own key; merge on your machine and sign (git merge --no-ff -S), {}",
+            "made by a forge's merge or squash button, which signs with the forge's own key; merge on your machine and sign (git merge --no-ff -S){}",
             or_baseline(judgement)
         ),
         Reason::FormatUnsupported { .. } => {
-            format!("sign with an SSH key (git config gpg.format ssh), {}", or_baseline(judgement))
+            format!("git config gpg.format ssh, and {}{}", make_again(judgement), or_baseline(judgement))
         }
         Reason::NamespaceMismatch { .. } => {
             format!("the signature was taken from something else than git; {}", make_again(judgement))
@@ -66,9 +65,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             format!("the content was changed after signing (a rewrite, an encoding, a damaged copy); {}", make_again(judgement))
         }
         Reason::CertificateUnsupported => "sign with the plain key, and list it in the policy".to_owned(),
-        Reason::KeyUnlisted => format!(
-            "if this key is {email}'s, add to {policy}: {email} namespaces=\"git\" {key}  — a line that was removed when its key was retired: put it back with valid-before=\"YYYYMMDDZ\" instead, so that what it signed before keeps standing"
-        ),
+        Reason::KeyUnlisted => unlisted(judgement, policy),
         Reason::KeyRevoked => format!("the key is in the revocation file; {} with another key", make_again(judgement)),
         Reason::NamespaceNotAllowed => format!("add `git` to namespaces=\"…\" of the key's line in {policy}"),
         Reason::KeyNotYetValid { .. } => format!("check the clock, or the valid-after of {}", at_line(judgement, policy)),
@@ -77,10 +74,13 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             Utc(*before),
             at_line(judgement, policy)
         ),
-        Reason::ClaimedOnly { .. } => format!(
-            "if this was there before the key ended, say so: git config --add warrant.settled {} (a full id; its ancestors are settled with it), or --settled",
-            judgement.id
-        ),
+        Reason::ClaimedOnly { .. } => {
+            let whom = if judgement.reference.is_some() { "ask whoever runs the server to say so" } else { "say so" };
+            format!(
+                "if this was there before the key ended, {whom}: git config --add warrant.settled {} (a full id; its ancestors are settled with it)",
+                judgement.id
+            )
+        }
         Reason::NoClaimedTime => "make the tag again with a tagger: git tag -s -f NAME TARGET".to_owned(),
         Reason::ClaimedInFuture { .. } => format!("check the clock of the machine that signed; {}", make_again(judgement)),
         Reason::SignerNotCommitter { committer, principal } => format!(
@@ -98,6 +98,17 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
     }
 }
 
+fn unlisted(judgement: &Judgement, policy: &str) -> String {
+    let email = judgement.about.email.as_deref().unwrap_or_default();
+    let key = judgement.evidence.as_ref().map(|evidence| evidence.key.to_openssh()).unwrap_or_default();
+    // the commit's own text goes into a line of the policy only where it can be nothing but a name
+    let plain = !email.is_empty() && email.chars().all(|c| c.is_ascii_alphanumeric() || "@.+-_".contains(c));
+    let name = if plain { email } else { "NAME" };
+    format!(
+        "if you know whose key this is, add to {policy}: {name} namespaces=\"git\" {key}  — a line that was removed when its key was retired: put it back with valid-before=\"YYYYMMDDZ\" instead, so that what it signed before keeps standing"
+    )
+}
+
 fn unsigned(judgement: &Judgement) -> String {
     let about = &judgement.about;
     let committer = about.email.as_deref().unwrap_or("unknown");
@@ -106,7 +117,7 @@ fn unsigned(judgement: &Judgement) -> String {
     }
     if is_forge(committer) {
         return format!(
-            "made by a forge's merge or squash button, which did not sign; merge on your machine and sign (git merge --no-ff -S), {}",
+            "made by a forge's merge or squash button, which did not sign; merge on your machine and sign (git merge --no-ff -S){}",
             or_baseline(judgement)
         );
     }
@@ -117,7 +128,7 @@ fn unsigned(judgement: &Judgement) -> String {
             make_again(judgement)
         );
     }
-    format!("git config commit.gpgSign true, and {}; {}", make_again(judgement), or_baseline(judgement))
+    format!("git config commit.gpgSign true, and {}{}", make_again(judgement), or_baseline(judgement))
 }
 
 /// How a commit or a tag is made again, signed.
@@ -133,11 +144,12 @@ fn make_again(judgement: &Judgement) -> String {
     }
 }
 
+/// For whoever judges a history: its past may be left out. A tag has none, and a pusher cannot leave out anything.
 fn or_baseline(judgement: &Judgement) -> String {
-    if judgement.kind == Some(ObjectKind::Tag) {
-        return make_again(judgement);
+    if judgement.kind != Some(ObjectKind::Commit) || judgement.reference.is_some() {
+        return String::new();
     }
-    format!("or leave the past out: --baseline {}", judgement.id)
+    format!("; or leave the past out: --baseline {}", judgement.id)
 }
 
 fn at_line(judgement: &Judgement, policy: &str) -> String {

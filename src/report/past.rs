@@ -18,7 +18,8 @@ pub(super) struct Past {
     unsigned: HashMap<ObjectId, Vec<ObjectId>>,
     /// Those of them that carry a signature of a format that is not supported.
     unsupported: HashSet<ObjectId>,
-    otherwise: HashSet<ObjectId>,
+    /// What is not there: the edge of a shallow clone.
+    edges: HashSet<ObjectId>,
 }
 
 /// The part of a history that is unsigned down to its roots.
@@ -33,10 +34,14 @@ pub(super) struct Dead {
 }
 
 impl Past {
+    /// Takes in what is missing.
+    pub(super) fn add_edge(&mut self, id: ObjectId) {
+        self.edges.insert(id);
+    }
+
     /// Takes in a judged commit.
     pub(super) fn add(&mut self, id: ObjectId, parents: &[ObjectId], signed: Signed) {
         if signed == Signed::Yes {
-            self.otherwise.insert(id);
             return;
         }
         self.unsigned.insert(id, parents.to_vec());
@@ -45,18 +50,18 @@ impl Past {
         }
     }
 
-    /// The commits below which everything that was judged is unsigned. A parent that was not judged (hidden, or beyond a
-    /// shallow edge) does not stand in the way.
+    /// The commits that are unsigned, as is everything below them, down to the roots or to the edge of a shallow clone. What
+    /// lies above a baseline or the start of a range is no past, but something that somebody left unsigned.
     pub(super) fn dead(&self) -> Dead {
         let mut alive: HashSet<ObjectId> = HashSet::new();
         let mut children: HashMap<ObjectId, Vec<ObjectId>> = HashMap::new();
         let mut open = Vec::new();
         for (id, parents) in &self.unsigned {
             for parent in parents {
-                if self.otherwise.contains(parent) {
-                    open.push(*id);
-                } else if self.unsigned.contains_key(parent) {
+                if self.unsigned.contains_key(parent) {
                     children.entry(*parent).or_default().push(*id);
+                } else if !self.edges.contains(parent) {
+                    open.push(*id);
                 }
             }
         }
@@ -98,6 +103,10 @@ mod tests {
         assert_eq!(heads(&[(4, &[3], true), (3, &[2], false), (2, &[1], true), (1, &[], true)]), (2, vec![2]));
         assert_eq!(heads(&[(5, &[4, 2], true), (4, &[3], true), (3, &[1], false), (2, &[1], true), (1, &[], true)]), (2, vec![2]));
         assert_eq!(heads(&[(3, &[], true), (2, &[], true)]), (2, vec![2, 3]));
-        assert_eq!(heads(&[(2, &[1], true)]), (1, vec![2])); // 1 was not judged
+        assert_eq!(heads(&[(2, &[1], true)]), (0, vec![])); // 1 was not judged
+        let mut shallow = Past::default();
+        shallow.add(id(2), &[id(1)], Signed::No);
+        shallow.add_edge(id(1));
+        assert_eq!(shallow.dead().heads, [id(2)]);
     }
 }

@@ -60,7 +60,7 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
     let repository = &mut place.repository;
     let hidden = Hidden { unasked: HashSet::new(), baseline: ancestors(repository, baseline) };
     let heading = loaded.heading(target(&updates));
-    let style = Style { all: false, colour: colour(&io::stderr()) };
+    let style = Style { all: false, colour: colour(&io::stderr()), hook: true };
     let mut report = Human::new(io::stderr(), heading, style).context("cannot write the report")?;
     let mut push = Push { summary: Summary::default(), report: &mut report, graph: Graph::default(), name: String::new() };
     let mut walk = Walk::new(hidden);
@@ -161,7 +161,9 @@ fn coverage(reference: &[u8]) -> Coverage {
 
 /// `OLD NEW REF` lines, the refs resolved to what they move.
 fn read_updates(repository: &Repository, input: &[u8]) -> Result<Vec<Update>> {
-    let namespace = env::var("GIT_NAMESPACE").unwrap_or_default();
+    let namespace = env::var_os("GIT_NAMESPACE").unwrap_or_default().into_string();
+    let namespace =
+        namespace.map_err(|name| anyhow::anyhow!("GIT_NAMESPACE is not UTF-8, and its refs cannot be found: {name:?}"))?;
     let prefix: String =
         namespace.split('/').filter(|part| !part.is_empty()).map(|part| format!("refs/namespaces/{part}/")).collect();
     let mut updates = Vec::new();
@@ -204,44 +206,63 @@ fn full_ids(place: &Place, setting: &str) -> Result<Vec<ObjectId>> {
 #[derive(Default)]
 struct Graph {
     parents: HashMap<ObjectId, Vec<ObjectId>>,
+    /// The commits that signing again would mend.
     rejected: HashSet<ObjectId>,
+    /// The refs of which signing a tag again would mend.
+    tags: HashSet<String>,
 }
 
 impl Graph {
     fn add(&mut self, judgement: &Judgement) {
-        if judgement.kind == Some(ObjectKind::Commit) {
-            self.parents.insert(judgement.id, judgement.about.parents.clone());
-        }
-        if matches!(judgement.verdict, Verdict::Reject { .. }) {
-            self.rejected.insert(judgement.id);
+        let cured = matches!(&judgement.verdict, Verdict::Reject { reason } if reason.is_cured_by_signing());
+        match judgement.kind {
+            Some(ObjectKind::Tag) if cured => self.tags.extend(judgement.reference.clone()),
+            Some(ObjectKind::Commit) => {
+                self.parents.insert(judgement.id, judgement.about.parents.clone());
+                if cured {
+                    self.rejected.insert(judgement.id);
+                }
+            }
+            _ => {}
         }
     }
 
-    /// The commands that make the refused branches and then the refused tags again, signed by whoever runs them.
+    /// The commands that make the refused branches and then the refused tags again, signed by whoever runs them. Where there
+    /// is one branch it is taken to be checked out.
     fn mends(&self, repository: &Repository, updates: &[Update], hidden: &Hidden) -> Vec<String> {
         let bad = self.above_rejected();
-        let judged = updates.iter().filter(|update| coverage(&update.reference) == Coverage::Judged);
-        let (tags, branches): (Vec<_>, Vec<_>) = judged.partition(|update| update.reference.starts_with(b"refs/tags/"));
-        let branches: Vec<ObjectId> = branches.iter().map(|branch| branch.new).filter(|tip| bad.contains(tip)).collect();
-        let mut commands: Vec<String> = branches.iter().map(|tip| self.rebase(*tip, &bad, hidden)).collect();
-        commands.sort();
-        commands.dedup();
-        for tag in tags {
-            let name = tag.reference.strip_prefix(b"refs/tags/").unwrap_or_default();
-            let name = shell_word(&String::from_utf8_lossy(name));
-            let annotated = repository.kind(&tag.new) == Some(ObjectKind::Tag);
-            let make = if annotated { "git tag -s -f" } else { "git tag -f" };
-            let tip = repository.peel_to_commit(&tag.new).unwrap_or(tag.new);
-            if !bad.contains(&tip) {
-                if annotated && self.rejected.contains(&tag.new) {
-                    commands.push(format!("{make} {name} {name}^{{}}"));
+        let below = |update: &Update, prefix: &[u8]| {
+            let name = update.reference.strip_prefix(prefix)?;
+            Some((shell_word(&String::from_utf8_lossy(name)), update.new, update.name.clone()))
+        };
+        let branches: Vec<_> =
+            updates.iter().filter_map(|it| below(it, b"refs/heads/")).filter(|(_, tip, _)| bad.contains(tip)).collect();
+        let several = branches.len() > 1;
+        let mut commands = Vec::new();
+        for (name, tip, _) in &branches {
+            commands.extend(several.then(|| format!("git checkout -q {name}")));
+            commands.push(self.rebase(*tip, &bad, hidden));
+        }
+        for (name, new, reference) in updates.iter().filter_map(|it| below(it, b"refs/tags/")) {
+            let annotated = repository.kind(&new) == Some(ObjectKind::Tag);
+            let make = if annotated { "GIT_EDITOR=: git tag -s -f" } else { "git tag -f" }; // the message stays
+            let tip = repository.peel_to_commit(&new).unwrap_or(new);
+            let place = branches.iter().find_map(|(branch, tip_of, _)| {
+                let depth = self.depth(*tip_of, tip)?;
+                Some(if several { format!("{branch}~{depth}") } else { format!("HEAD~{depth}") })
+            });
+            match place {
+                _ if !bad.contains(&tip) => {
+                    if annotated && self.tags.contains(&reference) {
+                        commands.push(format!("{make} {name} {name}^{{}}"));
+                    }
                 }
-            } else if let Some(depth) = branches.iter().find_map(|branch| self.depth(*branch, tip)) {
-                commands.push(format!("{make} {name} HEAD~{depth}")); // its place on the branch that was just made again
-            } else {
-                commands.push(format!("git checkout -q --detach {name}^{{}}"));
-                commands.push(self.rebase(tip, &bad, hidden));
-                commands.push(format!("{make} {name} HEAD"));
+                Some(place) => commands.push(format!("{make} {name} {place}")), // on the branch that was just made again
+                None => {
+                    commands.push(format!("git checkout -q --detach {name}^{{}}"));
+                    commands.push(self.rebase(tip, &bad, hidden));
+                    commands.push(format!("{make} {name} HEAD"));
+                }
             }
         }
         commands

@@ -73,6 +73,9 @@ impl Loaded {
             .iter()
             .map(|skipped| format!("{}:{}: {}; the line is skipped, as ssh-keygen does", source.name, skipped.number, skipped.why))
             .collect();
+        for line in signers.lines.iter().filter(|line| !crate::policy::names_somebody(line)) {
+            notes.push(format!("{}:{}: names nobody, so its key signs for nobody", source.name, line.number));
+        }
         if let Some(number) = signers.zoneless {
             notes.push(format!("{}:{number}: a date without Z is read as UTC; ssh-keygen reads it in the local zone", source.name));
         }

@@ -1,7 +1,7 @@
 //! `show`: all that one object's signature proves.
 
 use super::session::{Loaded, Place, demands, with_judge};
-use super::stdout;
+use super::{complain, stdout};
 use crate::armor::Format as SignatureFormat;
 use crate::cli::{Format, Show};
 use crate::evidence::Evidence;
@@ -35,6 +35,11 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
     let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), ..Search::default() };
     let loaded = match Loaded::find(&place, &search, demands(&args.policy)) {
         Err(error) if error.is::<NoPolicy>() => None,
+        // what the configuration names may not serve; the object can be shown all the same
+        Err(error) if args.policy.policy.is_none() && args.policy.revoked.is_none() => {
+            complain(&format!("warning: not judged: {}", printable(&format!("{error:#}"))));
+            None
+        }
         loaded => Some(loaded?),
     };
     let settled = place.settled(&place.config.get_all("warrant.settled")?)?;

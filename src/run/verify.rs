@@ -6,7 +6,7 @@ use crate::cli::{Format, Verify};
 use crate::history::{Hidden, ObjectSource, ReadError, Walk, ancestors, verdict_of};
 use crate::io::policy::{NoPolicy, Search};
 use crate::judge::Judge;
-use crate::object::{ObjectId, ObjectKind};
+use crate::object::{ObjectId, ObjectKind, Tag};
 use crate::report::escape::printable;
 use crate::report::human::{Human, Style};
 use crate::report::jsonl::JsonLines;
@@ -24,6 +24,7 @@ use std::io::IsTerminal as _;
 pub fn run(args: &Verify) -> Result<ExitStatus> {
     let mut place = Place::open()?;
     let targets = Targets::resolve(&place, &args.revisions)?;
+    targets.refuse_mixed(args.no_walk)?;
     let search = Search {
         policy: args.policy.policy.clone(),
         revoked: args.policy.revoked.clone(),
@@ -51,10 +52,7 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
     let settled = with_configured(&place, "warrant.settled", &args.settled)?;
     let settled = place.settled(&settled)?;
     let repository = &mut place.repository;
-    let hidden = Hidden {
-        unasked: ancestors(repository, targets.0.iter().filter_map(|target| target.start)),
-        baseline: ancestors(repository, baseline),
-    };
+    let hidden = Hidden { unasked: ancestors(repository, targets.common_start()), baseline: ancestors(repository, baseline) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build().context("cannot start threads")?;
     let mut report = report(args, loaded.heading(targets.heading()))?;
     let mut progress = Progress::new();
@@ -96,7 +94,7 @@ fn report(args: &Verify, heading: Heading) -> Result<Box<dyn Report>> {
     let out = stdout();
     Ok(match args.format {
         Format::Human => {
-            let style = Style { all: args.all_verdicts, colour: super::colour(&io::stdout()) };
+            let style = Style { all: args.all_verdicts, colour: super::colour(&io::stdout()), hook: false };
             Box::new(Human::new(out, heading, style).context("cannot write the report")?)
         }
         Format::Jsonl => Box::new(JsonLines::new(out, heading)),
@@ -141,6 +139,18 @@ impl Targets {
 
     fn tips(&self) -> Vec<ObjectId> {
         self.0.iter().map(|target| target.id).collect()
+    }
+
+    /// A range's start would hide what another argument asks for, and without a walk there is no range.
+    fn refuse_mixed(&self, no_walk: bool) -> Result<()> {
+        let starts: Vec<_> = self.0.iter().map(|target| target.start).collect();
+        if starts.windows(2).any(|pair| pair.first() != pair.last()) {
+            bail!("a range and another argument would hide commits from each other; judge them in a call each");
+        }
+        if no_walk && starts.iter().any(Option::is_some) {
+            bail!("--no-walk judges the objects that are named; a range A..B is judged without it");
+        }
+        Ok(())
     }
 
     /// The A that all arguments share.
@@ -188,6 +198,11 @@ impl Targets {
                         first.get_or_insert(judgement);
                         Ok::<_, io::Error>(())
                     })?;
+                    let named = Tag::parse(&object.data, judge.hash).target;
+                    if named.is_some_and(|named| repository.kind(&named).is_none()) {
+                        // whether the tag tells the truth of its target cannot be seen
+                        first.as_mut().map(Judgement::miss_target);
+                    }
                     first
                 }
                 Ok(object) => Some(judge.commit(target.id, &object.data)),
@@ -213,7 +228,7 @@ fn named(place: &Place, revision: &str) -> Result<Named> {
         None => (None, revision),
     };
     let mut resolved = place.repository.resolve(tip)?;
-    if tip.contains(['^', '~', '@', ':']) {
+    if resolved.kind == ObjectKind::Commit && ["^", "~", ":", "@{"].iter().any(|mark| tip.contains(mark)) {
         resolved.reference = None; // it begins with a ref's name, and goes on to something else
     }
     if start.is_some() {

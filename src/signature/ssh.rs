@@ -13,7 +13,7 @@ pub use sshsig::{MessageHash, SshSig};
 use super::Verifier;
 use crate::armor::{self, ArmorError, ArmorForm, Format};
 use crate::evidence::{Evidence, Malleable};
-use crate::object::Payload;
+use crate::object::{Payload, clip};
 use crate::verdict::Reason;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -56,19 +56,18 @@ impl Verifier for SshVerifier {
         })?;
         let frame = SshSig::parse(&blob).map_err(|error| Reason::MalformedSignature { what: error.to_string() })?;
         if frame.namespace != NAMESPACE.as_bytes() {
-            return Err(Reason::NamespaceMismatch { found: String::from_utf8_lossy(frame.namespace).into_owned() });
+            return Err(Reason::NamespaceMismatch { found: clip(frame.namespace) });
         }
-        let hash = MessageHash::of_name(frame.hash)
-            .ok_or_else(|| Reason::AlgorithmUnsupported { algorithm: String::from_utf8_lossy(frame.hash).into_owned() })?;
+        let hash = MessageHash::of_name(frame.hash).ok_or_else(|| Reason::AlgorithmUnsupported { algorithm: clip(frame.hash) })?;
         let key = self.key(frame.public_key).map_err(|error| match error {
-            KeyError::Unsupported(algorithm) => Reason::AlgorithmUnsupported { algorithm },
+            KeyError::Unsupported(algorithm) => Reason::AlgorithmUnsupported { algorithm: clip(algorithm.as_bytes()) },
             KeyError::RsaSize(bits) if bits < key::MIN_RSA_BITS => Reason::WeakKey { bits, least: key::MIN_RSA_BITS },
             other => Reason::MalformedSignature { what: other.to_string() },
         })?;
         let signed = sshsig::signed_data(frame.namespace, frame.reserved, hash, &hash.digest(payload.parts()));
         let checked = key.verify(&signed, frame.signature).map_err(|error| match error {
             SignatureError::Malformed => Reason::MalformedSignature { what: error.to_string() },
-            SignatureError::Algorithm(algorithm) => Reason::AlgorithmUnsupported { algorithm },
+            SignatureError::Algorithm(algorithm) => Reason::AlgorithmUnsupported { algorithm: clip(algorithm.as_bytes()) },
             SignatureError::Incorrect => Reason::BadSignature,
         })?;
         let loose_frame = !frame.reserved.is_empty() || (!key.info().certificate && key.info().blob != frame.public_key);

@@ -1,6 +1,6 @@
 //! What is known of one object in the end.
 
-use super::{Verdict, Warning};
+use super::{Unjudged, Verdict, Warning};
 use crate::evidence::Evidence;
 use crate::object::{ObjectId, ObjectKind, PayloadId};
 
@@ -47,6 +47,14 @@ pub struct About {
 }
 
 impl Judgement {
+    /// An accepted tag whose target is not here is not accepted.
+    pub fn miss_target(&mut self) {
+        if matches!(self.verdict, Verdict::Accept { .. }) {
+            self.verdict = Verdict::Unjudged { why: Unjudged::Missing };
+            self.warnings.clear();
+        }
+    }
+
     /// The judgement of an object that could not be read.
     pub fn unread(id: ObjectId, verdict: Verdict) -> Self {
         Self {

@@ -16,7 +16,7 @@ fn obey(server: &Server, refused: &Done) -> Vec<String> {
     assert!(!commands.is_empty(), "{refused:?}");
     for command in &commands {
         let mut sh = server.0.home.command("sh");
-        sh.args(["-c", command]).env("GIT_EDITOR", "true").current_dir(server.0.home.join("c"));
+        sh.args(["-c", command]).env("GIT_EDITOR", "false").current_dir(server.0.home.join("c"));
         let ran = run(&mut sh, b"");
         assert!(ran.ok(), "{command}: {ran:?}");
     }
@@ -104,7 +104,7 @@ fn an_unsigned_tag() {
     world.home.git("c", &["tag", "-a", "-m", "the message", "v1"]);
     let commit = world.id("c", "HEAD");
     world.commit("c", "two", &["-S"]);
-    assert_eq!(mended(&server, &["v1"]), ["git tag -s -f v1 v1^{}"]);
+    assert_eq!(mended(&server, &["v1"]), ["GIT_EDITOR=: git tag -s -f v1 v1^{}"]);
     assert_eq!(server.at("v1^{commit}"), Some(commit));
 }
 
@@ -166,5 +166,65 @@ fn there_is_no_command_where_none_would_help() {
     for name in ["refs/for/main", "refs/replace/1111111111111111111111111111111111111111"] {
         let refused = server.refused(&[&format!("{head}:{name}")], &["mend: "]);
         assert_eq!(commands(&refused), [""; 0]);
+    }
+}
+
+#[test]
+fn a_signed_tag_on_an_unsigned_commit_goes_along_with_its_branch() {
+    let server = Server::new();
+    let world = &server.0;
+    world.commit("c", "forgot", &[]);
+    world.home.git("c", &["tag", "-s", "-m", "first release", "v1"]);
+    let commands = mended(&server, &["main", "v1"]);
+    assert_eq!(commands.last().unwrap(), "GIT_EDITOR=: git tag -s -f v1 HEAD~0");
+    assert_eq!(world.id("c", "v1^{commit}"), world.id("c", "main"));
+    assert!(world.home.git("c", &["cat-file", "-p", "v1"]).contains("first release"));
+}
+
+#[test]
+fn an_unsigned_tag_inside_a_signed_one() {
+    let server = Server::new();
+    let world = &server.0;
+    world.home.git("c", &["tag", "-a", "-m", "inner", "inner"]);
+    world.home.git("c", &["tag", "-s", "-m", "outer", "outer", "inner"]);
+    assert_eq!(mended(&server, &["outer"]), ["GIT_EDITOR=: git tag -s -f outer outer^{}"]);
+}
+
+#[test]
+fn two_branches_and_a_tag_on_one_of_them() {
+    let server = Server::new();
+    let world = &server.0;
+    let base = world.id("c", "HEAD");
+    for name in ["a", "b"] {
+        world.home.git("c", &["checkout", "-q", "-b", name, &base]);
+        world.commit("c", &format!("forgot on {name}"), &[]);
+        world.commit("c", &format!("signed on {name}"), &["-S"]);
+    }
+    world.home.git("c", &["tag", "light", "a~1"]);
+    let commands = mended(&server, &["a", "b", "light"]);
+    let rebase = format!("git rebase --rebase-merges --force-rebase --gpg-sign {base}");
+    assert_eq!(commands, ["git checkout -q a", &rebase, "git checkout -q b", &rebase, "git tag -f light a~1"]);
+}
+
+/// Signing again would not make these good: the pusher must not be told to rewrite what is published.
+#[test]
+fn nobody_is_told_to_rewrite_what_signing_again_does_not_mend() {
+    let server = Server::new();
+    let world = &server.0;
+    let alice = world.home.public("alice");
+    for (code, signers) in [
+        ("claimed-only", format!("alice@example.com valid-before=\"20240601Z\" {alice}\n")),
+        ("wildcard", format!("* {alice}\n")),
+        ("key-unlisted", world.line("bob", "")),
+        ("namespace-not-allowed", format!("alice@example.com namespaces=\"file\" {alice}\n")),
+    ] {
+        if code == "claimed-only" {
+            world.commit_on("c", "old", "2024-01-01T00:00:00Z");
+            server.set("warrant.baseline", &world.id("c", "HEAD~1"));
+        }
+        world.home.write("signers", signers);
+        let refused = server.refused(&["main"], &[&format!("[{code}]")]);
+        assert_eq!(commands(&refused), [""; 0], "{code}");
+        assert!(!refused.stderr.contains("--baseline"), "a pusher cannot leave anything out: {refused:?}");
     }
 }

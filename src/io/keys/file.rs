@@ -150,6 +150,10 @@ impl KeyFile {
         let unreadable = |why: String| FileError::Unreadable { path: path.clone(), why };
         let text = read_private(&path)?;
         if !text.starts_with(container::HEADER) {
+            if read_key(&text).is_ok() {
+                // git wrote a literal key here: only an agent can hold its private half
+                return Err(FileError::NoPrivateKey { path, why: io::Error::other("the file holds the public key only") });
+            }
             return Err(FileError::OtherForm { path });
         }
         let container = Container::parse(&text).map_err(unreadable)?;
