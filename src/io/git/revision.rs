@@ -136,19 +136,16 @@ impl Repository {
             }
             return Ok(Some((at, after)));
         }
-        let peels: [(&str, fn(&Self, ObjectId) -> Result<ObjectId>); 4] = [
-            ("^{}", Self::peel_tags),
-            ("^{commit}", |repository, id| repository.peel_to_commit(&id)),
-            ("^{object}", |_, id| Ok(id)),
-            ("^{tag}", |repository, id| match repository.kind(&id) {
-                Some(ObjectKind::Tag) => Ok(id),
-                _ => bail!("{id} is not a tag"),
-            }),
-        ];
-        for (mark, peel) in peels {
-            if let Some(after) = rest.strip_prefix(mark) {
-                return peel(self, id).map(|id| Some((id, after)));
-            }
+        if let Some((what, after)) = rest.strip_prefix("^{").and_then(|rest| rest.split_once('}')) {
+            let peeled = match what {
+                "" => self.peel_tags(id)?,
+                "commit" => self.peel_to_commit(&id)?,
+                "object" => id,
+                "tag" if self.kind(&id) == Some(ObjectKind::Tag) => id,
+                "tag" => bail!("{id} is not a tag"),
+                _ => return Ok(None),
+            };
+            return Ok(Some((peeled, after)));
         }
         match rest.strip_prefix('^') {
             Some(text) if text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit() || c == '^' || c == '~') => {
