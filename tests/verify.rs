@@ -1,8 +1,10 @@
-//! `git warrant verify`, beside the real git: what is judged, and how it ends. Where the policy comes from and which
-//! repositories are read is in the two modules.
+//! `git warrant verify`, beside the real git: what is judged, and how it ends. Configuration, where the policy comes from and
+//! which repositories are read is in the modules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a test says what went wrong by failing there
 
 mod common;
+#[path = "verify/config.rs"]
+mod config;
 #[path = "verify/place.rs"]
 mod place;
 #[path = "verify/policy.rs"]
