@@ -4,11 +4,11 @@
 //! is never larger than the file: ranges stay ranges, bitmaps stay bitmaps.
 
 use crate::evidence::{Certificate, Key};
+use crate::signature::ssh::fingerprint::{sha1, sha256};
 use crate::signature::ssh::wire::{Reader, WireError};
 use crate::signature::ssh::{KeyError, PublicKey};
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// How a list begins.
 pub const MAGIC: &[u8] = b"SSHKRL\n\0";
@@ -31,9 +31,9 @@ pub enum KrlError {
     /// A section about certificates of a kind that is not known.
     #[error("the KRL has a certificate section of the unknown kind {0}")]
     CertificateSection(u8),
-    /// A signature inside, which no released OpenSSH has ever taken.
-    #[error("the KRL has a signature inside, which OpenSSH does not take either; sign the file with ssh-keygen -Y sign instead")]
-    Signed,
+    /// A signature inside that does not hold.
+    #[error("the KRL's own signature does not hold: {0}")]
+    Signature(&'static str),
     /// An extension that says that it must be understood.
     #[error("the KRL has a critical extension that is not known: `{0}`")]
     Extension(String),
@@ -94,15 +94,24 @@ impl Krl {
         }
         let (_version, _generated, _flags) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let (_reserved, _comment) = (reader.string()?, c_string(&mut reader)?);
-        let mut krl = Self::default();
+        let (mut krl, mut signers) = (Self::default(), Vec::<Arc<Key>>::new());
         while !reader.rest().is_empty() {
             let kind = reader.byte()?;
             let mut section = Reader::new(reader.string()?);
             match kind {
+                kind if kind != 4 && !signers.is_empty() => return Err(KrlError::Signature("something follows it")),
                 1 => krl.read_certificates(&mut section)?,
                 2 => each(&mut section, |blob| Ok(krl.keys.insert(canonical(blob)?)))?,
                 3 => each(&mut section, |hash| fingerprint(&mut krl.sha1, hash, 20))?,
-                4 => return Err(KrlError::Signed),
+                4 => {
+                    let key = PublicKey::parse(section.take(section.rest().len())?).map_err(|_| KrlError::Key)?;
+                    let signed = bytes.get(..bytes.len() - reader.rest().len()).ok_or(KrlError::Damaged)?;
+                    key.verify(signed, reader.string()?).map_err(|_| KrlError::Signature("it is not the key's"))?;
+                    if signers.iter().any(|signer| signer.wire() == key.info().wire()) {
+                        return Err(KrlError::Signature("the same key signed twice"));
+                    }
+                    signers.push(Arc::clone(key.info()));
+                }
                 5 => each(&mut section, |hash| fingerprint(&mut krl.sha256, hash, 32))?,
                 255 => extension(&mut section)?,
                 other => return Err(KrlError::Section(other)),
@@ -110,14 +119,18 @@ impl Krl {
             section.finish()?;
         }
         krl.certificates.values_mut().for_each(Certificates::settle);
+        // whose signature it is, is for nobody here to say; one that it revokes does not count
+        if !signers.is_empty() && signers.iter().all(|key| krl.revokes_key(key)) {
+            return Err(KrlError::Signature("the list revokes the key that made it"));
+        }
         if krl.is_empty() { Err(KrlError::Empty) } else { Ok(krl) }
     }
 
     /// Whether a key is revoked, whatever certificate it came with.
     pub fn revokes_key(&self, key: &Key) -> bool {
         self.keys.contains(&key.blob)
-            || (!self.sha1.is_empty() && self.sha1.contains(digest(&SHA1_FOR_LEGACY_USE_ONLY, &key.blob).as_ref()))
-            || (!self.sha256.is_empty() && self.sha256.contains(Sha256::digest(&key.blob).as_slice()))
+            || (!self.sha1.is_empty() && self.sha1.contains(&sha1(&key.blob)))
+            || (!self.sha256.is_empty() && self.sha256.contains(&sha256(&key.blob)))
     }
 
     /// Whether a certificate is revoked by its serial number or its key id; whether its keys are is not looked at.

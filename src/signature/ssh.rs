@@ -3,6 +3,7 @@
 mod certificate;
 pub mod curve;
 pub mod detached;
+pub mod fingerprint;
 pub mod key;
 pub mod sign;
 pub mod sshsig;

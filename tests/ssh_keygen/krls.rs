@@ -196,24 +196,45 @@ fn a_krl_serves_as_revocation_file() {
     assert_eq!(same(&home, &verify("signers", "alice@example.com", "k.sig", &["-r", "krl"]), MESSAGE), Some(255));
 }
 
+/// A list with a signature by the key of a file, as PROTOCOL.krl has it: over everything before the signature.
+fn signed(home: &Home, list: &[u8], name: &str) -> Vec<u8> {
+    let public = key_blob(&home.public(name));
+    let list = Writer::default().raw(list).byte(4).string(&public).into_bytes();
+    let pem = String::from_utf8(home.read(name)).unwrap();
+    let private = STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
+    let at = private.windows(32).rposition(|window| window == &public[19..]).unwrap();
+    let key = SigningKey::from_bytes(private[at - 32..at].try_into().unwrap());
+    let signature = Writer::default().string(b"ssh-ed25519").string(&key.sign(&list).to_bytes()).into_bytes();
+    Writer::default().raw(&list).string(&signature).into_bytes()
+}
+
 #[test]
-fn a_signature_inside_is_refused_by_both() {
+fn a_signature_inside_is_checked() {
     let home = home();
     let list = make(&home, &[], &[("specification", home.public("other") + "\n")]);
-    let signed = Writer::default().raw(&list).byte(4).string(&key_blob(&home.public("ca"))).into_bytes();
-    // PROTOCOL.krl: over everything before the signature itself
-    let pem = home.read("ca");
-    let body: String = String::from_utf8(pem).unwrap().lines().filter(|line| !line.starts_with('-')).collect();
-    let private = STANDARD.decode(body).unwrap();
-    let public = &key_blob(&home.public("ca"))[19..];
-    let at = private.windows(32).rposition(|window| window == public).unwrap();
-    let key = SigningKey::from_bytes(private[at - 32..at].try_into().unwrap());
-    let signature = Writer::default().string(b"ssh-ed25519").string(&key.sign(&signed).to_bytes()).into_bytes();
-    let signed = Writer::default().raw(&signed).string(&signature).into_bytes();
-    home.write("signed", &signed);
-    let theirs = run(home.command("ssh-keygen").args(["-Q", "-f", "signed", "k.pub"]), b"");
-    assert_eq!((theirs.status, theirs.stdout.as_str()), (Some(255), ""), "{theirs:?}");
-    assert!(RevokedKeys::parse(&signed).unwrap_err().to_string().contains("signature inside"));
+    let good = signed(&home, &list, "ca");
+    let mut bent = good.clone();
+    *bent.last_mut().unwrap() ^= 1;
+    let mut tampered = good.clone();
+    tampered[20] ^= 1; // the date
+    let after = [good.clone(), list[section_ends(&list)[0]..].to_vec()].concat();
+    for (what, bytes) in [
+        ("good", &good),
+        ("bent", &bent),
+        ("tampered", &tampered),
+        ("cut", &good[..good.len() - 1].to_vec()),
+        ("twice by one", &signed(&home, &good, "ca")),
+        ("by two", &signed(&home, &good, "k")),
+        ("by two, one of them revoked", &signed(&home, &good, "other")),
+        ("something after", &after),
+        ("by a key that it revokes", &signed(&home, &list, "other")),
+    ] {
+        home.write("signed", bytes);
+        let theirs = run(home.command("ssh-keygen").args(["-Q", "-f", "signed", "k.pub"]), b"");
+        let ours = RevokedKeys::parse(bytes).map(|_| ());
+        assert_eq!(ours.is_ok(), theirs.ok(), "{what}: {ours:?} {theirs:?}");
+        assert_eq!(ours.is_ok(), what == "good" || what.starts_with("by two"), "{what}: {ours:?}");
+    }
 }
 
 fn key_blob(line: &str) -> Vec<u8> {

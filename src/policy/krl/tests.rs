@@ -70,7 +70,8 @@ fn what_is_not_understood_is_an_error() {
         ((2, trailing(string(KEY))), KrlError::Damaged),
         ((3, string(&[0; 19])), KrlError::Damaged),
         ((5, string(&[0; 20])), KrlError::Damaged),
-        ((4, KEY.to_vec()), KrlError::Signed),
+        ((4, b"junk".to_vec()), KrlError::Key),
+        ((4, KEY.to_vec()), KrlError::Damaged), // no signature
         ((6, vec![]), KrlError::Section(6)),
         ((0, vec![]), KrlError::Section(0)),
         ((255, extension_of(1)), KrlError::Extension("strange@example.com".into())),

@@ -2,13 +2,14 @@
 
 use super::certificate;
 use super::curve::{Curve, P256};
+use super::fingerprint::fingerprint;
 use super::wire::{Reader, WireError, Writer};
 use crate::evidence::{Key, Token};
 use aws_lc_rs::signature::{
     ParsedPublicKey, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -260,11 +261,6 @@ impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PublicKey").field(&self.info).finish()
     }
-}
-
-/// OpenSSH's fingerprint of a key blob: `SHA256:` and unpadded base64.
-pub fn fingerprint(blob: &[u8]) -> String {
-    format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(blob)))
 }
 
 fn ed25519(point: &[u8]) -> Result<VerifyingKey, KeyError> {
