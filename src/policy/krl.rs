@@ -218,11 +218,12 @@ impl Certificates {
         self.ranges.is_empty() && self.bitmaps.is_empty() && self.key_ids.is_empty()
     }
 
-    /// As OpenSSH, a serial of 0 is that of authorities that do not count, and no list names it.
+    /// A serial of 0 is that of authorities that do not count: no list that is read names it.
     fn contains(&self, certificate: &Certificate) -> bool {
         let serial = certificate.serial;
         self.key_ids.contains(&certificate.key_id)
-            || (serial != 0 && (self.in_range(serial) || self.bitmaps.iter().any(|bitmap| bitmap.contains(serial))))
+            || self.in_range(serial)
+            || self.bitmaps.iter().any(|bitmap| bitmap.contains(serial))
     }
 
     fn in_range(&self, serial: u64) -> bool {

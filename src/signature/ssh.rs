@@ -2,6 +2,7 @@
 
 mod certificate;
 pub mod curve;
+mod der;
 pub mod detached;
 pub mod fingerprint;
 pub mod key;

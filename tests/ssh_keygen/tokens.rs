@@ -1,8 +1,10 @@
 //! FIDO keys: an agent inside the test that signs with chosen flags and counter, and OpenSSH's agent with a software token.
 
 use crate::agents::{blob, fake, frame, identities, sign_request};
+use crate::certificates::certify;
 use crate::common::{Home, SshAgent, run, skipped};
 use crate::signing::{assert_good, assert_refused, assert_signed, check, sign};
+use crate::verifying::same;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
@@ -115,6 +117,22 @@ fn opensshs_agent_with_a_software_token() {
             let checked = check(&home);
             assert!(checked.token.is_some_and(Token::touched), "{checked:?}");
             assert!(!checked.high_s && !checked.loose_encoding);
+        }
+        // with a certificate, which ssh-add finds beside the key
+        home.key("ca", &["ed25519"], "");
+        certify(&home, "ca", "sk", "sk", &["-n", "alice@example.com", "-O", "verify-required"]);
+        assert_refused(&home, &sign(&home, "sk-cert.pub", &[], None), "through an agent only: `ssh-add sk`");
+        let mut add = home.command("ssh-add");
+        add.args(["-q", "-S", provider, "sk"]).env("SSH_AUTH_SOCK", &agent.socket).env("SSH_SK_PROVIDER", provider);
+        let done = run(&mut add, b"");
+        assert!(done.ok(), "{done:?}");
+        home.write("signers", format!("*@example.com cert-authority {}\n", home.public("ca")));
+        for options in [&[][..], &["-U"]] {
+            assert_signed(&sign(&home, "sk-cert.pub", options, Some(&agent.socket)));
+            assert_good(&home);
+            assert!(check(&home).token.is_some_and(Token::touched));
+            let args = ["-Y", "find-principals", "-f", "signers", "-s", "message.sig"];
+            assert_eq!(same(&home, &args, b""), Some(0));
         }
     }
 }
