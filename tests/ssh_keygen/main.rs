@@ -6,7 +6,10 @@ mod common;
 
 mod agents;
 mod git;
+mod messages;
 mod passphrases;
+mod pem;
+mod regress;
 mod signing;
 mod tokens;
 mod verifying;

@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
-use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::{EncryptedPrivateKeyInfoRef, pkcs5};
 use zeroize::Zeroizing;
 
 /// A private key in one of OpenSSL's forms, decoded but not read.
@@ -82,17 +82,17 @@ impl Pem {
         material(self.form, &self.der, public)
     }
 
-    /// Decrypts; `None` where the passphrase is wrong.
-    ///
-    /// The outer frame is read before anything is derived: what is not PBES2 is an error, however often one asks.
+    /// Decrypts; `None` where the passphrase is wrong, which shows in the padding, or in what comes out.
     pub(super) fn decrypt(&self, passphrase: &[u8], public: &[u8]) -> Option<Result<Material, String>> {
         let sealed = match EncryptedPrivateKeyInfoRef::try_from(self.der.as_slice()) {
-            Ok(sealed) if sealed.encryption_algorithm.pbes2().is_some() => sealed,
-            Ok(_) => return Some(Err("its encryption is older than PBES2".to_owned())),
+            Ok(sealed) => sealed,
             Err(error) => return Some(Err(error.to_string())),
         };
-        let opened = sealed.decrypt(passphrase).ok()?;
-        Some(material(Form::Pkcs8, opened.as_bytes(), public))
+        match sealed.decrypt(passphrase) {
+            Ok(opened) => Some(material(Form::Pkcs8, opened.as_bytes(), public)),
+            Err(pkcs8::Error::Asn1(_) | pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed)) => None,
+            Err(error) => Some(Err(error.to_string())),
+        }
     }
 }
 
