@@ -366,7 +366,7 @@ impl<'a> History<'a> {
 fn sign(signer: &mut dyn Signer, namespace: &str, payload: &[&[u8]]) -> Result<String> {
     let hash = MessageHash::Sha512;
     let data = signed_data(namespace.as_bytes(), b"", hash, &hash.digest(payload));
-    let signature = signer.sign(&data).map_err(|error| anyhow::anyhow!(error))?;
+    let signature = signer.sign(&data, MessageHash::Sha512).map_err(|error| anyhow::anyhow!(error))?;
     let frame = SshSig {
         public_key: signer.public_key(),
         namespace: namespace.as_bytes(),

@@ -27,8 +27,9 @@ fn home() -> Home {
             ),
         ),
         ("patterns", format!("*@x,!a@x {k}\n\"a@x,other\" {k}\na@x cert-authority {k}\n\n# a\na@? valid-before=\"2020\" {k}\n")),
+        ("nobody", format!("\"\" {k}\nz,,y {k}\nx, {k}\n")),
         ("no-newline", "a@x".to_owned()),
-        ("only", format!("# c\n\n  a@x {k}")),
+        ("only", format!("# c\n  a@x {k}")),
     ] {
         home.write(name, text);
     }
@@ -59,9 +60,9 @@ fn same(home: &Home, args: &[&str], message: &[u8], zone: &str) -> Done {
 #[test]
 fn verify_line_for_line() {
     let home = home();
-    for signers in ["signers", "expired", "early", "spaces", "broken", "only", "no-newline", "missing"] {
+    for signers in ["signers", "expired", "early", "spaces", "broken", "nobody", "only", "no-newline", "missing"] {
         for signature in ["k.sig", "bob.sig", "cut.sig", "magic.sig", "version.sig", "headless.sig", "missing.sig"] {
-            for principal in ["a@x", "b", "nobody"] {
+            for principal in ["a@x", "b", "nobody", ""] {
                 let verify = ["-Y", "verify", "-n", "git", "-f", signers, "-I", principal, "-s", signature];
                 same(&home, &[&verify[..], &["-Overify-time=20250101"]].concat(), MESSAGE, "UTC");
             }
@@ -104,7 +105,7 @@ fn the_key_is_printed() {
 fn match_principals() {
     let home = home();
     let mut statuses = Vec::new();
-    for signers in ["signers", "patterns", "broken", "no-newline", "only", "expired", "missing"] {
+    for signers in ["signers", "patterns", "broken", "nobody", "no-newline", "only", "expired", "missing"] {
         for principal in ["a@x", "b@x", "c d", "zz", "nobody", ""] {
             for more in [&[][..], &["-q"], &["-Ofoo"], &["-n", "file", "operand"]] {
                 let args = [&["-Y", "match-principals", "-f", signers, "-I", principal][..], more].concat();

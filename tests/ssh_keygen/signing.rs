@@ -217,14 +217,13 @@ fn the_hash_that_is_asked_for() {
 }
 
 /// Runs a signature over one that is there, in a terminal of its own, and types an answer.
-fn overwriting(home: &Home, answer: &str) -> (String, Vec<u8>) {
+fn overwriting(home: &Home, answer: &str, stdin: &str) -> (String, Vec<u8>) {
     home.write("message.sig", "mine");
-    home.write("answer", format!("{answer}\n"));
-    let line = format!("'{OURS}' -Y sign -q -n git -f k message >out 2>err; echo status $?");
+    let line = format!("'{OURS}' -Y sign -q -n git -f k message {stdin} >out 2>err; echo status $?");
     let mut command = home.command("script");
     command.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh");
-    let done = run(&mut command, &home.read("answer"));
-    assert_eq!((home.read("out"), home.read("err")), (Vec::new(), Vec::new()), "{done:?}");
+    let done = run(&mut command, format!("{answer}\n").as_bytes());
+    assert!(home.read("out").is_empty(), "{done:?}");
     (done.stdout, home.read("message.sig"))
 }
 
@@ -235,13 +234,18 @@ fn a_signature_that_is_there_is_asked_about_at_the_terminal() {
     }
     let home = home_with("k", &["ed25519"], "");
     for (answer, overwrites) in [("y", true), ("Yes", true), ("n", false), ("", false), ("ny", false)] {
-        let (shown, left) = overwriting(&home, answer);
+        let (shown, left) = overwriting(&home, answer, "");
         assert!(shown.contains("message.sig already exists.\r\nOverwrite (y/n)? ") && shown.contains("status 0"), "{shown}");
-        assert_eq!(left != b"mine", overwrites, "{answer}: {shown}");
+        assert_eq!((left != b"mine", home.read("err")), (overwrites, Vec::new()), "{answer}: {shown}");
         if overwrites {
             assert_good(&home);
         }
     }
+    // where git feeds something, nobody is asked, and nothing of it is read
+    home.write("fed", "y\n");
+    let (shown, left) = overwriting(&home, "y", "<fed");
+    assert!(!shown.contains("Overwrite") && shown.contains("status 255"), "{shown}");
+    assert_eq!((left, home.read("err")), (b"mine".to_vec(), b"message.sig already exists: remove it first\n".to_vec()));
     let names = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with(".git-warrant")));
 }

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const APPLICATION: &[u8] = b"ssh:git-warrant";
 
@@ -155,12 +156,15 @@ fn without_an_agent_opensshs_helper_signs() {
 fn helpers_that_do_not_serve_leave_nothing() {
     let Some(provider) = software_token() else { return };
     let home = token_home("ed25519-sk", &[], provider);
-    let liar = home.write("liar", "#!/bin/sh\nhead -c 40 >/dev/null\nprintf '\\0\\0\\0\\015\\5\\0\\0\\0\\1\\0\\0\\0\\4blob'\n");
-    let failing = home.write("failing", "#!/bin/sh\nprintf '\\0\\0\\0\\011\\5\\0\\0\\0\\0\\0\\0\\0\\053'\n");
+    let liar = home
+        .write("liar", "#!/bin/sh\nhead -c 40 >/dev/null\nsleep 30 &\nprintf '\\0\\0\\0\\015\\5\\0\\0\\0\\1\\0\\0\\0\\4blob'\n");
+    let failing =
+        home.write("failing", "#!/bin/sh\nhead -c 40 >/dev/null\nprintf '\\0\\0\\0\\011\\5\\0\\0\\0\\0\\0\\0\\0\\053'\nsleep 1\n");
     for path in [&liar, &failing] {
         std::fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
     }
     let helper = |path: &Path| by_helper(&home, &["-w", provider], &[("SSH_SK_HELPER", path.to_str().unwrap())]);
+    let start = Instant::now(); // what a helper leaves running keeps nobody waiting
     for (path, part) in [
         (Path::new("/nonexistent"), "the helper /nonexistent cannot be run: No such file or directory"),
         (Path::new("/bin/true"), "/bin/true broke off"),
@@ -169,6 +173,7 @@ fn helpers_that_do_not_serve_leave_nothing() {
     ] {
         assert_refused(&home, &helper(path), part);
     }
+    assert!(start.elapsed() < Duration::from_secs(20));
     let done = by_helper(&home, &["-w", "/nonexistent.so"], &[]);
     assert_refused(&home, &done, "/nonexistent.so (-w, SSH_SK_PROVIDER) is not a FIDO library");
     assert!(done.stderr.contains("ssh-sk-helper: "), "{done:?}");
