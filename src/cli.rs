@@ -38,6 +38,12 @@ pub struct Verify {
     /// What to judge: REV, A..B or TAG; HEAD if none is given.
     #[arg(value_name = "REV|RANGE|TAG")]
     pub revisions: Vec<String>,
+    /// Judge every branch, tag and remote-tracking branch, and HEAD, as well.
+    #[arg(long)]
+    pub all: bool,
+    /// Read more of what to judge from standard input, one a line.
+    #[arg(long)]
+    pub stdin: bool,
     /// Where the policy comes from.
     #[command(flatten)]
     pub policy: PolicyArgs,

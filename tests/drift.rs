@@ -36,7 +36,7 @@ fn git_warrant_tab_completes_in_bash() {
     for (words, cword, want) in [
         ("git warrant ver", 2, vec!["verify"]),
         ("git warrant hook pre", 3, vec!["pre-receive"]),
-        ("git warrant verify --all", 3, vec!["--allow-empty", "--all-verdicts"]),
+        ("git warrant verify --all", 3, vec!["--all", "--allow-empty", "--all-verdicts"]),
         ("git warrant verify --format json", 4, vec!["jsonl"]),
     ] {
         let line = format!(

@@ -1,5 +1,5 @@
 //! The attacks of the design's table that reach a whole program: one test a row, which fails when its guard is removed. Each
-//! names the guard. Row 1 (parser differentials) and row 2 (malleability) stand in tests/objects.rs; the units of the others
+//! names the guard. Row 1 (parser differentials) and row 2 (malleability) stand in tests/objects.rs and tests/mutants.rs; the units of the others
 //! beside their code.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a test says what went wrong by failing there
 

@@ -1,8 +1,10 @@
-//! `git warrant verify`, beside the real git: what is judged, and how it ends. Where the policy comes from and which
-//! repositories are read is in the two modules.
+//! `git warrant verify`, beside the real git: what is judged, and how it ends. Configuration, where the policy comes from and
+//! which repositories are read is in the modules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a test says what went wrong by failing there
 
 mod common;
+#[path = "verify/config.rs"]
+mod config;
 #[path = "verify/place.rs"]
 mod place;
 #[path = "verify/policy.rs"]
@@ -381,4 +383,27 @@ fn garbage_for_a_revision_is_a_usage_error_with_the_name_in_it() {
     let bytes = std::os::unix::ffi::OsStringExt::from_vec(vec![b'x', 0xff]);
     let ran = done(world.warrant("r", &["verify"]).arg::<std::ffi::OsString>(bytes));
     assert_eq!(ran.status, Some(2), "{ran:?}");
+}
+
+#[test]
+fn all_refs_and_those_of_standard_input_are_judged() {
+    let world = World::new();
+    world.signed("r", 1);
+    world.home.git("r", &["checkout", "-q", "-b", "topic"]);
+    world.commit("r", "forgot", &[]);
+    world.home.git("r", &["update-ref", "refs/remotes/origin/x", "HEAD"]);
+    world.home.git("r", &["update-ref", "refs/notes/commits", "HEAD"]);
+    world.home.git("r", &["checkout", "-q", "main"]);
+    world.home.git("r", &["tag", "-s", "-m", "one", "v1"]);
+    assert!(world.verify("r", &[]).ok());
+    let all = world.judged("r", &["--all"]);
+    assert_eq!(all.words().len(), 3, "the tag and both commits, once each: {}", all.stdout);
+    assert_eq!(all.count("rejected"), 1);
+    let heading = world.verify("r", &["--all"]).stdout;
+    assert!(heading.contains("refs/remotes/origin/x") && !heading.contains("refs/notes"), "{heading}");
+    let stdin = |input: &str| run(&mut world.warrant("r", &["verify", "--policy", &world.policy(), "--stdin"]), input.as_bytes());
+    assert_eq!(stdin("main\n").status, Some(0));
+    assert_eq!(stdin("main\n\nrefs/heads/topic").status, Some(1));
+    says(&stdin(""), 2, &["standard input names nothing"]);
+    says(&stdin("nowhere\n"), 2, &["nowhere"]);
 }

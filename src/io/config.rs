@@ -1,40 +1,48 @@
-//! Git's configuration, the reader's own: files by libgit2, `git -c` and GIT_CONFIG_COUNT by us (libgit2 reads neither).
+//! Git's configuration, the reader's own: files by libgit2, one at a time; `git -c`, GIT_CONFIG_COUNT and `includeIf` by us.
+
+mod condition;
+
+pub use condition::Surroundings;
 
 use anyhow::{Context as _, Result, bail};
 use git2::ConfigLevel;
 use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// The configuration as git itself would see it.
-pub struct Config {
-    files: git2::Config,
-    /// System and global files only: what a repository cannot set.
-    protected: git2::Config,
-    /// From the environment, later ones win.
-    command: Vec<(String, String)>,
+/// Files that include files that include files: git's own bound.
+const MAX_DEPTH: usize = 10;
+
+/// The configuration as git itself would see it: all settings, the one that wins last.
+pub struct Config(Vec<Setting>);
+
+struct Setting {
+    /// As git writes it: section and name in lower case.
+    name: Vec<u8>,
+    /// Absent: the name stands without `=`.
+    value: Option<Vec<u8>>,
+    /// From the system, the user or the command line: what a repository cannot set.
+    protected: bool,
 }
 
 impl Config {
     /// Reads the system's, the user's and the repository's files, and the environment.
     ///
     /// # Errors
-    /// Where a file or a variable is malformed.
-    pub fn load(common_dir: &Path, git_dir: &Path) -> Result<Self> {
-        let mut files = git2::Config::new()?;
-        let mut protected = git2::Config::new()?;
-        for (path, level) in user_files() {
-            files.add_file(&path, level, false).with_context(|| format!("cannot read {}", path.display()))?;
-            protected.add_file(&path, level, false)?;
+    /// Where a file or a variable is malformed, or includes something that we cannot tell whether git would read.
+    pub fn load(place: &Surroundings<'_>) -> Result<Self> {
+        let mut reader = Reader { place, remotes: Vec::new(), settings: Vec::new(), asks_remotes: false };
+        reader.all()?;
+        if reader.asks_remotes {
+            let is_url = |setting: &Setting| setting.name.starts_with(b"remote.") && setting.name.ends_with(b".url");
+            let urls = reader.settings.into_iter().filter(is_url);
+            let remotes = urls.filter_map(|setting| setting.value).collect();
+            reader = Reader { place, remotes, settings: Vec::new(), asks_remotes: false };
+            reader.all()?;
         }
-        let local = common_dir.join("config");
-        if local.exists() {
-            files.add_file(&local, ConfigLevel::Local, false).with_context(|| format!("cannot read {}", local.display()))?;
-        }
-        let worktree = git_dir.join("config.worktree");
-        if worktree.exists() && files.get_bool("extensions.worktreeConfig").unwrap_or(false) {
-            files.add_file(&worktree, ConfigLevel::Worktree, false)?;
-        }
-        Ok(Self { files, protected, command: from_environment()? })
+        Ok(Self(reader.settings))
     }
 
     /// The last value of a setting. A setting without `=` reads as `true`.
@@ -50,9 +58,7 @@ impl Config {
     /// # Errors
     /// Where a value is not UTF-8.
     pub fn get_all(&self, name: &str) -> Result<Vec<String>> {
-        let mut values = values_of(&self.files, name)?;
-        values.extend(self.in_command(name));
-        Ok(values)
+        values_of(&self.0, name, |_| true)
     }
 
     /// The value of a setting that the repository must not choose.
@@ -60,52 +66,165 @@ impl Config {
     /// # Errors
     /// Where the value is not UTF-8.
     pub fn get_protected(&self, name: &str) -> Result<Option<String>> {
-        let command = self.in_command(name).last();
-        Ok(command.or(values_of(&self.protected, name)?.pop()))
-    }
-
-    fn in_command(&self, name: &str) -> impl Iterator<Item = String> {
-        let name = normal(name);
-        self.command.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value.clone())
+        Ok(values_of(&self.0, name, |setting| setting.protected)?.pop())
     }
 }
 
-fn user_files() -> Vec<(PathBuf, ConfigLevel)> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+/// Whether the command line or the environment sets something.
+pub fn is_in_command(name: &str) -> bool {
+    let name = normal(name);
+    from_environment().is_ok_and(|settings| settings.iter().any(|(key, _)| *key == name))
+}
+
+fn values_of(settings: &[Setting], name: &str, which: fn(&Setting) -> bool) -> Result<Vec<String>> {
+    let key = normal(name);
+    let ours = settings.iter().filter(|setting| setting.name == key.as_bytes() && which(setting));
+    let text = |setting: &Setting| match &setting.value {
+        None => Ok("true".to_owned()),
+        Some(value) => String::from_utf8(value.clone()).with_context(|| format!("the setting {name} is not UTF-8")),
+    };
+    ours.map(text).collect()
+}
+
+struct Reader<'a> {
+    place: &'a Surroundings<'a>,
+    /// The URLs that `hasconfig:remote.*.url:` looks at.
+    remotes: Vec<Vec<u8>>,
+    settings: Vec<Setting>,
+    /// Whether a condition looks at them.
+    asks_remotes: bool,
+}
+
+impl Reader<'_> {
+    fn all(&mut self) -> Result<()> {
+        for path in user_files()? {
+            self.file(&path, true, 0)?;
+        }
+        self.file(&self.place.common_dir.join("config"), false, 0)?;
+        let extended = values_of(&self.settings, "extensions.worktreeConfig", |setting| !setting.protected)?.pop();
+        if extended.is_some_and(|value| git2::Config::parse_bool(value.as_str()).unwrap_or(false)) {
+            self.file(&self.place.git_dir.join("config.worktree"), false, 0)?;
+        }
+        for (name, value) in from_environment()? {
+            let (name, value) = (name.into_bytes(), value.into_bytes());
+            self.settings.push(Setting { name: name.clone(), value: Some(value.clone()), protected: true });
+            let included = if name == b"include.path" {
+                Some(included(None, &value).with_context(|| format!("include.path = {}", String::from_utf8_lossy(&value)))?)
+            } else {
+                self.included_if(&name, Some(&value), None)?
+            };
+            if let Some(path) = included {
+                self.file(&path, true, 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a file, if there is one; what it includes on a condition stands where it is included, as all else does.
+    fn file(&mut self, path: &Path, protected: bool, depth: usize) -> Result<()> {
+        if depth > MAX_DEPTH {
+            bail!("{} is included by files that are included by files, {depth} deep", path.display());
+        }
+        if !is_there(path)? {
+            return Ok(());
+        }
+        let mut config = git2::Config::new()?;
+        let cannot = || format!("cannot read {}", path.display());
+        config.add_file(path, ConfigLevel::Local, false).with_context(cannot)?;
+        let mut entries = config.entries(None).with_context(cannot)?;
+        // where each entry stands: libgit2 follows `include.path`, and says only how deep it is
+        let mut files = vec![path.to_owned()];
+        while let Some(entry) = entries.next() {
+            let entry = entry.with_context(cannot)?;
+            let within = usize::try_from(entry.include_depth())?;
+            files.truncate(within + 1);
+            let file = files.get(within).with_context(|| format!("what {} includes cannot be followed", path.display()))?;
+            let name = entry.name_bytes().to_vec();
+            let value = entry.has_value().then(|| entry.value_bytes().to_vec());
+            self.settings.push(Setting { name: name.clone(), value: value.clone(), protected });
+            if name == b"include.path" {
+                let value = value.with_context(|| format!("include.path of {} has no value", file.display()))?;
+                let next = included(Some(file), &value).with_context(|| format!("include.path of {}", file.display()))?;
+                is_there(&next)?;
+                files.push(next);
+            } else if let Some(next) = self.included_if(&name, value.as_deref(), Some(file))? {
+                self.file(&next, protected, depth + within + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The file that an `includeIf` names, where its condition holds.
+    fn included_if(&mut self, name: &[u8], value: Option<&[u8]>, file: Option<&Path>) -> Result<Option<PathBuf>> {
+        let Some(condition) = name.strip_prefix(b"includeif.").and_then(|rest| rest.strip_suffix(b".path")) else {
+            return Ok(None);
+        };
+        self.asks_remotes |= condition.starts_with(b"hasconfig:");
+        let remotes: Vec<&[u8]> = self.remotes.iter().map(Vec::as_slice).collect();
+        let found = condition::holds(condition, file, self.place, &remotes)
+            .and_then(|holds| if holds { included(file, value.context("it has no value")?).map(Some) } else { Ok(None) });
+        found.with_context(|| {
+            let place = file.map_or_else(|| "the command line".to_owned(), |file| file.display().to_string());
+            let condition = String::from_utf8_lossy(condition);
+            format!(
+                "includeIf \"{condition}\" of {place} cannot be followed, and what it includes must not be passed over; include that file without a condition, or take the condition out"
+            )
+        })
+    }
+}
+
+/// The path that an include names: relative to the file that names it.
+fn included(file: Option<&Path>, value: &[u8]) -> Result<PathBuf> {
+    let text = String::from_utf8_lossy(value);
+    if let Some(rest) = value.strip_prefix(b"~/") {
+        let home = env::var_os("HOME").with_context(|| format!("HOME is not set, so `{text}` cannot be expanded"))?;
+        return Ok(Path::new(&home).join(OsStr::from_bytes(rest)));
+    }
+    if value.starts_with(b"~") || value.starts_with(b"%(prefix)") {
+        bail!("`{text}`: only `~/` is expanded; write the path in full");
+    }
+    let path = Path::new(OsStr::from_bytes(value));
+    match file {
+        _ if path.is_absolute() => Ok(path.to_owned()),
+        Some(file) => Ok(file.parent().unwrap_or(Path::new("")).join(path)),
+        None => bail!("`{text}` is relative, and in no file that it could be relative to; write the path in full"),
+    }
+}
+
+/// Whether there is a file; git reads pipes as well, which libgit2 would take for empty.
+fn is_there(path: &Path) -> Result<bool> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(_) if path.canonicalize().is_ok_and(|real| real == Path::new("/dev/null")) => Ok(false),
+        Ok(_) => bail!("the configuration {} is not a regular file; write it to one", path.display()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn user_files() -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    if env::var("GIT_CONFIG_NOSYSTEM").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "no" | "off")) {
-    } else if let Some(path) = set("GIT_CONFIG_SYSTEM") {
-        files.push((PathBuf::from(path), ConfigLevel::System));
-    } else if let Ok(path) = git2::Config::find_system() {
-        files.push((path, ConfigLevel::System));
+    let no_system =
+        text_of("GIT_CONFIG_NOSYSTEM")?.is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "no" | "off"));
+    if no_system {
+    } else if let Some(path) = env::var_os("GIT_CONFIG_SYSTEM").filter(|value| !value.is_empty()) {
+        files.push(PathBuf::from(path));
+    } else {
+        files.extend(git2::Config::find_system().ok());
     }
     if let Some(path) = env::var_os("GIT_CONFIG_GLOBAL") {
-        files.push((PathBuf::from(path), ConfigLevel::Global));
+        files.push(PathBuf::from(path));
     } else {
-        files.extend(git2::Config::find_xdg().ok().map(|path| (path, ConfigLevel::XDG)));
-        files.extend(git2::Config::find_global().ok().map(|path| (path, ConfigLevel::Global)));
+        files.extend(git2::Config::find_xdg().ok());
+        files.extend(git2::Config::find_global().ok());
     }
-    files.retain(|(path, _)| path.is_file());
-    files
+    Ok(files)
 }
 
-fn values_of(config: &git2::Config, name: &str) -> Result<Vec<String>> {
-    let mut values = Vec::new();
-    let mut entries = match config.multivar(name, None) {
-        Ok(entries) => entries,
-        Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(values),
-        Err(error) => return Err(error).with_context(|| format!("cannot read the setting {name}")),
-    };
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        if !entry.has_value() {
-            values.push("true".to_owned());
-            continue;
-        }
-        let value = std::str::from_utf8(entry.value_bytes()).with_context(|| format!("the setting {name} is not UTF-8"))?;
-        values.push(value.to_owned());
-    }
-    Ok(values)
+/// A variable; one that is not UTF-8 is an error, for it cannot be passed over.
+fn text_of(name: &str) -> Result<Option<String>> {
+    let text = |value: OsString| value.into_string().map_err(|_| anyhow::anyhow!("{name} is not UTF-8; set it anew, or unset it"));
+    env::var_os(name).map(text).transpose()
 }
 
 /// Section and name do not care for case, a subsection does.
@@ -121,15 +240,19 @@ fn normal(name: &str) -> String {
 
 fn from_environment() -> Result<Vec<(String, String)>> {
     let mut settings = Vec::new();
-    if let Ok(count) = env::var("GIT_CONFIG_COUNT") {
+    if let Some(count) = text_of("GIT_CONFIG_COUNT")? {
         let count: usize = if count.is_empty() { 0 } else { count.parse().context("GIT_CONFIG_COUNT is not a number")? };
         for n in 0..count {
-            let key = env::var(format!("GIT_CONFIG_KEY_{n}")).with_context(|| format!("GIT_CONFIG_KEY_{n} is not set"))?;
-            let value = env::var(format!("GIT_CONFIG_VALUE_{n}")).with_context(|| format!("GIT_CONFIG_VALUE_{n} is not set"))?;
+            let part = |what| {
+                let name = format!("GIT_CONFIG_{what}_{n}");
+                text_of(&name)?.with_context(|| format!("{name} is not set"))
+            };
+            let (key, value) = (part("KEY")?, part("VALUE")?);
             settings.push((normal(&key), value));
         }
     }
-    if let Ok(parameters) = env::var("GIT_CONFIG_PARAMETERS") {
+    let parameters = text_of("GIT_CONFIG_PARAMETERS").context("a setting of git -c is not UTF-8")?;
+    if let Some(parameters) = parameters {
         let parsed = parse_parameters(&parameters).context("GIT_CONFIG_PARAMETERS is malformed")?;
         settings.extend(parsed.into_iter().map(|(key, value)| (normal(&key), value)));
     }

@@ -1,6 +1,10 @@
 //! Repositories. Every call into libgit2 that reads objects or refs is here; objects leave as raw bytes.
 
-use super::config::Config;
+mod revision;
+
+pub use revision::Resolved;
+
+use super::config::{Config, Surroundings, is_in_command};
 use crate::history::{ObjectSource, RawObject, ReadError};
 use crate::object::{HashAlgorithm, MAX_OBJECT, ObjectId, ObjectKind, Tag};
 use crate::report::escape::shell_word;
@@ -36,17 +40,6 @@ pub enum OpenError {
     Unsupported(String),
 }
 
-/// What a revision names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolved {
-    /// The object, not peeled.
-    pub id: ObjectId,
-    /// Its kind.
-    pub kind: ObjectKind,
-    /// The full name of the ref by which it was found, as stored.
-    pub reference: Option<Vec<u8>>,
-}
-
 impl Repository {
     /// Opens the repository that git would use here: GIT_DIR and its kin, else the one around the current folder.
     ///
@@ -58,6 +51,7 @@ impl Repository {
         let inner = open_here().map_err(open_error)?;
         // with GIT_NAMESPACE libgit2 would look every name up below it, and find no ref that is named in full
         inner.remove_namespace()?;
+        add_quoted_alternates(&inner)?;
         let hash = match inner.object_format() {
             ObjectFormat::Sha256 => HashAlgorithm::Sha256,
             _ => HashAlgorithm::Sha1,
@@ -73,7 +67,11 @@ impl Repository {
     /// # Errors
     /// Where it is malformed.
     pub fn config(&self) -> Result<Config> {
-        Config::load(self.inner.commondir(), self.inner.path())
+        let head = self.inner.find_reference("HEAD").ok();
+        let head = head.and_then(|head| head.symbolic_target_bytes().map(<[u8]>::to_vec));
+        let head = head.map(|name| self.resolve_symbolic(&name).unwrap_or(name));
+        let branch = head.and_then(|name| name.strip_prefix(b"refs/heads/").map(<[u8]>::to_vec));
+        Config::load(&Surroundings { common_dir: self.inner.commondir(), git_dir: self.inner.path(), branch })
     }
 
     /// The top of the work tree, or the git directory of a bare repository: what configured paths are relative to.
@@ -96,56 +94,36 @@ impl Repository {
         !self.shallow.is_empty()
     }
 
-    /// What a revision names (gitrevisions(7)).
+    /// The full names of all branches, tags and remote-tracking branches, and `HEAD` where it stands for a commit.
     ///
     /// # Errors
-    /// Where it names nothing, or what it names is not here.
-    pub fn resolve(&self, revision: &str) -> Result<Resolved> {
-        self.refuse_lookalike(revision)?;
-        if let Some(resolved) = self.resolve_unread(revision)? {
-            return Ok(resolved);
+    /// Where they cannot be listed, or one of them cannot be named here.
+    pub fn references(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for reference in self.inner.references().context("cannot list the refs")? {
+            let reference = reference.context("cannot list the refs")?;
+            let judged = [&b"refs/heads/"[..], b"refs/tags/", b"refs/remotes/"];
+            let name = reference.name_bytes();
+            if judged.iter().any(|prefix| name.starts_with(prefix)) && reference.symbolic_target_bytes().is_none() {
+                let text = std::str::from_utf8(name).ok();
+                names.push(
+                    text.with_context(|| format!("the ref `{}` has a name that is not UTF-8", name.escape_ascii()))?.to_owned(),
+                );
+            }
         }
-        let (object, reference) = self.inner.revparse_ext(revision).map_err(|error| match error.code() {
-            ErrorCode::Ambiguous => anyhow!("`{revision}` is ambiguous; give more digits, or a full ref name such as refs/heads/…"),
-            ErrorCode::NotFound => anyhow!("`{revision}` names no object of this repository"),
-            _ => anyhow!("`{revision}` cannot be resolved: {}", error.message()),
-        })?;
-        let reference = reference.map(|reference| match reference.symbolic_target_bytes() {
-            Some(target) => target.to_vec(),
-            None => reference.name_bytes().to_vec(),
-        });
-        let kind = object.kind().and_then(kind_of).context("an object of no kind")?;
-        Ok(Resolved { id: our_id(object.id())?, kind, reference })
+        names.sort_unstable();
+        names.extend(self.inner.head().is_ok().then(|| "HEAD".to_owned()));
+        Ok(names)
     }
 
-    /// What a full id or the name of a ref stands for, without reading the object: whether it can be read is for the judge.
-    fn resolve_unread(&self, revision: &str) -> Result<Option<Resolved>> {
-        if let Ok(id) = revision.to_ascii_lowercase().parse::<ObjectId>() {
-            return Ok(self.kind(&id).map(|kind| Resolved { id, kind, reference: None }));
-        }
-        if revision.is_empty() {
-            return Ok(None); // to libgit2 that is short for HEAD
-        }
-        let Ok(found) = self.inner.resolve_reference_from_short_name(revision) else { return Ok(None) };
-        let Some(id) = found.target() else { return Ok(None) };
-        let id = our_id(id)?;
-        let kind = self.kind(&id).with_context(|| format!("`{revision}` names {id}, which is not here"))?;
-        Ok(Some(Resolved { id, kind, reference: Some(found.name_bytes().to_vec()) }))
-    }
-
-    /// A full id stands for that object, a name that begins with `refs/` for that ref. Where it is not here, libgit2 and git go
-    /// on to look for a ref of such a name (`refs/tags/<id>`), which whoever was fetched from could have made.
-    fn refuse_lookalike(&self, revision: &str) -> Result<()> {
-        let end = [":", "^", "~", "@{"].iter().filter_map(|mark| revision.find(mark)).min().unwrap_or(revision.len());
-        let base = revision.get(..end).unwrap_or(revision);
-        let absent = match base.to_ascii_lowercase().parse::<ObjectId>() {
-            Ok(id) => self.kind(&id).is_none(),
-            Err(_) => base.starts_with("refs/") && self.inner.find_reference(base).is_err(),
-        };
-        if absent {
-            bail!("`{base}` names no object of this repository");
-        }
-        Ok(())
+    /// The tops of all work trees of the repository.
+    pub fn work_trees(&self) -> Vec<PathBuf> {
+        let main = self.inner.commondir().canonicalize().ok().filter(|dir| dir.file_name().is_some_and(|name| name == ".git"));
+        let main = main.and_then(|dir| dir.parent().map(Path::to_owned));
+        let names = self.inner.worktrees().ok();
+        let linked = names.iter().flatten().flatten().flatten();
+        let linked = linked.filter_map(|name| self.inner.find_worktree(name).ok().map(|tree| tree.path().to_owned()));
+        main.into_iter().chain(linked).chain(self.inner.workdir().map(Path::to_owned)).collect()
     }
 
     /// The commit that an object is or, through any number of tags, names.
@@ -170,7 +148,7 @@ impl Repository {
 
     /// The kind of an object, without reading it.
     pub fn kind(&self, id: &ObjectId) -> Option<ObjectKind> {
-        let (_, kind) = self.inner.odb().ok()?.read_header(git_id(id).ok()?).ok()?;
+        let (_, kind) = self.inner.odb().ok()?.read_header(self.git_id(id).ok()?).ok()?;
         kind_of(kind)
     }
 
@@ -182,7 +160,10 @@ impl Repository {
         const MOST: usize = 10;
         let mut name = name.to_vec();
         for _ in 0..MOST {
-            let text = std::str::from_utf8(&name).context("a ref's name is not UTF-8")?;
+            let text = std::str::from_utf8(&name).map_err(|_| {
+                let shown = name.escape_ascii();
+                anyhow!("the ref `{shown}` has a name that is not UTF-8, and cannot be looked up here; push it under another name")
+            })?;
             match self.inner.find_reference(text) {
                 Ok(reference) => match reference.symbolic_target_bytes() {
                     Some(target) => name = target.to_vec(),
@@ -200,7 +181,7 @@ impl Repository {
     /// # Errors
     /// Where the commit or the path is not there, or is no regular file (a symbolic link among them).
     pub fn file_at(&self, commit: &ObjectId, path: &Path) -> Result<Vec<u8>> {
-        let commit = self.inner.find_commit(git_id(commit)?).with_context(|| format!("{commit} is not here"))?;
+        let commit = self.inner.find_commit(self.git_id(commit)?).with_context(|| format!("{commit} is not here"))?;
         let entry =
             commit.tree()?.get_path(path).with_context(|| format!("{} is not in the tree of {}", path.display(), commit.id()))?;
         if !matches!(entry.filemode(), 0o100_644 | 0o100_755) {
@@ -239,10 +220,19 @@ impl ObjectSource for Repository {
 }
 
 impl Repository {
+    /// The id as libgit2 has it, of this repository's hash only: libgit2 writes past its buffers where it gets the longer one in
+    /// a repository of the shorter.
+    fn git_id(&self, id: &ObjectId) -> Result<git2::Oid> {
+        if id.algorithm() != self.hash {
+            bail!("{id} is the id of another hash function");
+        }
+        git2::Oid::from_bytes(id.as_bytes()).with_context(|| format!("{id} is not an id"))
+    }
+
     /// Reads an object; its size is asked for before it is unpacked.
     fn read_bounded(&self, id: &ObjectId) -> Result<RawObject, ReadError> {
         let odb = self.inner.odb().map_err(|error| read_error(&error))?;
-        let id = git_id(id).map_err(|error| ReadError::Unreadable(error.to_string()))?;
+        let Ok(id) = self.git_id(id) else { return Err(ReadError::Missing) };
         let (size, _) = odb.read_header(id).map_err(|error| read_error(&error))?;
         if size > MAX_OBJECT {
             return Err(ReadError::TooLarge(size));
@@ -270,16 +260,93 @@ fn open_here() -> Result<git2::Repository, git2::Error> {
     Ok(repository)
 }
 
+/// Git quotes what it puts into GIT_ALTERNATE_OBJECT_DIRECTORIES where a path holds a colon or a quote; libgit2 takes the
+/// variable apart at every colon, and would miss the objects that a push builds on.
+fn add_quoted_alternates(repository: &git2::Repository) -> Result<()> {
+    let Some(text) = env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES").and_then(|text| text.into_string().ok()) else {
+        return Ok(());
+    };
+    for path in quoted_paths(&text) {
+        repository.odb()?.add_disk_alternate(&path).with_context(|| format!("cannot read the object store {path}"))?;
+    }
+    Ok(())
+}
+
+/// The entries of a path list that are quoted as git quotes them (C style).
+fn quoted_paths(list: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut rest = list;
+    while !rest.is_empty() {
+        let Some(quoted) = rest.strip_prefix('"') else {
+            rest = rest.split_once(':').map_or("", |(_, after)| after);
+            continue;
+        };
+        let mut bytes = Vec::new();
+        let mut characters = quoted.bytes().enumerate();
+        let mut end = quoted.len();
+        while let Some((at, byte)) = characters.next() {
+            match byte {
+                b'"' => {
+                    end = at + 1;
+                    break;
+                }
+                b'\\' => match characters.next().map(|(_, escaped)| escaped) {
+                    Some(b'n') => bytes.push(b'\n'),
+                    Some(b't') => bytes.push(b'\t'),
+                    Some(first @ b'0'..=b'3') => {
+                        let digits = [Some(first), characters.next().map(|it| it.1), characters.next().map(|it| it.1)];
+                        let octal =
+                            digits.iter().flatten().fold(0u8, |n, digit| n.wrapping_mul(8) | (digit.wrapping_sub(b'0') & 7));
+                        bytes.push(octal);
+                    }
+                    Some(other) => bytes.push(other),
+                    None => {}
+                },
+                byte => bytes.push(byte),
+            }
+        }
+        paths.extend(String::from_utf8(bytes).ok());
+        rest = quoted.get(end..).unwrap_or_default().trim_start_matches(':');
+    }
+    paths
+}
+
 fn open_error(error: git2::Error) -> OpenError {
     match error.code() {
         ErrorCode::NotFound => OpenError::NotFound,
-        ErrorCode::Owner => OpenError::Owner(shell_word(&safe_directory().display().to_string())),
-        _ if error.message().to_ascii_lowercase().contains("extensions.refstorage") => OpenError::Unsupported(
-            "it keeps its refs in a reftable (extensions.refStorage), which this version does not read; git refs migrate --ref-format=files"
-                .to_owned(),
-        ),
-        _ => OpenError::Unsupported(error.message().to_owned()),
+        ErrorCode::Owner => {
+            let directory = shell_word(&safe_directory().display().to_string());
+            // libgit2 asks the files only, and to overrule it takes unsafe code
+            OpenError::Owner(if is_in_command("safe.directory") {
+                format!(
+                    "{directory} (what git -c and GIT_CONFIG_COUNT set does not count here; where your own file cannot be written, let GIT_CONFIG_GLOBAL name another)"
+                )
+            } else {
+                directory
+            })
+        }
+        _ => OpenError::Unsupported(match error.message().split_once("unsupported extension name extensions.") {
+            Some((_, name)) => unsupported_extension(name),
+            None => error.message().to_owned(),
+        }),
     }
+}
+
+fn unsupported_extension(name: &str) -> String {
+    let (what, mend) = match name {
+        "refstorage" => (
+            "it keeps its refs in a reftable (extensions.refStorage)".to_owned(),
+            "git refs migrate --ref-format=files, or judge a clone that keeps them in files",
+        ),
+        "partialclone" => {
+            ("it is a partial clone (extensions.partialClone)".to_owned(), "judge a complete clone: git clone without --filter")
+        }
+        "compatobjectformat" => {
+            ("it has two hash functions (extensions.compatObjectFormat)".to_owned(), "judge a clone that has one: git clone")
+        }
+        _ => (format!("it has the extension extensions.{name}"), "judge a clone that lacks it: git clone"),
+    };
+    format!("{what}, which this version does not read; {mend}")
 }
 
 /// What `safe.directory` has to name: the top of the work tree, of a bare repository the git directory.
@@ -320,10 +387,18 @@ fn kind_of(kind: ObjectType) -> Option<ObjectKind> {
     }
 }
 
-fn git_id(id: &ObjectId) -> Result<git2::Oid> {
-    git2::Oid::from_bytes(id.as_bytes()).with_context(|| format!("{id} is not an id"))
-}
-
 fn our_id(id: git2::Oid) -> Result<ObjectId> {
     ObjectId::from_bytes(id.as_bytes()).context("an object id of neither 20 nor 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_paths_are_taken_whole() {
+        assert_eq!(quoted_paths("/plain:/other"), [""; 0]);
+        assert_eq!(quoted_paths("\"/a:b/objects\":/plain:\"/c\\\"d\\303\\251\""), ["/a:b/objects", "/c\"dé"]);
+        assert_eq!(quoted_paths("\"/open"), ["/open"]);
+    }
 }

@@ -5,6 +5,8 @@ use super::git::Repository;
 use crate::object::ObjectId;
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest, Sha256};
+use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::{env, fs};
 
@@ -136,7 +138,17 @@ impl Finder<'_> {
         }
         let path = base.join(expand_home(named)?);
         refuse_toml(&path)?;
-        let real = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
+        if let Some(text) = self.read_stream(&path)? {
+            return Ok((path.display().to_string(), text));
+        }
+        let real = path.canonicalize().with_context(|| {
+            let hint = if named.contains(':') {
+                "; of REV:PATH, REV is a full id or begins with refs/ (refs/heads/main:FILE)"
+            } else {
+                ""
+            };
+            format!("cannot read {}{hint}", path.display())
+        })?;
         if let Some(inside) = self.inside_work_tree(&path, &real)? {
             return match &self.search.range_start {
                 Some(commit) => self.in_tree(commit, format!("{commit}:{}", inside.display()), &inside),
@@ -161,17 +173,62 @@ impl Finder<'_> {
         Ok((path.display().to_string(), text))
     }
 
-    /// The path below the top of the work tree where it lies in it, by its own name or by where it leads.
+    /// What a pipe or a device gives, such as a shell's `<(…)`; in a hook it could be anybody's.
+    fn read_stream(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        let Ok(metadata) = fs::metadata(path) else { return Ok(None) };
+        let kind = metadata.file_type();
+        if self.search.hook || !(kind.is_fifo() || kind.is_char_device()) {
+            return Ok(None);
+        }
+        let mut text = Vec::new();
+        let file = fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        file.take(MAX_FILE).read_to_end(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Some(text))
+    }
+
+    /// The path below the top of the work tree where it lies in it: by its own name, whatever links stand in that, or by where
+    /// it leads. In another work tree of the same repository it lies in foreign hands, too.
     fn inside_work_tree(&self, path: &Path, real: &Path) -> Result<Option<PathBuf>> {
-        let Some(top) = self.repository.work_tree() else { return Ok(None) };
-        let top = top.canonicalize()?;
-        let named = match (path.parent().and_then(|parent| parent.canonicalize().ok()), path.file_name()) {
+        let named = absolute(path);
+        let by_folder = match (path.parent().and_then(|parent| parent.canonicalize().ok()), path.file_name()) {
             (Some(parent), Some(name)) => parent.join(name),
             _ => real.to_owned(),
         };
-        let inside = [real, &named].into_iter().find(|path| path.starts_with(&top) && !self.repository.in_git_dir(path));
-        Ok(inside.and_then(|path| path.strip_prefix(&top).ok()).map(Path::to_owned))
+        let ours = self.repository.work_tree().map(Path::canonicalize).transpose()?;
+        let mut tops: Vec<PathBuf> =
+            self.repository.work_trees().into_iter().map(|top| top.canonicalize().unwrap_or(top)).collect();
+        tops.sort_by_key(|top| std::cmp::Reverse(top.as_os_str().len())); // one may lie in another: the innermost first
+        for top in tops {
+            let inside =
+                [real, &by_folder, &named].into_iter().find(|path| path.starts_with(&top) && !self.repository.in_git_dir(path));
+            let Some(below) = inside.and_then(|path| path.strip_prefix(&top).ok()) else { continue };
+            if ours.as_ref() != Some(&top) {
+                bail!(
+                    "{} lies inside the work tree {} of this repository; name the revision that you trust: --policy REV:{}",
+                    path.display(),
+                    top.display(),
+                    below.display()
+                );
+            }
+            return Ok(Some(below.to_owned()));
+        }
+        Ok(None)
     }
+}
+
+/// The path from the root, its own `.` and `..` taken out, no link followed.
+fn absolute(path: &Path) -> PathBuf {
+    let mut whole = PathBuf::new();
+    for part in env::current_dir().unwrap_or_default().join(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                whole.pop();
+            }
+            part => whole.push(part),
+        }
+    }
+    whole
 }
 
 fn refuse_toml(path: &Path) -> Result<()> {

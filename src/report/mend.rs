@@ -12,6 +12,9 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
         Verdict::Accept { .. } => None,
         Verdict::Reject { reason } => Some(of_reason(reason, judgement, policy)),
         Verdict::Unjudged { why: Unjudged::Shallow } => Some("git fetch --unshallow, then ask again".to_owned()),
+        Verdict::Unjudged { why: Unjudged::Missing } if judgement.reference.is_some() => Some(
+            "push from a complete clone: git fetch --unshallow; where that is not it, `git fsck` shows what is missing".to_owned(),
+        ),
         Verdict::Unjudged { why: Unjudged::Missing } => {
             Some("fetch the object from a complete clone; `git fsck` shows what else is missing".to_owned())
         }

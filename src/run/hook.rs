@@ -161,7 +161,9 @@ fn coverage(reference: &[u8]) -> Coverage {
 
 /// `OLD NEW REF` lines, the refs resolved to what they move.
 fn read_updates(repository: &Repository, input: &[u8]) -> Result<Vec<Update>> {
-    let namespace = env::var("GIT_NAMESPACE").unwrap_or_default();
+    let namespace = env::var_os("GIT_NAMESPACE").unwrap_or_default().into_string();
+    let namespace =
+        namespace.map_err(|name| anyhow::anyhow!("GIT_NAMESPACE is not UTF-8, and its refs cannot be found: {name:?}"))?;
     let prefix: String =
         namespace.split('/').filter(|part| !part.is_empty()).map(|part| format!("refs/namespaces/{part}/")).collect();
     let mut updates = Vec::new();

@@ -15,7 +15,7 @@ use crate::verdict::Judgement;
 use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Read as _};
 
 /// Judges what is asked and writes the report.
 ///
@@ -23,7 +23,7 @@ use std::io::IsTerminal as _;
 /// Where the call or the policy is not valid, or the report cannot be written.
 pub fn run(args: &Verify) -> Result<ExitStatus> {
     let mut place = Place::open()?;
-    let targets = Targets::resolve(&place, &args.revisions)?;
+    let targets = Targets::resolve(&place, &revisions(&place, args)?)?;
     targets.refuse_mixed(args.no_walk)?;
     let search = Search {
         policy: args.policy.policy.clone(),
@@ -83,6 +83,26 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
     Ok(summary.exit_status())
 }
 
+/// All that is asked for; HEAD where nothing is.
+fn revisions(place: &Place, args: &Verify) -> Result<Vec<String>> {
+    let mut revisions = args.revisions.clone();
+    if args.stdin {
+        let mut text = String::new();
+        io::stdin().lock().read_to_string(&mut text).context("cannot read revisions from standard input")?;
+        revisions.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+    }
+    if args.all {
+        revisions.extend(place.repository.references()?);
+    }
+    if revisions.is_empty() {
+        if args.stdin {
+            bail!("standard input names nothing to judge");
+        }
+        revisions.push("HEAD".to_owned());
+    }
+    Ok(revisions)
+}
+
 /// The configured values and then those of the command line.
 fn with_configured(place: &Place, setting: &str, given: &[String]) -> Result<Vec<String>> {
     let mut all = place.config.get_all(setting)?;
@@ -124,8 +144,6 @@ impl Named {
 
 impl Targets {
     fn resolve(place: &Place, revisions: &[String]) -> Result<Self> {
-        let head = ["HEAD".to_owned()];
-        let revisions = if revisions.is_empty() { &head[..] } else { revisions };
         revisions.iter().map(|revision| named(place, revision)).collect::<Result<_>>().map(Self)
     }
 
@@ -134,7 +152,12 @@ impl Targets {
             Some(start) => format!("verify {} ({start}..{})", target.name, target.id),
             None => format!("verify {} ({})", target.name, target.id),
         };
-        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
+        const MOST: usize = 5;
+        let more = match self.0.len().saturating_sub(MOST) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        self.0.iter().take(MOST).map(one).collect::<Vec<_>>().join(", ") + &more
     }
 
     fn tips(&self) -> Vec<ObjectId> {

@@ -107,3 +107,29 @@ fn a_policy_on_a_branch_counts_as_it_was_before_the_push() {
     world.commit("c", "after", &["-S"]);
     server.refused(&["main"], &["refs/heads/policy"]);
 }
+
+#[test]
+fn under_a_namespace_the_policy_is_that_of_the_ref_named_in_full_and_links_are_followed() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let server = Server::new();
+    let world = &server.0;
+    world.home.write("c/as", world.line("alice", ""));
+    world.commit("c", "policy", &["-S"]);
+    server.passes(&["HEAD:refs/heads/pol"]);
+    server.set("warrant.policy", "refs/heads/pol:as");
+    world.home.git("server.git", &["symbolic-ref", "refs/namespaces/foo/refs/notes/sym", "refs/namespaces/foo/refs/heads/main"]);
+    let unsigned = world.commit("c", "unsigned", &[]);
+    world.home.git("c", &["push", "-q", "--no-verify", world.home.join("c/.git").to_str().unwrap(), "HEAD:refs/heads/copy"]);
+    world.home.git("server.git", &["fetch", "-q", world.home.join("c").to_str().unwrap(), "main"]);
+    let zero = "0".repeat(40);
+    let called = |namespace: &OsStr, line: String| {
+        let mut command = world.warrant("server.git", &["hook", "pre-receive"]);
+        crate::common::run(command.env("GIT_DIR", ".").env("GIT_NAMESPACE", namespace), line.as_bytes())
+    };
+    let good = server.at("refs/heads/pol").unwrap();
+    assert_eq!(called(OsStr::new("foo"), format!("{zero} {good} refs/heads/main\n")).status, Some(0));
+    says(&called(OsStr::new("foo"), format!("{zero} {unsigned} refs/heads/main\n")), 1, &["unsigned"]);
+    says(&called(OsStr::new("foo"), format!("{zero} {unsigned} refs/notes/sym\n")), 1, &["unsigned"]);
+    says(&called(OsStr::from_bytes(b"f\xe9"), format!("{zero} {good} refs/heads/main\n")), 2, &["GIT_NAMESPACE is not UTF-8"]);
+}

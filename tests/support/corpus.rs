@@ -120,3 +120,13 @@ impl Random {
         out
     }
 }
+
+/// Bytes for a message.
+pub(crate) fn lossy(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
+
+/// A header that goes on in further lines, as git writes it.
+pub(crate) fn header(name: &str, value: &str) -> String {
+    format!("{name} {}\n", value.strip_suffix('\n').unwrap_or(value).replace('\n', "\n "))
+}

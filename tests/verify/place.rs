@@ -135,7 +135,7 @@ fn sha256_repositories_from_end_to_end() {
 }
 
 #[test]
-fn reftable_is_refused_by_name() {
+fn extensions_are_refused_by_name_with_the_way_out() {
     let world = World::new();
     let real = world.home.command("git").args(["init", "-q", "--ref-format=reftable", "real"]).output().unwrap();
     if real.status.success() {
@@ -147,6 +147,150 @@ fn reftable_is_refused_by_name() {
     world.signed("marked", 1);
     world.home.git("marked", &["config", "core.repositoryFormatVersion", "1"]);
     let config = world.home.read("marked/.git/config");
-    world.home.write("marked/.git/config", [&config[..], b"[extensions]\n\trefStorage = reftable\n"].concat());
-    says(&world.verify("marked", &[]), 3, &["reftable"]);
+    for (line, words) in [
+        ("refStorage = reftable", &["reftable", "extensions.refStorage", "git refs migrate"][..]),
+        ("partialClone = origin", &["partial clone", "extensions.partialClone", "git clone without --filter"]),
+        ("compatObjectFormat = sha256", &["extensions.compatObjectFormat", "git clone"]),
+        ("someday = true", &["extensions.someday", "git clone"]),
+    ] {
+        world.home.write("marked/.git/config", [&config[..], format!("[extensions]\n\t{line}\n").as_bytes()].concat());
+        says(&world.verify("marked", &[]), 3, words);
+    }
+}
+
+#[test]
+fn a_name_stands_for_what_git_calls_so_and_never_for_a_ref_that_looks_like_it() {
+    let world = World::new();
+    world.repo("sha256", &["--object-format=sha256"]);
+    world.commit("sha256", "one", &["-S"]);
+    world.signed("r", 2);
+    for repo in ["r", "sha256"] {
+        for digits in ["1234567890", "abcdefABCD"] {
+            for name in [digits.repeat(4), digits.repeat(4) + "0123", digits.repeat(6) + "abcd"] {
+                world.home.git(repo, &["update-ref", &format!("refs/tags/{name}"), "HEAD"]);
+                let range = format!("{name}..HEAD");
+                for args in
+                    [&[name.as_str()][..], &[&format!("{name}~0")], &[&format!("{name}^{{}}")], &["--baseline", &name], &[&range]]
+                {
+                    says(&world.verify(repo, args), 2, &["names no object"]);
+                }
+                assert_eq!(world.verify_by(repo, &format!("{name}:x"), &[]).status, Some(2));
+                let settled = world.verify(repo, &["--settled", &name]);
+                assert!(matches!(settled.status, Some(0 | 2)), "{settled:?}"); // libgit2 must not see ids of the other hash
+            }
+        }
+        world.home.git(repo, &["update-ref", "refs/tags/refs/heads/gone", "HEAD"]);
+        for tail in ["", "~0", "^0", "^{}", "^{commit}", "^{tree}", "^{/one}", "@{0}", "@{u}", ":x"] {
+            says(&world.verify(repo, &[&format!("refs/heads/gone{tail}")]), 2, &["`refs/heads/gone` names no object"]);
+        }
+        let head = world.id(repo, "HEAD");
+        for name in [&head, &head.to_uppercase(), &head[..9], "HEAD", "@", "main", "heads/main", "refs/heads/main", "x-1-g0"] {
+            let name = if name == "x-1-g0" { format!("x-1-g{}", &head[..8]) } else { name.to_owned() };
+            assert_eq!(world.judged(repo, &["--no-walk", &name]).words(), ["accept"], "{name}");
+        }
+    }
+    // the first digits of one object, the ref of another
+    let old = world.id("r", "HEAD~1");
+    world.home.git("r", &["branch", &old[..8]]);
+    world.home.git("r", &["update-ref", &format!("refs/tags/{}", &old[..9]), "HEAD"]);
+    assert_eq!(world.verify("r", &[&old[..8]]).status, Some(2));
+    says(&world.verify("r", &[&old[..9]]), 2, &["ambiguous", &format!("refs/tags/{}", &old[..9])]);
+}
+
+#[test]
+fn names_of_several_refs_are_listed_and_those_named_in_full_are_not_in_doubt() {
+    let world = World::new();
+    world.signed("r", 1);
+    for name in ["refs/heads/x", "refs/remotes/x", "refs/remotes/x/HEAD", "refs/tags/HEAD", "refs/tags/refs/heads/x"] {
+        let _ = done(world.home.command("git").args(["update-ref", name, "HEAD"]).current_dir(world.home.join("r")));
+    }
+    for tail in ["", "~0", "^{}", "^{commit}", "@{0}"] {
+        says(&world.verify("r", &[&format!("x{tail}")]), 2, &["`x` is ambiguous", "refs/heads/x or refs/remotes/x"]);
+    }
+    assert_eq!(world.verify("r", &["refs/heads/x"]).status, Some(0));
+    assert_eq!(world.verify("r", &["HEAD"]).status, Some(0));
+}
+
+#[test]
+fn parents_are_those_that_the_commit_names() {
+    let world = World::new();
+    world.signed("r", 3);
+    let side = world.commit("r", "side", &["-S"]);
+    world.home.git("r", &["reset", "-q", "--hard", "HEAD~1"]);
+    world.commit("r", "main", &["-S"]);
+    world.home.git("r", &["merge", "-q", "-S", "--no-edit", &side]);
+    world.home.git("r", &["tag", "-s", "-m", "m", "v1"]);
+    let revisions = [
+        "HEAD~1",
+        "HEAD^",
+        "HEAD^2",
+        "HEAD~2",
+        "HEAD^2~1",
+        "HEAD^0",
+        "v1^{}",
+        "v1~1",
+        "v1^{commit}^2^1",
+        "v1^{tag}",
+        "v1^{object}",
+        "HEAD~~",
+    ];
+    let ids: Vec<String> = revisions.iter().map(|revision| world.id("r", revision)).collect();
+    let agree = || {
+        for (revision, id) in revisions.iter().zip(&ids) {
+            assert_eq!(world.judged("r", &["--no-walk", revision]).verdicts()[0].0, *id, "{revision}");
+        }
+    };
+    agree();
+    let [head, root] = ["HEAD", "HEAD~4"].map(|revision| world.id("r", revision));
+    std::fs::create_dir_all(world.home.join("r/.git/info")).unwrap();
+    world.home.write("r/.git/info/grafts", format!("{head} {root}\n"));
+    agree();
+    std::fs::remove_file(world.home.join("r/.git/info/grafts")).unwrap();
+    world.home.write("r/.git/shallow", format!("{head}\n"));
+    agree();
+    for (revision, words) in
+        [("HEAD^3", "has 2 parents"), ("HEAD~99", "has 0 parents"), ("HEAD^{tag}", "is not a tag"), ("HEAD^{/main}", "shallow")]
+    {
+        says(&world.verify("r", &["--no-walk", revision]), 2, &[words]);
+    }
+}
+
+#[test]
+fn a_tip_that_is_no_commit_by_the_book_is_named_and_judged() {
+    let world = World::new();
+    world.signed("r", 2);
+    let raw = world.raw("r", "HEAD");
+    let parent = raw.lines().find(|line| line.starts_with("parent ")).unwrap().to_owned() + "\n";
+    let late = raw.replace(&parent, "").replacen("\n\n", &format!("\n{parent}\n"), 1);
+    let author = raw.lines().find(|line| line.starts_with("author ")).unwrap();
+    for (name, text) in [("late", late), ("author", raw.replace(author, "author nonsense"))] {
+        let id = world.object("r", "commit", text.as_bytes());
+        world.home.write(format!("r/.git/refs/heads/{name}"), format!("{id}\n"));
+        for revision in [name, &format!("refs/heads/{name}"), &id, &id[..10], &format!("{name}^0"), &format!("{name}^{{commit}}")] {
+            let judged = world.judged("r", &["--no-walk", revision]);
+            assert_eq!((judged.status, judged.verdicts()[0].0.clone()), (Some(1), id.clone()), "{revision}");
+        }
+        world.home.write("r/.git/HEAD", format!("ref: refs/heads/{name}\n"));
+        assert_eq!(world.verify("r", &[]).status, Some(1));
+        assert_eq!(world.verify("r", &["@"]).status, Some(1));
+    }
+}
+
+#[test]
+fn what_is_trusted_for_one_call_only_is_explained() {
+    let world = World::new();
+    world.signed("r", 1);
+    let chown = done(world.home.command("chown").args(["-R", "12345", "r"]));
+    if !chown.ok() {
+        crate::common::skipped("the right to give a folder away");
+        return;
+    }
+    let mut command = world.warrant("r", &["verify", "--policy", &world.policy()]);
+    says(&done(&mut command), 3, &["git config --global --add safe.directory"]);
+    command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "safe.directory").env("GIT_CONFIG_VALUE_0", "*");
+    says(
+        &done(&mut command),
+        3,
+        &["git config --global --add safe.directory", "GIT_CONFIG_COUNT", "does not count here", "GIT_CONFIG_GLOBAL"],
+    );
 }
