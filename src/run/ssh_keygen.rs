@@ -14,9 +14,7 @@ use crate::policy::allowed_signers::{AllowedSigners, Line, parse_time};
 use crate::policy::pattern::PatternList;
 use crate::policy::revocation::RevokedKeys;
 use crate::signature::ssh::detached;
-use anyhow::{Context as _, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::{Context as _, anyhow, bail};
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
@@ -128,10 +126,13 @@ fn conclude(checked: anyhow::Result<Box<Key>>, answer: &Answer<'_>) -> u8 {
             let start = format!("Good \"{}\" signature", answer.namespace);
             let end = format!(" with {} key {}\n", key.short, key.fingerprint);
             let mut text = if answer.quiet { Vec::new() } else { [start.as_bytes(), &answer.by, end.as_bytes()].concat() };
-            if answer.print_key {
-                text.extend(format!("{} {}\n", key.algorithm, STANDARD.encode(&key.blob)).into_bytes());
+            let mut status = 0;
+            if answer.print_key && key.certificate {
+                status = fail(&anyhow!("Could not print public key: certificates are not in this version"));
+            } else if answer.print_key {
+                text.extend([key.to_openssh().as_bytes(), b"\n"].concat());
             }
-            (text, 0)
+            (text, status)
         }
         Err(error) => {
             let status = fail(&error);

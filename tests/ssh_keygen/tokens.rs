@@ -1,7 +1,7 @@
 //! FIDO keys: an agent inside the test that signs with chosen flags and counter, and OpenSSH's agent with a software token.
 
 use crate::agents::{blob, fake, frame, identities, sign_request};
-use crate::common::{Done, Home, SshAgent, run, skipped};
+use crate::common::{Done, Home, OURS, SshAgent, has, run, skipped};
 use crate::signing::{assert_good, assert_refused, assert_signed, check, sign};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -205,5 +205,25 @@ fn opensshs_agent_with_a_software_token() {
             assert!(checked.token.is_some_and(Token::touched), "{checked:?}");
             assert!(!checked.high_s && !checked.loose_encoding);
         }
+    }
+}
+
+/// Git shows what a signer says only when all is over, and then only where it failed.
+#[test]
+fn a_touch_is_asked_for_on_the_terminal_where_git_hides_the_rest() {
+    let Some(provider) = software_token() else { return };
+    if !has("script") {
+        return skipped("script (util-linux)");
+    }
+    let home = token_home("ed25519-sk", &[], provider);
+    for (redirected, count) in [(">out 2>err", 1), (">out", 1)] {
+        let _ = std::fs::remove_file(home.join("message.sig"));
+        let line = format!("'{OURS}' -Y sign -n git -f sk message {redirected}; echo status $?");
+        let mut command = home.command("script");
+        command.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh").env("SSH_SK_PROVIDER", provider);
+        let done = run(&mut command, b"");
+        assert_eq!(done.stdout.matches("Confirm user presence for key ED25519-SK SHA256:").count(), count, "{done:?}");
+        assert!(done.stdout.contains("status 0"), "{done:?}");
+        assert_good(&home);
     }
 }
