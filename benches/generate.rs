@@ -204,7 +204,7 @@ impl Signer for Ed25519 {
         &self.1
     }
 
-    fn sign(&mut self, data: &[u8]) -> Result<Vec<u8>, SignerError> {
+    fn sign(&mut self, data: &[u8], _: MessageHash) -> Result<Vec<u8>, SignerError> {
         Ok(Writer::default().string(b"ssh-ed25519").string(&self.0.sign(data).to_bytes()).into_bytes())
     }
 }
@@ -223,7 +223,7 @@ fn key_file(kind: &[&str]) -> Result<Box<dyn Signer>> {
     let path = dir.path().join("key");
     let status = Command::new("ssh-keygen").args(["-q", "-N", "", "-C", "", "-f"]).arg(&path).args(kind).status()?;
     ensure!(status.success(), "ssh-keygen makes no key of {kind:?}");
-    Ok(keys::signer(&path, false, None)?)
+    Ok(keys::signer(&path, keys::Sources { agent_only: false, socket: None, provider: "internal".as_ref() })?)
 }
 
 fn openssh(signer: &dyn Signer) -> Result<String> {
@@ -366,7 +366,7 @@ impl<'a> History<'a> {
 fn sign(signer: &mut dyn Signer, namespace: &str, payload: &[&[u8]]) -> Result<String> {
     let hash = MessageHash::Sha512;
     let data = signed_data(namespace.as_bytes(), b"", hash, &hash.digest(payload));
-    let signature = signer.sign(&data).map_err(|error| anyhow::anyhow!(error))?;
+    let signature = signer.sign(&data, MessageHash::Sha512).map_err(|error| anyhow::anyhow!(error))?;
     let frame = SshSig {
         public_key: signer.public_key(),
         namespace: namespace.as_bytes(),

@@ -14,6 +14,18 @@ pub fn local(civil: DateTime) -> Option<i64> {
     mktime(&TimeZone::system(), civil)
 }
 
+/// A time as OpenSSH's messages have it: the wall clock of the machine's zone, which is not named.
+pub fn local_text(time: i64) -> String {
+    text_in(TimeZone::system(), time)
+}
+
+fn text_in(zone: TimeZone, time: i64) -> String {
+    match Timestamp::from_second(time) {
+        Ok(time) => time.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+        Err(_) => format!("@{time}"),
+    }
+}
+
 /// OpenSSH calls mktime(3) with `tm_isdst` = 0: the date is standard time, in summer too, so that a date which the wall clock
 /// shows in summer is read an hour later. glibc takes the offset from the nearest time without daylight saving, the past one first.
 fn mktime(zone: &TimeZone, civil: DateTime) -> Option<i64> {
@@ -59,5 +71,8 @@ mod tests {
             let want: Timestamp = want.parse().unwrap();
             assert_eq!(mktime(&berlin, civil.parse().unwrap()), Some(want.as_second()), "{civil}");
         }
+        assert_eq!(text_in(berlin.clone(), 1_704_106_800), "2024-01-01T12:00:00");
+        assert_eq!(text_in(berlin.clone(), 1_719_831_600), "2024-07-01T13:00:00");
+        assert_eq!(text_in(berlin, i64::MAX), "@9223372036854775807");
     }
 }

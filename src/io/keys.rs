@@ -5,11 +5,12 @@
 //! does, the name less `-cert.pub` or `.pub`.
 
 pub mod agent;
+mod ask;
 mod file;
 pub mod generate;
 pub mod terminal;
+mod token;
 
-use crate::evidence::Key;
 use crate::signature::ssh::sign::Signer;
 use agent::{Agent, AgentError};
 use file::{FileError, KeyFile};
@@ -34,45 +35,36 @@ pub enum KeysError {
         /// What the agent said.
         agent: AgentError,
     },
-    /// A FIDO key, whose file holds a handle only.
-    #[error(
-        "{name}: a key of type {kind} signs on its token, which this version reaches through an agent only: `ssh-add {name}`, then try again\n({agent})"
-    )]
-    Token {
-        /// The file.
-        name: String,
-        /// The key type.
-        kind: &'static str,
-        /// What the agent said.
-        agent: AgentError,
-    },
 }
 
-/// Finds what signs for a key file. `socket` is the value of SSH_AUTH_SOCK.
+/// Where a signature may come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// By the agent or not at all.
+    pub agent_only: bool,
+    /// The value of SSH_AUTH_SOCK.
+    pub socket: Option<&'a OsStr>,
+    /// The library that reaches FIDO tokens; `internal` is OpenSSH's own.
+    pub provider: &'a OsStr,
+}
+
+/// Finds what signs for a key file.
 ///
 /// # Errors
 /// Where the file holds no key, or its private half is neither in the agent nor beside it.
-pub fn signer(path: &Path, agent_only: bool, socket: Option<&OsStr>) -> Result<Box<dyn Signer>, KeysError> {
+pub fn signer(path: &Path, sources: Sources<'_>) -> Result<Box<dyn Signer>, KeysError> {
     let key_file = KeyFile::open(path)?;
     let key = Arc::clone(key_file.public());
-    let refusal = match Agent::find(socket, &key) {
+    let refusal = match Agent::find(sources.socket, &key) {
         Ok(agent) => return Ok(Box::new(agent)),
         Err(refusal) => refusal,
     };
-    if agent_only {
+    if sources.agent_only {
         return Err(refusal.into());
     }
-    if is_token(&key) {
-        let name = if key.certificate.is_some() { key_file.private_path() } else { path.to_owned() };
-        return Err(KeysError::Token { name: name.display().to_string(), kind: key.short, agent: refusal });
-    }
-    match key_file.unlock() {
+    match key_file.unlock(sources.provider) {
         Ok(signer) => Ok(signer),
         Err(file @ FileError::NoPrivateKey { .. }) => Err(KeysError::Neither { file, agent: refusal }),
         Err(file) => Err(file.into()),
     }
-}
-
-fn is_token(key: &Key) -> bool {
-    key.algorithm.starts_with("sk-")
 }

@@ -4,7 +4,6 @@
 //! `… -s SIGFILE "" -r REVOKED` where an object has no date, and then ssh-keygen never sees the revocations.
 
 use super::lossy;
-use crate::signature::ssh::MessageHash;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -37,6 +36,8 @@ pub enum Operation {
         revoked: Option<PathBuf>,
         /// `-Overify-time=`, as written.
         time: Option<String>,
+        /// `-Oprint-pubkey`
+        print_key: bool,
     },
     /// Whose key made this signature?
     FindPrincipals {
@@ -55,6 +56,15 @@ pub enum Operation {
         signature: PathBuf,
         /// `-Overify-time=`, as written; nothing depends on it, but it must be a time.
         time: Option<String>,
+        /// `-Oprint-pubkey`
+        print_key: bool,
+    },
+    /// Which lines speak for this principal, whatever their key?
+    MatchPrincipals {
+        /// `-f`: the allowed signers.
+        allowed: PathBuf,
+        /// `-I`
+        principal: OsString,
     },
 }
 
@@ -67,8 +77,10 @@ pub struct Sign {
     pub key: PathBuf,
     /// `-U`: by the agent or not at all.
     pub agent_only: bool,
-    /// `-Ohashalg=`
-    pub hash: MessageHash,
+    /// `-Ohashalg=`, as written: ssh-keygen looks for the key first.
+    pub hash: Option<String>,
+    /// `-w`: the library that reaches FIDO tokens.
+    pub provider: Option<OsString>,
     /// The operands; `-` is standard input.
     pub files: Vec<PathBuf>,
 }
@@ -78,22 +90,66 @@ pub struct Sign {
 pub struct UsageError {
     /// What is wrong.
     pub kind: UsageErrorKind,
+    /// The operation, where it is one.
+    pub operation: Option<Name>,
+    /// `-q`
+    pub quiet: bool,
+}
+
+impl UsageError {
     /// Whether git feeds a payload to this operation: it must be read to its end, or git fails with a broken pipe.
-    pub reads_stdin: bool,
+    pub fn reads_stdin(&self) -> bool {
+        matches!(self.operation, Some(Name::Verify | Name::CheckNovalidate))
+    }
+
+    /// ssh-keygen's exit status: 255 where an `-O` or an operand is bad, with match-principals 246, else 1.
+    pub fn exit_status(&self) -> u8 {
+        match (&self.kind, self.operation) {
+            (UsageErrorKind::InvalidOption(_), Some(Name::MatchPrincipals)) => 246,
+            (UsageErrorKind::InvalidOption(_) | UsageErrorKind::Mixed, _) => 255,
+            _ => 1,
+        }
+    }
+}
+
+/// What `-Y` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // ssh-keygen(1) says what each one is
+pub enum Name {
+    FindPrincipals,
+    MatchPrincipals,
+    Sign,
+    CheckNovalidate,
+    Verify,
+}
+
+impl Name {
+    /// OpenSSH compares as many bytes as its own name has, so that `signify` is `sign`.
+    fn of(operation: &OsStr) -> Option<Self> {
+        let names = [Self::FindPrincipals, Self::MatchPrincipals, Self::Sign, Self::CheckNovalidate, Self::Verify];
+        names.into_iter().find(|name| operation.as_bytes().starts_with(name.as_str().as_bytes()))
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::FindPrincipals => "find-principals",
+            Self::MatchPrincipals => "match-principals",
+            Self::Sign => "sign",
+            Self::CheckNovalidate => "check-novalidate",
+            Self::Verify => "verify",
+        }
+    }
 }
 
 /// What is wrong with a command line. No message holds `usage:`, by which git knows an OpenSSH before 8.2.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsageErrorKind {
     /// No `-Y`.
-    #[error("only -Y sign, verify, find-principals and check-novalidate are supported")]
+    #[error("only -Y sign, verify, find-principals, match-principals and check-novalidate are supported")]
     NoOperation,
     /// Something else after `-Y`.
     #[error("Unsupported operation for -Y: \"{0}\"")]
     UnknownOperation(String),
-    /// An operation of ssh-keygen's that is still to come.
-    #[error("-Y {0} is not in this version")]
-    NotYet(String),
     /// An option letter that `-Y` does not take.
     #[error("unknown option -- {0}")]
     UnknownOption(char),
@@ -114,19 +170,9 @@ pub enum UsageErrorKind {
     /// An `-O` that the operation does not know.
     #[error("Invalid option \"{0}\"")]
     InvalidOption(String),
-    /// A hash function that SSHSIG does not know.
-    #[error("unsupported hash algorithm \"{0}\"")]
-    Hash(String),
-}
-
-impl UsageErrorKind {
-    /// ssh-keygen's exit status: 255 where an `-O` is bad, else 1.
-    pub fn exit_status(&self) -> u8 {
-        match self {
-            Self::InvalidOption(_) | Self::Hash(_) => 255,
-            _ => 1,
-        }
-    }
+    /// Standard input among files.
+    #[error("Cannot sign mix of paths and standard input")]
+    Mixed,
 }
 
 /// The options as they stand, before they are given to an operation.
@@ -135,6 +181,7 @@ struct Options {
     operation: Option<OsString>,
     quiet: bool,
     agent_only: bool,
+    provider: Option<OsString>,
     namespace: Option<OsString>,
     file: Option<OsString>,
     signature: Option<OsString>,
@@ -151,23 +198,17 @@ impl SshKeygen {
     /// Where an option is unknown or one is missing.
     pub fn parse(args: &[OsString]) -> Result<Self, UsageError> {
         let (options, unreadable) = Options::read(args);
-        let operation = options.operation.clone().unwrap_or_default();
-        let reads_stdin = is(&operation, b"verify") || is(&operation, b"check-novalidate");
+        let operation = options.operation.as_deref().and_then(Name::of);
         let quiet = options.quiet;
         let result = match unreadable {
             Some(kind) => Err(kind),
-            None => options.into_operation(),
+            None => options.into_operation(operation),
         };
         match result {
             Ok(operation) => Ok(Self { quiet, operation }),
-            Err(kind) => Err(UsageError { kind, reads_stdin }),
+            Err(kind) => Err(UsageError { kind, operation, quiet }),
         }
     }
-}
-
-/// OpenSSH compares as many bytes as its own name has, so that `signify` is `sign`.
-fn is(operation: &OsStr, name: &[u8]) -> bool {
-    operation.as_bytes().starts_with(name)
 }
 
 impl Options {
@@ -195,7 +236,7 @@ impl Options {
                     b'q' => options.quiet = true,
                     b'U' => options.agent_only = true,
                     b'v' => {}
-                    b'Y' | b'n' | b'f' | b's' | b'I' | b'r' | b'O' => {
+                    b'Y' | b'n' | b'f' | b's' | b'I' | b'r' | b'O' | b'w' => {
                         let value = match std::mem::take(&mut rest) {
                             [] => args.next().cloned(),
                             joined => Some(OsString::from_vec(joined.to_vec())),
@@ -220,72 +261,96 @@ impl Options {
             b's' => self.signature = Some(value),
             b'I' => self.principal = Some(value),
             b'r' => self.revoked = Some(value),
+            b'w' => self.provider = Some(value),
             _ => self.settings.push(value),
         }
     }
 
-    fn into_operation(mut self) -> Result<Operation, UsageErrorKind> {
+    fn into_operation(mut self, name: Option<Name>) -> Result<Operation, UsageErrorKind> {
         let Some(operation) = self.operation.take() else { return Err(UsageErrorKind::NoOperation) };
-        if is(&operation, b"find-principals") {
-            let missing = |what| UsageErrorKind::Missing { operation: "find-principals", what };
-            let signature = self.signature.take().ok_or(missing("signature file"))?.into();
-            let allowed = self.file.take().ok_or(missing("allowed keys file"))?.into();
-            Ok(Operation::FindPrincipals { allowed, signature, time: self.time()? })
-        } else if is(&operation, b"sign") {
-            let namespace = self.namespace("sign")?;
-            let key = self.file.take().ok_or(UsageErrorKind::Missing { operation: "sign", what: "key" })?.into();
-            let files = self.operands.iter().map(PathBuf::from).collect();
-            Ok(Operation::Sign(Sign { namespace, key, agent_only: self.agent_only, hash: self.hash()?, files }))
-        } else if is(&operation, b"check-novalidate") {
-            let namespace = self.namespace("check-novalidate")?;
-            let missing = |what| UsageErrorKind::Missing { operation: "check-novalidate", what };
-            let signature = self.signature.take().ok_or(missing("signature file"))?.into();
-            Ok(Operation::CheckNovalidate { namespace, signature, time: self.time()? })
-        } else if is(&operation, b"verify") {
-            let namespace = self.namespace("verify")?;
-            let missing = |what| UsageErrorKind::Missing { operation: "verify", what };
-            let signature = self.signature.take().ok_or(missing("signature file"))?.into();
-            let allowed = self.file.take().ok_or(missing("allowed keys file"))?.into();
-            let principal = self.principal.take().ok_or(missing("principal identity"))?;
-            let revoked = self.revoked.take().map(PathBuf::from);
-            Ok(Operation::Verify { namespace, allowed, principal, signature, revoked, time: self.time()? })
-        } else if is(&operation, b"match-principals") {
-            Err(UsageErrorKind::NotYet(lossy(&operation)))
-        } else {
-            Err(UsageErrorKind::UnknownOperation(lossy(&operation)))
-        }
-    }
-
-    fn namespace(&mut self, operation: &'static str) -> Result<String, UsageErrorKind> {
-        match self.namespace.take() {
-            Some(namespace) if !namespace.is_empty() => namespace.into_string().map_err(|_| UsageErrorKind::Namespace),
-            _ => Err(UsageErrorKind::Missing { operation, what: "namespace" }),
-        }
-    }
-
-    fn time(&self) -> Result<Option<String>, UsageErrorKind> {
-        let mut time = None;
-        for setting in &self.settings {
-            match (setting.to_str().and_then(|text| value(text, "verify-time=")), setting.as_bytes()) {
-                (Some(value), _) => time = Some(value.to_owned()),
-                (None, text) if text.eq_ignore_ascii_case(b"print-pubkey") => {
-                    return Err(UsageErrorKind::NotYet("… -Oprint-pubkey".to_owned()));
+        let Some(name) = name else { return Err(UsageErrorKind::UnknownOperation(lossy(&operation))) };
+        let missing = |what| UsageErrorKind::Missing { operation: name.as_str(), what };
+        match name {
+            Name::FindPrincipals => {
+                let signature = self.signature.take().ok_or(missing("signature file"))?.into();
+                let allowed = self.file.take().ok_or(missing("allowed keys file"))?.into();
+                Ok(Operation::FindPrincipals { allowed, signature, time: self.settings(Takes::Time)?.time })
+            }
+            Name::MatchPrincipals => {
+                let allowed = self.file.take().ok_or(missing("allowed keys file"))?.into();
+                let principal = self.principal.take().ok_or(missing("principal ID"))?;
+                self.settings(Takes::Nothing)?;
+                Ok(Operation::MatchPrincipals { allowed, principal })
+            }
+            Name::Sign => {
+                let namespace = self.namespace(name)?;
+                let key = self.file.take().ok_or(missing("key"))?.into();
+                if self.operands.len() > 1 && self.operands.iter().any(|operand| operand == "-") {
+                    return Err(UsageErrorKind::Mixed);
                 }
-                _ => return Err(UsageErrorKind::InvalidOption(lossy(setting))),
+                let hash = self.settings(Takes::Hash)?.hash;
+                let files = self.operands.iter().map(PathBuf::from).collect();
+                Ok(Operation::Sign(Sign { namespace, key, agent_only: self.agent_only, hash, provider: self.provider, files }))
+            }
+            Name::CheckNovalidate => {
+                let namespace = self.namespace(name)?;
+                let signature = self.signature.take().ok_or(missing("signature file"))?.into();
+                let Settings { time, print_key, .. } = self.settings(Takes::TimeAndPrint)?;
+                Ok(Operation::CheckNovalidate { namespace, signature, time, print_key })
+            }
+            Name::Verify => {
+                let namespace = self.namespace(name)?;
+                let signature = self.signature.take().ok_or(missing("signature file"))?.into();
+                let allowed = self.file.take().ok_or(missing("allowed keys file"))?.into();
+                let principal = self.principal.take().ok_or(missing("principal identity"))?;
+                let revoked = self.revoked.take().map(PathBuf::from);
+                let Settings { time, print_key, .. } = self.settings(Takes::TimeAndPrint)?;
+                Ok(Operation::Verify { namespace, allowed, principal, signature, revoked, time, print_key })
             }
         }
-        Ok(time)
     }
 
-    fn hash(&self) -> Result<MessageHash, UsageErrorKind> {
-        let mut hash = MessageHash::Sha512;
-        for setting in &self.settings {
-            let name = setting.to_str().and_then(|text| value(text, "hashalg="));
-            let name = name.ok_or_else(|| UsageErrorKind::InvalidOption(lossy(setting)))?;
-            hash = MessageHash::of_name(name.as_bytes()).ok_or_else(|| UsageErrorKind::Hash(name.to_owned()))?;
+    fn namespace(&mut self, name: Name) -> Result<String, UsageErrorKind> {
+        match self.namespace.take() {
+            Some(namespace) if !namespace.is_empty() => namespace.into_string().map_err(|_| UsageErrorKind::Namespace),
+            _ => Err(UsageErrorKind::Missing { operation: name.as_str(), what: "namespace" }),
         }
-        Ok(hash)
     }
+
+    /// Reads the `-O`s; of several of a kind the last holds.
+    fn settings(&self, takes: Takes) -> Result<Settings, UsageErrorKind> {
+        let mut settings = Settings::default();
+        for setting in &self.settings {
+            let text = setting.to_str().unwrap_or_default();
+            let takes_time = matches!(takes, Takes::Time | Takes::TimeAndPrint);
+            if let Some(hash) = value(text, "hashalg=").filter(|_| takes == Takes::Hash) {
+                settings.hash = Some(hash.to_owned());
+            } else if let Some(time) = value(text, "verify-time=").filter(|_| takes_time) {
+                settings.time = Some(time.to_owned());
+            } else if takes == Takes::TimeAndPrint && text.eq_ignore_ascii_case("print-pubkey") {
+                settings.print_key = true;
+            } else {
+                return Err(UsageErrorKind::InvalidOption(lossy(setting)));
+            }
+        }
+        Ok(settings)
+    }
+}
+
+/// Which `-O`s an operation knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Hash,
+    Time,
+    TimeAndPrint,
+}
+
+#[derive(Default)]
+struct Settings {
+    hash: Option<String>,
+    time: Option<String>,
+    print_key: bool,
 }
 
 /// What follows `name=`, whose case does not matter.
@@ -295,91 +360,4 @@ fn value<'a>(setting: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(args: &str) -> Result<SshKeygen, UsageError> {
-        let args: Vec<OsString> = args.split(' ').map(|arg| OsString::from(arg.trim_matches('"'))).collect();
-        SshKeygen::parse(&args)
-    }
-
-    fn sign(files: &[&str], agent_only: bool) -> Operation {
-        let files = files.iter().map(PathBuf::from).collect();
-        Operation::Sign(Sign { namespace: "git".into(), key: "K".into(), agent_only, hash: MessageHash::Sha512, files })
-    }
-
-    fn verify(revoked: Option<&str>, time: Option<&str>) -> Operation {
-        Operation::Verify {
-            namespace: "git".into(),
-            allowed: "A".into(),
-            principal: "P".into(),
-            signature: "S".into(),
-            revoked: revoked.map(PathBuf::from),
-            time: time.map(str::to_owned),
-        }
-    }
-
-    #[test]
-    fn what_git_writes_and_its_variants() {
-        let find = |time: Option<&str>| Operation::FindPrincipals {
-            allowed: "A".into(),
-            signature: "S".into(),
-            time: time.map(str::to_owned),
-        };
-        let novalidate = Operation::CheckNovalidate { namespace: "git".into(), signature: "S".into(), time: None };
-        for (args, operation) in [
-            ("-Y sign -n git -f K B", sign(&["B"], false)),
-            ("-Y sign -n git -f K -U B", sign(&["B"], true)),
-            ("-Ysign -ngit -fK B -U", sign(&["B"], true)),
-            ("-qUY sign -n git -fK -- -B", sign(&["-B"], true)),
-            ("-Y signify -n git -f K", sign(&[], false)),
-            ("-Y sign -n git -f K - B", sign(&["-", "B"], false)),
-            ("-Y sign -n git -f K -O HASHALG=sha512", sign(&[], false)),
-            ("-Y find-principals -f A -s S -Overify-time=20240101", find(Some("20240101"))),
-            ("-Y find-principals -f A -s S \"\"", find(None)),
-            ("-Y verify -n git -f A -I P -s S -Overify-time=1 -r R", verify(Some("R"), Some("1"))),
-            ("-Y verify -n git -f A -I P -s S \"\" -r R", verify(Some("R"), None)),
-            ("-Y verify -n git -f A -I P -s S x -O Verify-Time=1 -O verify-time=2", verify(None, Some("2"))),
-            ("-Y check-novalidate -n git -s S \"\"", novalidate),
-        ] {
-            assert_eq!(parse(args).map(|parsed| parsed.operation), Ok(operation), "{args}");
-        }
-        assert!(parse("-q -Y sign -n git -f K").is_ok_and(|parsed| parsed.quiet));
-        let named = SshKeygen::parse(&["-Y", "sign", "-n", "git", "-f", "K"].map(OsString::from)).unwrap();
-        let bytes = OsString::from_vec(vec![b'-', b'f', 0xff]);
-        let raw = SshKeygen::parse(&["-Y".into(), "sign".into(), "-ngit".into(), bytes]).unwrap();
-        assert_ne!(named, raw); // paths need not be UTF-8
-    }
-
-    #[test]
-    fn what_is_refused() {
-        use UsageErrorKind as Kind;
-        let missing = |operation, what| Kind::Missing { operation, what };
-        for (args, kind, status, reads_stdin) in [
-            ("-l", Kind::UnknownOption('l'), 1, false),
-            ("x", Kind::NoOperation, 1, false),
-            ("-Y", Kind::NoValue('Y'), 1, false),
-            ("-Y sig", Kind::UnknownOperation("sig".into()), 1, false),
-            ("-Y match-principals -I P -f A", Kind::NotYet("match-principals".into()), 1, false),
-            ("-Y sign -n git B", missing("sign", "key"), 1, false),
-            ("-Y sign -f K B", missing("sign", "namespace"), 1, false),
-            ("-Y sign -n \"\" -f K B", missing("sign", "namespace"), 1, false),
-            ("-Y sign -n git -f K -Ofoo", Kind::InvalidOption("foo".into()), 255, false),
-            ("-Y sign -n git -f K -Overify-time=1", Kind::InvalidOption("verify-time=1".into()), 255, false),
-            ("-Y sign -n git -f K -Ohashalg=md5", Kind::Hash("md5".into()), 255, false),
-            ("-Y verify -n git -f A -I P", missing("verify", "signature file"), 1, true),
-            ("-Y verify -n git -f A -s S", missing("verify", "principal identity"), 1, true),
-            ("-Y verify -n git -I P -s S", missing("verify", "allowed keys file"), 1, true),
-            ("-Y verify -x -n git", Kind::UnknownOption('x'), 1, true),
-            ("-Y verify -n git -f A -I P -s S -Ohashalg=sha512", Kind::InvalidOption("hashalg=sha512".into()), 255, true),
-            ("-Y check-novalidate -n git -s S -Ofoo", Kind::InvalidOption("foo".into()), 255, true),
-            ("-Y find-principals -s S", missing("find-principals", "allowed keys file"), 1, false),
-            ("-Y find-principals -f A", missing("find-principals", "signature file"), 1, false),
-        ] {
-            let error = parse(args).unwrap_err();
-            assert_eq!(error.kind.exit_status(), status, "{args}");
-            assert!(!error.kind.to_string().contains("usage:"));
-            assert_eq!(error, UsageError { kind, reads_stdin }, "{args}");
-        }
-    }
-}
+mod tests;

@@ -57,6 +57,8 @@ pub struct Skipped {
     pub number: usize,
     /// Why.
     pub why: LineError,
+    /// Whom it is for, where it can be read so far: ssh-keygen passes over it in silence when it looks for somebody else.
+    pub principals: Option<PatternList>,
 }
 
 /// What is wrong with a line.
@@ -88,8 +90,7 @@ impl AllowedSigners {
     /// Reads a file. Nothing here is an error: what cannot be read is `skipped`, as ssh-keygen does.
     pub fn parse(text: &[u8], local: LocalTime<'_>) -> Self {
         let mut file = Self::default();
-        for (index, line) in text.split(|&b| b == b'\n').enumerate() {
-            let number = index + 1;
+        for (number, line) in lines(text) {
             match parse_line(line, number, local) {
                 Ok(None) => {}
                 Ok(Some((line, zoneless))) => {
@@ -98,28 +99,59 @@ impl AllowedSigners {
                     }
                     file.lines.push(line);
                 }
-                Err(why) => file.skipped.push(Skipped { number, why }),
+                Err(why) => file.skipped.push(Skipped { number, why, principals: principals(line).map(|(list, _)| list) }),
             }
         }
         file
     }
+
+    /// The principal fields of the lines that speak for somebody, whatever the key. A line that cannot be read ends the search,
+    /// unless it is plainly somebody else's.
+    ///
+    /// # Errors
+    /// The line that ended it.
+    pub fn speaking_for(text: &[u8], principal: &[u8], local: LocalTime<'_>) -> Result<Vec<PatternList>, Skipped> {
+        let mut found = Vec::new();
+        for (number, line) in lines(text) {
+            let principals = principals(line).map(|(list, _)| list);
+            if principals.as_ref().is_some_and(|list| !list.matches(principal)) {
+                continue;
+            }
+            match parse_line(line, number, local) {
+                Ok(line) => found.extend(line.map(|(line, _)| line.principals)),
+                Err(why) => return Err(Skipped { number, why, principals }),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The lines with their numbers, each with its newline: to OpenSSH it is white space that ends a word.
+fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    (1..).zip(text.split_inclusive(|&b| b == b'\n'))
+}
+
+/// The principals of a line, and what follows them.
+fn principals(line: &[u8]) -> Option<(PatternList, &[u8])> {
+    let (principals, rest) = first_word(skip(line, b" \t\r\n"))?;
+    Some((PatternList::new(&principals), rest))
 }
 
 /// A line, and whether one of its dates has no zone; `None` for blank lines and comments.
 fn parse_line(line: &[u8], number: usize, local: LocalTime<'_>) -> Result<Option<(Line, bool)>, LineError> {
     let line = line.split(|&b| b == 0).next().unwrap_or_default(); // a C string ends there
-    let line = skip(line, b" \t\r");
+    let line = skip(line, b" \t\r\n");
     if matches!(line.first(), None | Some(b'#')) {
         return Ok(None);
     }
-    let (principals, rest) = first_word(line).ok_or(LineError::Invalid)?;
+    let (principals, rest) = principals(line).ok_or(LineError::Invalid)?;
     let (options, key) = match read_key(rest) {
         Ok(key) => (&b""[..], key),
         Err(_) => {
             let end = options_end(rest).ok_or(LineError::UnterminatedQuote)?;
             let (options, after) = rest.split_at_checked(end).ok_or(LineError::MissingKey)?;
             let after = skip(after, b" \t");
-            if skip(after, b"\r").is_empty() {
+            if skip(after, b"\r\n").is_empty() {
                 return Err(LineError::MissingKey);
             }
             (options, read_key(after).map_err(|_| LineError::InvalidKey)?)
@@ -132,7 +164,7 @@ fn parse_line(line: &[u8], number: usize, local: LocalTime<'_>) -> Result<Option
     options.parse(local).map_err(LineError::Option)?;
     let line = Line {
         number,
-        principals: PatternList::new(&principals),
+        principals,
         cert_authority: options.cert_authority,
         namespaces: options.namespaces,
         valid_after: options.valid_after,
@@ -288,93 +320,4 @@ pub fn utc_seconds(civil: DateTime) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKecyjh9aNmD4rb8WblA8v91JjRb0Cd2JtkzqxcggGeG";
-
-    fn parse(text: &str) -> AllowedSigners {
-        AllowedSigners::parse(text.as_bytes(), &utc_seconds)
-    }
-
-    fn only(text: &str) -> Line {
-        let file = parse(text);
-        assert_eq!(file.skipped, [], "{text}");
-        assert_eq!(file.lines.len(), 1, "{text}");
-        file.lines[0].clone()
-    }
-
-    #[test]
-    fn lines_that_can_be_used() {
-        for (text, principals) in [
-            (format!("a@x {KEY}"), "a@x"),
-            (format!("  \ta@x,b@y\t{KEY} a comment"), "a@x,b@y"),
-            (format!("\"a x,b\" {KEY}\r"), "a x,b"),
-            (format!("a\"b c\"{KEY}"), "ab c"),
-            (format!("# comment\n\n \t\na@x {KEY}\n"), "a@x"),
-            (format!("a@x {KEY}\0 junk"), "a@x"),
-        ] {
-            assert_eq!(only(&text).principals.as_bytes(), principals.as_bytes(), "{text}");
-        }
-        let line =
-            only(&format!("a@x CERT-authority,namespaces=\"git,file*\",valid-after=\"20240101\",valid-before=\"20250101Z\" {KEY}"));
-        assert!(line.cert_authority && line.covers_namespace(b"file-x") && !line.covers_namespace(b"ssh"));
-        assert_eq!((line.valid_after, line.valid_before), (Some(1_704_067_200), Some(1_735_689_600)));
-        assert!(line.holds_at(1_704_067_200) && line.holds_at(1_735_689_600));
-        assert!(!line.holds_at(1_704_067_199) && !line.holds_at(1_735_689_601));
-    }
-
-    #[test]
-    fn a_date_without_zone_is_noted() {
-        assert_eq!(parse(&format!("a valid-after=\"20240101Z\" {KEY}\nb valid-after=\"20240101\" {KEY}")).zoneless, Some(2));
-    }
-
-    #[test]
-    fn lines_that_are_skipped() {
-        let option = |why| LineError::Option(why);
-        for (text, why) in [
-            ("a@x".to_owned(), LineError::Invalid),
-            (format!("\"a@x {KEY}"), LineError::Invalid),
-            ("a@x ssh-ed25519".to_owned(), LineError::MissingKey),
-            ("a@x ssh-ed25519 AAAA".to_owned(), LineError::InvalidKey),
-            (format!("a@x namespaces=\"git {KEY}"), LineError::UnterminatedQuote),
-            (format!("a@x namespaces=git {KEY}"), option("missing start quote")),
-            (format!("a@x cert-authority, {KEY}"), option("unexpected end-of-options")),
-            (format!("a@x no-touch {KEY}"), option("unknown key option")),
-            (format!("a@x cert-authorityx {KEY}"), option("unknown key option")),
-            (format!("a@x namespaces=\"a\",namespaces=\"b\" {KEY}"), option("multiple \"namespaces\" clauses")),
-            (format!("a@x valid-after=\"2024\" {KEY}"), option("invalid \"valid-after\" time")),
-            (format!("a@x valid-before=\"19700101Z\" {KEY}"), option("invalid \"valid-before\" time")),
-            (
-                format!("a@x valid-after=\"20240101\",valid-before=\"20240101\" {KEY}"),
-                option("\"valid-before\" time is before \"valid-after\""),
-            ),
-        ] {
-            let file = parse(&text);
-            assert_eq!(file.skipped, [Skipped { number: 1, why }], "{text}");
-            assert!(file.lines.is_empty());
-        }
-    }
-
-    #[test]
-    fn times() {
-        for (text, want) in [
-            ("20240101", Some(1_704_067_200)),
-            ("20240101Z", Some(1_704_067_200)),
-            ("202401010001utc", Some(1_704_067_260)),
-            ("20240101000102", Some(1_704_067_262)),
-            ("20240231", Some(1_709_337_600)), // 2 March, as mktime(3) has it
-            ("20241301", None),
-            ("2024010", None),
-            ("20240101T", None),
-            ("19600101", None),
-            ("", None),
-            ("Z", None),
-        ] {
-            assert_eq!(parse_time(text.as_bytes(), &utc_seconds).map(|(time, _)| time), want, "{text}");
-        }
-        let local = |civil| utc_seconds(civil).map(|time| time - 3600);
-        assert_eq!(parse_time(b"20240101", &local), Some((1_704_063_600, true)));
-        assert_eq!(parse_time(b"20240101Z", &local), Some((1_704_067_200, false)));
-    }
-}
+mod tests;

@@ -25,8 +25,12 @@ impl PatternList {
 
     /// The first item that matches, where no negated one does.
     pub fn matching_item(&self, text: &[u8]) -> Option<&[u8]> {
+        if self.0.is_empty() {
+            return None; // no item, where a comma alone is an empty one before it and none after
+        }
         let mut found = None;
-        for item in self.items() {
+        let list = self.0.strip_suffix(b",").unwrap_or(&self.0);
+        for item in list.split(|&b| b == b',') {
             if item.len() >= MAX_ITEM {
                 return None;
             }
@@ -91,7 +95,11 @@ mod tests {
             ("*@x", "a@xy", false),
             ("?@x", "ab@x", false),
             ("*", "", true),
-            ("", "", true),
+            ("", "", false),
+            ("a,", "", false),
+            (",a", "", true),
+            (",", "", true),
+            ("!a,,", "", true),
             ("**a*b", "xxaxxbxb", true),
             ("*,!a@x", "a@x", false),
             ("!a@x,*", "b@x", true),

@@ -4,45 +4,71 @@
 //! answers are ssh-keygen's save in three things: `-r` holds wherever it stands, a revocation file that lists nothing is an
 //! error, and an Ed25519 signature has S < L.
 
+mod signing;
+
 use super::{complain, drain_stdin};
 use crate::evidence::{Certificate, CertificateKind, Key};
-use crate::io::{clock, keys};
-use crate::personality::ssh_keygen::{Operation, Sign, SshKeygen, UsageError};
+use crate::io::clock;
+use crate::personality::ssh_keygen::{Name, Operation, SshKeygen, UsageError};
 use crate::policy::allowed_signers::{AllowedSigners, Line, parse_time};
-use crate::policy::pattern::matches;
+use crate::policy::pattern::{PatternList, matches};
 use crate::policy::revocation::RevokedKeys;
-use crate::signature::ssh::{detached, sign};
-use crate::verdict::{Revoked, Utc};
+use crate::signature::ssh::detached;
+use crate::verdict::Revoked;
 use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
+use std::fmt::Display;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const FAILURE: u8 = 255;
+/// What ssh-keygen's own error numbers make of its exit status: no principal, a line that cannot be read, a file that cannot.
+const NO_PRINCIPAL: u8 = 210;
+const BAD_LINE: u8 = 252;
+const NO_FILE: u8 = 232;
 const NOT_VERIFIED: &[u8] = b"Could not verify signature.\n";
+const NOT_MATCHED: &str = "No principal matched.";
+
+/// No line lists the key: ssh-keygen says nothing of it beside what it said of lines that do but do not hold.
+#[derive(Debug, thiserror::Error)]
+#[error("")]
+struct Unlisted;
+
+/// What is to be said of a good signature.
+struct Answer<'a> {
+    namespace: &'a str,
+    by: Vec<u8>,
+    quiet: bool,
+    print_key: bool,
+}
 
 /// Does what the command line asks for; the exit status.
 pub fn run(request: Result<SshKeygen, UsageError>) -> u8 {
     let request = match request {
         Ok(request) => request,
         Err(error) => {
-            if error.reads_stdin {
+            if error.reads_stdin() {
                 drain_stdin();
             }
             complain(&error.kind.to_string());
-            let status = error.kind.exit_status();
-            if error.reads_stdin && status == FAILURE {
-                let _ = print(NOT_VERIFIED);
+            let status = error.exit_status();
+            match error.operation {
+                Some(Name::Verify | Name::CheckNovalidate) if status == FAILURE && !error.quiet => {
+                    let _ = print(NOT_VERIFIED);
+                }
+                Some(Name::FindPrincipals) if status == FAILURE => complain(NOT_MATCHED),
+                _ => {}
             }
             return status;
         }
     };
     let quiet = request.quiet;
     match request.operation {
-        Operation::Sign(request) => match sign_all(&request, quiet) {
+        Operation::Sign(request) => match signing::sign_all(&request, quiet) {
             Ok(()) => 0,
             Err(error) => fail(&error),
         },
@@ -52,12 +78,13 @@ pub fn run(request: Result<SshKeygen, UsageError>) -> u8 {
                 Ok(()) => 0,
                 Err(error) => {
                     let status = fail(&error);
-                    complain("No principal matched.");
+                    complain(NOT_MATCHED);
                     status
                 }
             }
         }
-        Operation::Verify { namespace, allowed, principal, signature, revoked, time } => {
+        Operation::MatchPrincipals { allowed, principal } => match_principals(&allowed, &principal),
+        Operation::Verify { namespace, allowed, principal, signature, revoked, time, print_key } => {
             let message = read_stdin();
             let checked = verify(&namespace, &signature, &message, time.as_deref()).and_then(|(key, time)| {
                 if let Some(revoked) = &revoked {
@@ -67,35 +94,52 @@ pub fn run(request: Result<SshKeygen, UsageError>) -> u8 {
                 Ok(key)
             });
             let by = [b" for ".as_slice(), principal.as_bytes()].concat();
-            conclude(checked, &namespace, &by, quiet)
+            conclude(checked, &Answer { namespace: &namespace, by, quiet, print_key })
         }
-        Operation::CheckNovalidate { namespace, signature, time } => {
+        Operation::CheckNovalidate { namespace, signature, time, print_key } => {
             let message = read_stdin();
             let checked = verify(&namespace, &signature, &message, time.as_deref()).map(|(key, _)| key);
-            conclude(checked, &namespace, b"", quiet)
+            conclude(checked, &Answer { namespace: &namespace, by: Vec::new(), quiet, print_key })
         }
     }
 }
 
 fn fail(error: &anyhow::Error) -> u8 {
-    complain(&format!("{error:#}"));
+    let said = format!("{error:#}");
+    if !said.is_empty() {
+        complain(&plainly(&said));
+    }
     FAILURE
 }
 
+/// An error as strerror(3) has it: without the number that Rust puts behind it.
+fn plainly(error: &impl Display) -> String {
+    let mut text = error.to_string();
+    while let Some(start) = text.find(" (os error ") {
+        let Some(length) = text.get(start..).and_then(|rest| rest.find(')')) else { break };
+        text.replace_range(start..=start + length, "");
+    }
+    text
+}
+
 /// Says what git looks for. Nothing but a good signature prints `Good`: git's `%G?` does not look at the exit status.
-fn conclude(checked: anyhow::Result<Box<Key>>, namespace: &str, by: &[u8], quiet: bool) -> u8 {
-    let (line, status) = match checked {
+fn conclude(checked: anyhow::Result<Box<Key>>, answer: &Answer<'_>) -> u8 {
+    let (text, status) = match checked {
         Ok(key) => {
-            let start = format!("Good \"{namespace}\" signature");
+            let start = format!("Good \"{}\" signature", answer.namespace);
             let end = format!(" with {} key {}\n", key.short, key.fingerprint);
-            ([start.as_bytes(), by, end.as_bytes()].concat(), 0)
+            let mut text = if answer.quiet { Vec::new() } else { [start.as_bytes(), &answer.by, end.as_bytes()].concat() };
+            if answer.print_key {
+                text.extend(format!("{} {}\n", key.algorithm, STANDARD.encode(key.wire())).into_bytes());
+            }
+            (text, 0)
         }
         Err(error) => {
             let status = fail(&error);
-            (NOT_VERIFIED.to_vec(), status)
+            (if answer.quiet { Vec::new() } else { NOT_VERIFIED.to_vec() }, status)
         }
     };
-    match if quiet { Ok(()) } else { print(&line) } {
+    match print(&text) {
         Ok(()) => status,
         Err(error) => fail(&error),
     }
@@ -152,8 +196,7 @@ fn read_allowed(path: &Path) -> anyhow::Result<AllowedSigners> {
 
 fn check_allowed(path: &Path, key: &Key, principal: &OsStr, namespace: &str, time: i64) -> anyhow::Result<()> {
     let signers = read_allowed(path)?;
-    let principal = principal.as_bytes();
-    first_line(path, &signers, key, Some(principal), time, |line| line.covers_namespace(namespace.as_bytes())).map(|_| ())
+    first_line(path, &signers, key, Some((principal.as_bytes(), namespace)), |_| true, time).map(|_| ())
 }
 
 /// The principals as ssh-keygen prints them: the items of the first line that fits, patterns as they are; of a certificate, its
@@ -170,31 +213,66 @@ fn find_principals(allowed: &Path, signature: &Path, time: Option<&str>) -> anyh
         let list = matching.skip_while(|name| name.is_empty()).map(Vec::as_slice).collect::<Vec<_>>().join(&b',');
         list.split(|&b| b == b',').take_while(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
     };
-    let line = first_line(allowed, &signers, &key, None, time, |line| !names(line).is_empty())?;
+    let line = first_line(allowed, &signers, &key, None, |line| !names(line).is_empty(), time)?;
     Ok(names(line).into_iter().flat_map(|name| [name, b"\n".to_vec()]).flatten().collect())
 }
 
-/// The first line that lists the key, or the authority of its certificate, and holds; says on the way what ssh-keygen says of
-/// the others.
+/// Prints the principal fields of all lines that speak for somebody; the exit status.
+fn match_principals(allowed: &Path, principal: &OsStr) -> u8 {
+    let name = allowed.display();
+    let text = match fs::read(allowed) {
+        Ok(text) => text,
+        Err(error) => {
+            complain(&format!("Unable to open allowed keys file \"{name}\": {}", plainly(&error)));
+            complain(NOT_MATCHED);
+            return NO_FILE;
+        }
+    };
+    let (found, status) = match AllowedSigners::speaking_for(&text, principal.as_bytes(), &clock::local) {
+        Ok(found) if found.is_empty() => (found, NO_PRINCIPAL),
+        Ok(found) => (found, 0),
+        Err(bad) => {
+            complain(&format!("{name}:{}: {}", bad.number, bad.why));
+            (Vec::new(), BAD_LINE)
+        }
+    };
+    if status != 0 {
+        complain(NOT_MATCHED);
+        return status;
+    }
+    let lines: Vec<u8> = found.iter().flat_map(|list| [list.as_bytes(), b"\n"]).flatten().copied().collect();
+    match print(&lines) {
+        Ok(()) => 0,
+        Err(error) => fail(&error),
+    }
+}
+
+/// The first line that lists the key, or the authority of its certificate, and holds, for a principal and a namespace where they
+/// are asked for; says on the way, line by line, what ssh-keygen says of the others.
 fn first_line<'a>(
     path: &Path,
     signers: &'a AllowedSigners,
     key: &Key,
-    principal: Option<&[u8]>,
-    time: i64,
+    asked: Option<(&[u8], &str)>,
     fits: impl Fn(&Line) -> bool,
+    time: i64,
 ) -> anyhow::Result<&'a Line> {
     let name = path.display();
-    for skipped in &signers.skipped {
-        complain(&format!("{name}:{}: {}", skipped.number, skipped.why));
-    }
+    let speaks = |list: &PatternList| asked.is_none_or(|(principal, _)| list.matches(principal));
+    let mut skipped = signers.skipped.iter().filter(|bad| bad.principals.as_ref().is_none_or(speaks)).peekable();
     let certificate = key.certificate.as_deref();
-    let lists = |line: &Line| match certificate {
-        None => !line.cert_authority && line.key.blob == key.blob,
-        Some(certificate) => line.cert_authority && line.key.blob == certificate.authority.blob,
+    let lists = |line: &&Line| {
+        let listed = match certificate {
+            None => !line.cert_authority && line.key.blob == key.blob,
+            Some(certificate) => line.cert_authority && line.key.blob == certificate.authority.blob,
+        };
+        listed && speaks(&line.principals)
     };
-    let speaks = |line: &Line| principal.is_none_or(|principal| line.principals.matches(principal));
-    for line in signers.lines.iter().filter(|line| speaks(line) && lists(line)) {
+    for line in signers.lines.iter().filter(lists) {
+        while let Some(bad) = skipped.next_if(|bad| bad.number < line.number) {
+            complain(&format!("{name}:{}: {}", bad.number, bad.why));
+        }
+        let principal = asked.map(|(principal, _)| principal);
         if let Some(why) = certificate.and_then(|certificate| unauthorized(certificate, principal, time)) {
             complain(&format!("{name}:{}: certificate not authorized: {why}", line.number));
             continue;
@@ -202,16 +280,15 @@ fn first_line<'a>(
         if !fits(line) {
             continue;
         }
-        if line.holds_at(time) {
-            return Ok(line);
+        match refusal(line, asked.map(|(_, namespace)| namespace), time) {
+            None => return Ok(line),
+            Some(why) => complain(&format!("{name}:{}: {why}", line.number)),
         }
-        let (number, at) = (line.number, Utc(time));
-        complain(&match line.valid_before.filter(|&before| time > before) {
-            Some(before) => format!("{name}:{number}: key has expired: verify time {at} > valid-before {}", Utc(before)),
-            None => format!("{name}:{number}: key is not yet valid: verify time {at} < valid-after"),
-        });
     }
-    bail!("no line of {name} allows {}", key.fingerprint)
+    for bad in skipped {
+        complain(&format!("{name}:{}: {}", bad.number, bad.why));
+    }
+    Err(Unlisted.into())
 }
 
 /// OpenSSH's `sshkey_cert_check_authority`. Critical options are not looked at, as there.
@@ -232,56 +309,19 @@ fn unauthorized(certificate: &Certificate, principal: Option<&[u8]>, time: i64) 
     (!named).then_some("Certificate invalid: name is not a listed principal")
 }
 
-/// Signs every operand, or standard input where there is none.
-fn sign_all(request: &Sign, quiet: bool) -> anyhow::Result<()> {
-    let socket = std::env::var_os("SSH_AUTH_SOCK");
-    let mut signer = keys::signer(&request.key, request.agent_only, socket.as_deref())?;
-    let mut sign = |message: &[u8]| sign::sign(&mut *signer, &request.namespace, request.hash, message);
-    let say = |line: String| {
-        if !quiet {
-            complain(&line);
-        }
-    };
-    let stdin = [PathBuf::from("-")];
-    let files = if request.files.is_empty() { stdin.as_slice() } else { &request.files };
-    for file in files {
-        if file.as_os_str() == "-" {
-            say("Signing data on standard input".to_owned());
-            let mut message = Vec::new();
-            io::stdin().lock().read_to_end(&mut message).context("standard input")?;
-            print(&sign(&message).context("Signing standard input failed")?)?;
-            continue;
-        }
-        let name = file.display();
-        let message = fs::read(file).with_context(|| format!("Cannot open {name} for signing"))?;
-        say(format!("Signing file {name}"));
-        let target = signature_file(file);
-        if fs::symlink_metadata(&target).is_ok() {
-            bail!("{} already exists: remove it first", target.display());
-        }
-        let armored = sign(&message).with_context(|| format!("Signing {name} failed"))?;
-        say(format!("Write signature to {}", target.display()));
-        write_new(&target, &armored)?;
+/// Why a line that lists the key does not hold.
+fn refusal(line: &Line, namespace: Option<&str>, time: i64) -> Option<String> {
+    if let Some(namespace) = namespace.filter(|namespace| !line.covers_namespace(namespace.as_bytes())) {
+        return Some(format!("key is not permitted for use in signature namespace \"{namespace}\""));
     }
-    Ok(())
-}
-
-fn signature_file(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".sig");
-    name.into()
-}
-
-/// Writes a file that is there whole or not at all. One that is there already stays: ssh-keygen would ask on standard input,
-/// which is git's.
-fn write_new(target: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let failed = || format!("Couldn't write {}", target.display());
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // as ssh-keygen: what the umask leaves of 0666
-    let builder = builder.prefix(".git-warrant-").permissions(Permissions::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).with_context(failed)?;
-    file.write_all(bytes).with_context(failed)?;
-    let _: File = file.persist_noclobber(target).map_err(|error| error.error).with_context(failed)?;
-    Ok(())
+    let at = clock::local_text(time);
+    match (line.valid_after, line.valid_before) {
+        (Some(after), _) if time < after => {
+            Some(format!("key is not yet valid: verify time {at} < valid-after {}", clock::local_text(after)))
+        }
+        (_, Some(before)) if time > before => {
+            Some(format!("key has expired: verify time {at} > valid-before {}", clock::local_text(before)))
+        }
+        _ => None,
+    }
 }

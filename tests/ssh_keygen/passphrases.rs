@@ -1,11 +1,14 @@
 //! Encrypted keys and the terminal.
 
-use crate::common::{Home, OURS, Running, has, skipped, wait_for};
-use crate::signing::{assert_good, assert_refused};
-use std::fs::File;
+use crate::common::{Done, Home, OURS, Running, has, skipped, wait_for};
+use crate::signing::{assert_good, assert_refused, assert_signed};
+use std::fs::{File, Permissions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Runs a signature in a terminal of its own, with standard input closed, and types a line whenever a passphrase is asked for.
 /// What the terminal showed, and whether a signature came.
@@ -87,5 +90,71 @@ fn without_a_terminal_the_mends_are_named() {
     let mut stdin = File::open(home.join("typed")).unwrap();
     let done = command.stdin(stdin.try_clone().unwrap()).output().unwrap().into();
     assert_eq!(stdin.stream_position().unwrap(), 0, "standard input is git's");
-    assert_refused(&home, &done, "load it into an agent with `ssh-add k` (SSH_ASKPASS is not in this version)");
+    assert_refused(&home, &done, "load it into an agent with `ssh-add k`, or name a program that asks in SSH_ASKPASS");
+}
+
+/// A program for SSH_ASKPASS that writes down what it is asked and runs a line of shell.
+fn askpass(home: &Home, script: &str) -> PathBuf {
+    let path = home.write("ask", format!("#!/bin/sh\necho \"$1\" >>asked\n{script}\n"));
+    std::fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+/// Signs without a terminal; by us or by ssh-keygen.
+fn unattended(home: &Home, program: &str, environment: &[(&str, &str)]) -> Done {
+    let _ = std::fs::remove_file(home.join("message.sig"));
+    let _ = std::fs::remove_file(home.join("asked"));
+    let mut command = home.command("setsid");
+    command.args(["-w", program, "-Y", "sign", "-n", "git", "-f", "k", "message"]).env("SSH_ASKPASS", home.join("ask"));
+    command.envs(environment.iter().copied()).stdin(Stdio::null()).output().unwrap().into()
+}
+
+#[test]
+fn a_program_asks_as_it_does_for_ssh_keygen() {
+    if !has("setsid") {
+        return skipped("setsid (util-linux)");
+    }
+    let home = encrypted(&["-a", "4"]);
+    askpass(&home, "echo open sesame");
+    for (environment, asks) in [
+        (&[][..], false),
+        (&[("DISPLAY", ":0")], true),
+        (&[("DISPLAY", "")], false),
+        (&[("DISPLAY", ":0"), ("SSH_ASKPASS_REQUIRE", "never")], false),
+        (&[("SSH_ASKPASS_REQUIRE", "prefer")], false),
+        (&[("DISPLAY", ":0"), ("SSH_ASKPASS_REQUIRE", "prefer")], true),
+        (&[("SSH_ASKPASS_REQUIRE", "force")], true),
+    ] {
+        for program in [OURS, "ssh-keygen"] {
+            let done = unattended(&home, program, environment);
+            assert_eq!(done.ok(), asks, "{program} {environment:?}: {done:?}");
+            assert_eq!(home.join("asked").exists(), asks, "{program} {environment:?}");
+            if asks {
+                assert_good(&home);
+            }
+        }
+    }
+    unattended(&home, OURS, &[("SSH_ASKPASS_REQUIRE", "force")]);
+    assert_eq!(home.read("asked"), b"Enter passphrase for k: \n");
+}
+
+#[test]
+fn a_program_that_does_not_help() {
+    if !has("setsid") {
+        return skipped("setsid (util-linux)");
+    }
+    const FORCE: [(&str, &str); 1] = [("SSH_ASKPASS_REQUIRE", "force")];
+    let home = encrypted(&["-a", "4"]);
+    askpass(&home, "echo wrong");
+    assert_refused(&home, &unattended(&home, OURS, &FORCE), "incorrect passphrase supplied to decrypt private key");
+    assert_eq!(home.read("asked"), "Enter passphrase for k: \n".repeat(3).as_bytes());
+    askpass(&home, "echo open sesame; exit 1");
+    assert_refused(&home, &unattended(&home, OURS, &FORCE), "k: no passphrase was given");
+    // what it leaves running has none of our streams
+    askpass(&home, "sleep 30 >/dev/null & echo open sesame");
+    let start = Instant::now();
+    assert_signed(&unattended(&home, OURS, &FORCE));
+    assert!(start.elapsed() < Duration::from_secs(20));
+    std::fs::remove_file(home.join("ask")).unwrap();
+    assert_refused(&home, &unattended(&home, OURS, &FORCE), "ask): No such file or directory): load it into an agent");
 }

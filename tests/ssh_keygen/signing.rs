@@ -1,6 +1,6 @@
 //! Signing with key files and with a real agent.
 
-use crate::common::{Done, Home, SshAgent, run};
+use crate::common::{Done, Home, OURS, SshAgent, has, run, skipped};
 use git_warrant::armor::{ArmorForm, decode_ssh};
 use git_warrant::signature::ssh::key::Checked;
 use git_warrant::signature::ssh::sshsig::signed_data;
@@ -139,8 +139,6 @@ fn files_that_do_not_serve() {
     let home = home_with("k", &["ed25519"], "");
     home.key("ca", &["ed25519"], "");
     home.key("other", &["ed25519"], "");
-    home.key("pem", &["rsa", "-b", "2048", "-m", "PEM"], "");
-    home.key("pkcs8", &["ecdsa", "-m", "PKCS8"], "");
     home.write("junk", "junk\n");
     home.write("torn", &home.read("k")[..200]);
     home.write("torn.pub", home.read("k.pub"));
@@ -168,17 +166,93 @@ fn files_that_do_not_serve() {
         ("alone.pub", "No private key found for \"alone\""),
         ("alone-cert.pub", "No private key found for \"alone\""),
         ("mixed-cert.pub", "Public key mixed-cert.pub doesn't match private mixed"),
-        ("pem", "`ssh-keygen -p -f pem` rewrites it"),
-        ("pkcs8", "`ssh-keygen -p -f pkcs8` rewrites it"),
         ("torn.pub", "the private key cannot be read"),
         ("mixed.pub", "Public key mixed.pub doesn't match private mixed"),
+        ("mixed", "Public key mixed doesn't match private mixed"),
     ] {
         assert_refused(&home, &sign(&home, key, &[], None), part);
     }
-    // the mend of a refusal mends
-    let rewrite = run(home.command("ssh-keygen").args(["-q", "-p", "-N", "", "-f", "pem"]), b"");
-    assert!(rewrite.ok(), "{rewrite:?}");
-    assert_signed(&sign(&home, "pem", &[], None));
+}
+
+#[test]
+fn several_files_in_order() {
+    let home = home_with("k", &["ed25519"], "");
+    let base = ["-Y", "sign", "-n", "git", "-f", "k"];
+    home.write("two", "another\n");
+    let done = run(home.ours(&base).args(["message", "two"]), b"");
+    let said = "Signing file message\nWrite signature to message.sig\nSigning file two\nWrite signature to two.sig\n";
+    assert_eq!((done.status, done.stdout.as_str(), done.stderr.as_str()), (Some(0), "", said));
+    assert_good(&home);
+    // what was signed before a failure stays, as with ssh-keygen
+    std::fs::remove_file(home.join("message.sig")).unwrap();
+    std::fs::remove_file(home.join("two.sig")).unwrap();
+    let done = run(home.ours(&base).args(["message", "nowhere", "two"]), b"");
+    assert_eq!(done.status, Some(255));
+    assert!(done.stderr.ends_with("Cannot open nowhere for signing: No such file or directory\n"), "{done:?}");
+    assert_good(&home);
+    assert!(!home.join("two.sig").exists());
+    for operands in [["-", "two"], ["two", "-"], ["-", "-"]] {
+        let done = run(home.ours(&base).args(operands), b"");
+        assert_eq!((done.status, done.stderr.as_str()), (Some(255), "Cannot sign mix of paths and standard input\n"));
+    }
+    assert!(!home.join("two.sig").exists());
+}
+
+#[test]
+fn the_hash_that_is_asked_for() {
+    let home = home_with("rsa", &["rsa", "-b", "2048"], "");
+    let agent = SshAgent::start(&home, &[]);
+    agent.add(&home, &["-q", "rsa"]);
+    for (option, hash, algorithm) in
+        [("-Ohashalg=sha256", "sha256", "rsa-sha2-256"), ("-OHashAlg=sha512", "sha512", "rsa-sha2-512")]
+    {
+        for socket in [None, Some(agent.socket.as_path())] {
+            assert_signed(&sign(&home, "rsa", &[option], socket));
+            assert_good(&home);
+            let (blob, _) = decode_ssh(&home.read("message.sig")).unwrap();
+            let frame = SshSig::parse(&blob).unwrap();
+            assert_eq!(frame.hash, hash.as_bytes());
+            assert_eq!(&frame.signature[4..16], algorithm.as_bytes(), "{socket:?}");
+        }
+    }
+    // the key is looked for first
+    assert_refused(&home, &sign(&home, "nowhere", &["-Ohashalg=sha1"], None), "Couldn't load public key nowhere");
+    let said = "Signing file message\nSigning message failed: unsupported hash algorithm \"sha1\"\n";
+    assert_refused(&home, &sign(&home, "rsa", &["-Ohashalg=sha1"], None), said);
+}
+
+/// Runs a signature over one that is there, in a terminal of its own, and types an answer.
+fn overwriting(home: &Home, answer: &str, stdin: &str) -> (String, Vec<u8>) {
+    home.write("message.sig", "mine");
+    let line = format!("'{OURS}' -Y sign -q -n git -f k message {stdin} >out 2>err; echo status $?");
+    let mut command = home.command("script");
+    command.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh");
+    let done = run(&mut command, format!("{answer}\n").as_bytes());
+    assert!(home.read("out").is_empty(), "{done:?}");
+    (done.stdout, home.read("message.sig"))
+}
+
+#[test]
+fn a_signature_that_is_there_is_asked_about_at_the_terminal() {
+    if !has("script") {
+        return skipped("script (util-linux)");
+    }
+    let home = home_with("k", &["ed25519"], "");
+    for (answer, overwrites) in [("y", true), ("Yes", true), ("n", false), ("", false), ("ny", false)] {
+        let (shown, left) = overwriting(&home, answer, "");
+        assert!(shown.contains("message.sig already exists.\r\nOverwrite (y/n)? ") && shown.contains("status 0"), "{shown}");
+        assert_eq!((left != b"mine", home.read("err")), (overwrites, Vec::new()), "{answer}: {shown}");
+        if overwrites {
+            assert_good(&home);
+        }
+    }
+    // where git feeds something, nobody is asked, and nothing of it is read
+    home.write("fed", "y\n");
+    let (shown, left) = overwriting(&home, "y", "<fed");
+    assert!(!shown.contains("Overwrite") && shown.contains("status 255"), "{shown}");
+    assert_eq!((left, home.read("err")), (b"mine".to_vec(), b"message.sig already exists: remove it first\n".to_vec()));
+    let names = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with(".git-warrant")));
 }
 
 #[test]

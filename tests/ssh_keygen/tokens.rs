@@ -2,7 +2,7 @@
 
 use crate::agents::{blob, fake, frame, identities, sign_request};
 use crate::certificates::certify;
-use crate::common::{Home, SshAgent, run, skipped};
+use crate::common::{Done, Home, OURS, SshAgent, has, run, skipped};
 use crate::signing::{assert_good, assert_refused, assert_signed, check, sign};
 use crate::verifying::same;
 use aws_lc_rs::rand::SystemRandom;
@@ -15,7 +15,10 @@ use git_warrant::signature::ssh::curve::P256;
 use git_warrant::signature::ssh::key::Checked;
 use git_warrant::signature::ssh::wire::Writer;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const APPLICATION: &[u8] = b"ssh:git-warrant";
 
@@ -65,8 +68,8 @@ fn ed25519_tokens_with_any_flags_and_counter() {
         assert_good(&home);
         assert_eq!(check(&home), Checked { token: Some(token), ..Checked::default() });
     }
-    // without an agent the token is out of reach
-    assert_refused(&home, &sign(&home, "sk.pub", &[], None), "through an agent only: `ssh-add sk.pub`");
+    // without the file that holds the handle only the agent can
+    assert_refused(&home, &sign(&home, "sk.pub", &[], None), "No private key found for \"sk\"");
 }
 
 #[test]
@@ -91,12 +94,99 @@ fn ecdsa_tokens_get_the_low_s() {
     assert_eq!(check(&home), Checked { token: Some(token), ..Checked::default() });
 }
 
+fn software_token() -> Option<&'static str> {
+    let found = ["/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so", "/usr/lib/openssh/sk-dummy.so"];
+    let provider = found.into_iter().find(|path| Path::new(path).exists());
+    if provider.is_none() {
+        skipped("sk-dummy.so (Debian's openssh-tests)");
+    }
+    provider
+}
+
+/// A key on the software token, made with options of ssh-keygen's.
+fn token_home(kind: &str, options: &[&str], provider: &str) -> Home {
+    let home = Home::new();
+    home.write("message", "what is signed\n");
+    let mut generate = home.command("ssh-keygen");
+    generate.args(["-q", "-t", kind, "-N", "", "-f", "sk"]).args(options).env("SSH_SK_PROVIDER", provider);
+    let done = run(&mut generate, b"");
+    assert!(done.ok(), "{done:?}");
+    home.write("signers", format!("alice@example.com {}\n", home.public("sk")));
+    home
+}
+
+/// Signs without an agent.
+fn by_helper(home: &Home, options: &[&str], environment: &[(&str, &str)]) -> Done {
+    let _ = std::fs::remove_file(home.join("message.sig"));
+    let mut command = home.ours(&["-Y", "sign", "-n", "git", "-f", "sk"]);
+    command.args(options).arg("message").envs(environment.iter().copied()).env("SSH_ASKPASS", home.join("ask"));
+    run(&mut command, b"")
+}
+
+#[test]
+fn without_an_agent_opensshs_helper_signs() {
+    let Some(provider) = software_token() else { return };
+    for (kind, short) in [("ed25519-sk", "ED25519-SK"), ("ecdsa-sk", "ECDSA-SK")] {
+        for (options, flags, asks) in
+            [(&[][..], 1, false), (&["-O", "no-touch-required"], 0, false), (&["-O", "verify-required"], 5, true)]
+        {
+            let home = token_home(kind, options, provider);
+            let ask = home.write("ask", "#!/bin/sh\necho \"$1\" >>asked\necho 1234\n");
+            std::fs::set_permissions(&ask, Permissions::from_mode(0o700)).unwrap();
+            for (given, environment) in [
+                (&[][..], &[("SSH_SK_PROVIDER", provider), ("SSH_ASKPASS_REQUIRE", "force")][..]),
+                (&["-w", provider], &[("SSH_SK_PROVIDER", "/nonexistent.so"), ("SSH_ASKPASS_REQUIRE", "force")]),
+            ] {
+                let done = by_helper(&home, given, environment);
+                assert!(done.ok() && done.stdout.is_empty(), "{kind} {options:?}: {done:?}");
+                let touch = format!("Confirm user presence for key {short} SHA256:");
+                assert_eq!(done.stderr.contains(&touch), flags & 1 != 0, "{done:?}");
+                assert_eq!(home.join("asked").exists(), asks, "{options:?}");
+                assert_good(&home);
+                let checked = check(&home);
+                assert_eq!(checked.token.map(|token| token.flags), Some(flags), "{options:?}");
+                assert!(!checked.high_s && !checked.loose_encoding);
+            }
+            if asks {
+                assert_eq!(home.read("asked"), format!("Enter PIN for {short} key: \n").repeat(2).as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
+fn helpers_that_do_not_serve_leave_nothing() {
+    let Some(provider) = software_token() else { return };
+    let home = token_home("ed25519-sk", &[], provider);
+    let liar = home
+        .write("liar", "#!/bin/sh\nhead -c 40 >/dev/null\nsleep 30 &\nprintf '\\0\\0\\0\\015\\5\\0\\0\\0\\1\\0\\0\\0\\4blob'\n");
+    let failing =
+        home.write("failing", "#!/bin/sh\nhead -c 40 >/dev/null\nprintf '\\0\\0\\0\\011\\5\\0\\0\\0\\0\\0\\0\\0\\053'\nsleep 1\n");
+    for path in [&liar, &failing] {
+        std::fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
+    }
+    let helper = |path: &Path| by_helper(&home, &["-w", provider], &[("SSH_SK_HELPER", path.to_str().unwrap())]);
+    let start = Instant::now(); // what a helper leaves running keeps nobody waiting
+    for (path, part) in [
+        (Path::new("/nonexistent"), "the helper /nonexistent cannot be run: No such file or directory"),
+        (Path::new("/bin/true"), "/bin/true broke off"),
+        (&liar, "does not verify with the key"),
+        (&failing, "its PIN was wrong or is missing"),
+    ] {
+        assert_refused(&home, &helper(path), part);
+    }
+    assert!(start.elapsed() < Duration::from_secs(20));
+    let done = by_helper(&home, &["-w", "/nonexistent.so"], &[]);
+    assert_refused(&home, &done, "/nonexistent.so (-w, SSH_SK_PROVIDER) is not a FIDO library");
+    assert!(done.stderr.contains("ssh-sk-helper: "), "{done:?}");
+    // the agent goes first, and -U needs it
+    assert_refused(&home, &by_helper(&home, &["-U", "-w", provider], &[]), "SSH_AUTH_SOCK is not set");
+    assert_refused(&home, &by_helper(&home, &[], &[]), "no token that holds SHA256:");
+}
+
 #[test]
 fn opensshs_agent_with_a_software_token() {
-    let found = ["/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so", "/usr/lib/openssh/sk-dummy.so"];
-    let Some(provider) = found.into_iter().find(|path| std::path::Path::new(path).exists()) else {
-        return skipped("sk-dummy.so (Debian's openssh-tests)");
-    };
+    let Some(provider) = software_token() else { return };
     for kind in ["ed25519-sk", "ecdsa-sk"] {
         let home = Home::new();
         home.write("message", "what is signed\n");
@@ -105,7 +195,6 @@ fn opensshs_agent_with_a_software_token() {
         let done = run(&mut generate, b"");
         assert!(done.ok(), "{done:?}");
         home.write("signers", format!("alice@example.com {}\n", home.public("sk")));
-        assert_refused(&home, &sign(&home, "sk", &[], None), "through an agent only: `ssh-add sk`");
         let agent = SshAgent::start(&home, &["-P", "/usr/lib/*"]);
         let mut add = home.command("ssh-add");
         add.args(["-q", "-S", provider, "sk"]).env("SSH_AUTH_SOCK", &agent.socket).env("SSH_SK_PROVIDER", provider);
@@ -134,5 +223,25 @@ fn opensshs_agent_with_a_software_token() {
             let args = ["-Y", "find-principals", "-f", "signers", "-s", "message.sig"];
             assert_eq!(same(&home, &args, b""), Some(0));
         }
+    }
+}
+
+/// Git shows what a signer says only when all is over, and then only where it failed.
+#[test]
+fn a_touch_is_asked_for_on_the_terminal_where_git_hides_the_rest() {
+    let Some(provider) = software_token() else { return };
+    if !has("script") {
+        return skipped("script (util-linux)");
+    }
+    let home = token_home("ed25519-sk", &[], provider);
+    for (redirected, count) in [(">out 2>err", 1), (">out", 1)] {
+        let _ = std::fs::remove_file(home.join("message.sig"));
+        let line = format!("'{OURS}' -Y sign -n git -f sk message {redirected}; echo status $?");
+        let mut command = home.command("script");
+        command.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh").env("SSH_SK_PROVIDER", provider);
+        let done = run(&mut command, b"");
+        assert_eq!(done.stdout.matches("Confirm user presence for key ED25519-SK SHA256:").count(), count, "{done:?}");
+        assert!(done.stdout.contains("status 0"), "{done:?}");
+        assert_good(&home);
     }
 }

@@ -4,6 +4,7 @@
 //! bytes extends. What it signs is checked against the key by [`crate::signature::ssh::sign`].
 
 use crate::evidence::Key;
+use crate::signature::ssh::MessageHash;
 use crate::signature::ssh::sign::{Signer, SignerError};
 use crate::signature::ssh::wire::{Reader, WireError, Writer};
 use std::ffi::OsStr;
@@ -27,7 +28,8 @@ const SIGN_REQUEST: u8 = 13;
 const SIGN_RESPONSE: u8 = 14;
 /// `SSH_AGENT_FAILURE`, and what two older protocols call it.
 const FAILURES: [u8; 3] = [5, 30, 102];
-/// Asks for rsa-sha2-512; without it, old agents sign with SHA-1.
+/// Ask for rsa-sha2-256 and rsa-sha2-512; without a flag, old agents sign with SHA-1.
+const RSA_SHA2_256: u32 = 2;
 const RSA_SHA2_512: u32 = 4;
 
 /// Why the agent does not sign. Each message names its mend.
@@ -114,8 +116,12 @@ impl Signer for Agent {
         self.key.wire()
     }
 
-    fn sign(&mut self, data: &[u8]) -> Result<Vec<u8>, SignerError> {
-        let flags = if self.key.rsa_bits.is_some() { RSA_SHA2_512 } else { 0 };
+    fn sign(&mut self, data: &[u8], rsa_hash: MessageHash) -> Result<Vec<u8>, SignerError> {
+        let flags = match (self.key.rsa_bits, rsa_hash) {
+            (None, _) => 0,
+            (Some(_), MessageHash::Sha256) => RSA_SHA2_256,
+            (Some(_), MessageHash::Sha512) => RSA_SHA2_512,
+        };
         let request = Writer::default().byte(SIGN_REQUEST).string(self.key.wire()).string(data).u32(flags).into_bytes();
         self.connection.deadline = Deadline::after(SIGN_WITHIN);
         let answer = self.connection.ask(&request)?;

@@ -1,21 +1,24 @@
 //! Key files: which key a file names, and its private half in OpenSSH's form (PROTOCOL.key).
 
-use super::terminal;
+use super::ask;
+use super::token::Token;
 use crate::evidence::Key;
 use crate::policy::public_key::read_key;
-use crate::signature::ssh::PublicKey;
 use crate::signature::ssh::curve::Curve;
 use crate::signature::ssh::sign::{Signer, SignerError};
 use crate::signature::ssh::wire::Writer;
+use crate::signature::ssh::{MessageHash, PublicKey};
+use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeyPairComponents, PublicKeyComponents};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
-    RSA_PKCS1_SHA512,
+    EcdsaSigningAlgorithm, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512,
 };
 use container::{Container, Number, Secret};
 use ed25519_dalek::{Signer as _, SigningKey};
-use std::ffi::OsString;
+use pem::{Pem, PemError};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -26,6 +29,7 @@ use zeroize::Zeroizing;
 
 mod container;
 mod modulo;
+mod pem;
 
 /// More than any key file needs.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -61,13 +65,15 @@ pub enum FileError {
         /// Its mode.
         mode: u32,
     },
-    /// PEM or PKCS#8.
-    #[error("{name}: a private key in another form than OpenSSH's: `ssh-keygen -p -f {name}` rewrites it", name = path.display())]
-    OtherForm {
+    /// PEM, encrypted as it was before PKCS#8.
+    #[error(
+        "{name}: a private key in PEM form with the weak encryption of old (DEK-Info), which is not read here: `ssh-keygen -p -f {name}` rewrites it", name = path.display()
+    )]
+    Legacy {
         /// The file.
         path: PathBuf,
     },
-    /// It says to be a private key in OpenSSH's form.
+    /// It says to be a private key.
     #[error("{}: the private key cannot be read: {why}", path.display())]
     Unreadable {
         /// The file.
@@ -85,11 +91,13 @@ pub enum FileError {
     },
     /// It is encrypted, and there is nobody to ask.
     #[error(
-        "{name} is encrypted and there is no terminal to ask for its passphrase: load it into an agent with `ssh-add {name}` (SSH_ASKPASS is not in this version)", name = path.display()
+        "{name} is encrypted and there is nobody to ask for its passphrase ({why}): load it into an agent with `ssh-add {name}`, or name a program that asks in SSH_ASKPASS and set SSH_ASKPASS_REQUIRE=force", name = path.display()
     )]
-    NoTerminal {
+    NobodyToAsk {
         /// The file.
         path: PathBuf,
+        /// Why neither the terminal nor a program would ask.
+        why: io::Error,
     },
     /// It is encrypted, and whoever was asked gave no passphrase.
     #[error("{}: no passphrase was given", path.display())]
@@ -113,17 +121,18 @@ pub(super) struct KeyFile {
 }
 
 impl KeyFile {
-    /// Reads the public key or certificate that a file names: its own line, the key inside a private one, or that of `FILE.pub`.
+    /// Reads the public key or certificate that a file names: its own line, that of `FILE.pub`, or the key inside a private one.
     ///
     /// # Errors
     /// Where there is none.
     pub(super) fn open(path: &Path) -> Result<Self, FileError> {
         let no_key = |why: String| FileError::NoPublicKey { path: path.to_owned(), why };
-        let (first, beside) = (public_key(path), || public_key(&with_suffix(path, ".pub")));
-        let public = match first {
-            Ok(Some(key)) => key,
-            Ok(None) => beside().ok().flatten().ok_or_else(|| no_key("it holds no key that can be used".to_owned()))?,
-            Err(why) => beside().ok().flatten().ok_or_else(|| no_key(why.to_string()))?,
+        let beside = || public_key(&with_suffix(path, ".pub")).ok().flatten().filter(|named| !named.inside);
+        let public = match public_key(path) {
+            Ok(Some(Named { key, inside: false })) => key,
+            Ok(Some(Named { key, inside: true })) => beside().map_or(key, |named| named.key),
+            Ok(None) => beside().ok_or_else(|| no_key(no_public_key(path)))?.key,
+            Err(why) => beside().ok_or_else(|| no_key(why.to_string()))?.key,
         };
         Ok(Self { path: path.to_owned(), public })
     }
@@ -144,36 +153,73 @@ impl KeyFile {
     ///
     /// # Errors
     /// Where it is not there, is open to others, or cannot be read or decrypted.
-    pub(super) fn unlock(&self) -> Result<Box<dyn Signer>, FileError> {
+    pub(super) fn unlock(&self, provider: &OsStr) -> Result<Box<dyn Signer>, FileError> {
         let path = self.private_path();
         let unreadable = |why: String| FileError::Unreadable { path: path.clone(), why };
         let text = read_private(&path)?;
         if !text.starts_with(container::HEADER) {
-            if read_key(&text).is_ok() {
-                // git wrote a literal key here: only an agent can hold its private half
-                return Err(FileError::NoPrivateKey { path, why: io::Error::other("the file holds the public key only") });
-            }
-            return Err(FileError::OtherForm { path });
+            return self.unlock_pem(path, &text);
         }
         let container = Container::parse(&text).map_err(unreadable)?;
         if container.public != self.public.blob {
             return Err(FileError::Mismatch { public: self.path.clone(), private: path });
         }
-        let secret = if container.is_encrypted() { decrypt(&container, &path)? } else { container.open() };
-        let material = secret.and_then(Material::of).map_err(unreadable)?;
-        Ok(Box::new(FileKey { public: Arc::clone(&self.public), material }))
+        let secret =
+            if container.is_encrypted() { decrypt(&path, |passphrase| container.decrypt(passphrase))? } else { container.open() };
+        let public = Arc::clone(&self.public);
+        match secret.map_err(unreadable)? {
+            Secret::Token(handle) => Ok(Box::new(Token { public, handle, provider: provider.to_owned() })),
+            secret => Ok(Box::new(FileKey { public, material: Material::of(secret).map_err(unreadable)? })),
+        }
+    }
+
+    fn unlock_pem(&self, path: PathBuf, text: &[u8]) -> Result<Box<dyn Signer>, FileError> {
+        let unreadable = |why: String| FileError::Unreadable { path: path.clone(), why };
+        let public = &self.public.blob;
+        let pem = match Pem::parse(text) {
+            Ok(pem) => pem,
+            Err(PemError::Legacy) => return Err(FileError::Legacy { path }),
+            Err(PemError::Broken(why)) => return Err(unreadable(why.to_owned())),
+            Err(PemError::NoLabel) if read_key(text).is_ok() => {
+                // git wrote a literal key here: only an agent can hold its private half
+                return Err(FileError::NoPrivateKey { path, why: io::Error::other("the file holds the public key only") });
+            }
+            Err(PemError::NoLabel) => return Err(unreadable("it is in no form that is known".to_owned())),
+        };
+        let material =
+            if pem.is_encrypted() { decrypt(&path, |passphrase| pem.decrypt(passphrase, public))? } else { pem.open(public) };
+        let mut key = FileKey { public: Arc::clone(&self.public), material: material.map_err(unreadable)? };
+        if key.belongs() { Ok(Box::new(key)) } else { Err(FileError::Mismatch { public: self.path.clone(), private: path }) }
     }
 }
 
+/// Why a file shows no public key, with the mend where there is one.
+fn no_public_key(path: &Path) -> String {
+    let is_pem = File::open(path).and_then(read_whole).is_ok_and(|text| Pem::is_in(&text));
+    let name = path.display();
+    match is_pem {
+        true => {
+            format!("a key in PEM form does not show it, and no {name}.pub lies beside it: `ssh-keygen -y -f {name} >{name}.pub`")
+        }
+        false => "it holds no key that can be used".to_owned(),
+    }
+}
+
+/// A public key, and whether it stands inside a private one.
+struct Named {
+    key: Arc<Key>,
+    inside: bool,
+}
+
 /// The public key that a file holds in the clear; `None` where it holds none.
-fn public_key(path: &Path) -> io::Result<Option<Arc<Key>>> {
+fn public_key(path: &Path) -> io::Result<Option<Named>> {
     let text = read_whole(File::open(path)?)?;
     if text.starts_with(container::HEADER) {
         let key = Container::parse(&text).ok().and_then(|container| PublicKey::parse(&container.public).ok());
-        return Ok(key.map(|key| Arc::clone(key.info())));
+        return Ok(key.map(|key| Named { key: Arc::clone(key.info()), inside: true }));
     }
     let lines = text.split(|&b| b == b'\n').take_while(|line| !line.starts_with(b"-----BEGIN"));
-    Ok(lines.filter(|line| !line.starts_with(b"#")).find_map(|line| read_key(line).ok()))
+    Ok(lines.filter(|line| !line.starts_with(b"#")).find_map(|line| read_key(line).ok()).map(|key| Named { key, inside: false }))
 }
 
 /// The bytes of a private file that its owner keeps from others.
@@ -197,14 +243,16 @@ fn read_whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(text)
 }
 
-fn decrypt(container: &Container, path: &Path) -> Result<Result<Secret, String>, FileError> {
+/// Asks for the passphrase until it opens the file, whose answer comes back, or until it was wrong too often.
+fn decrypt<T>(path: &Path, open: impl Fn(&[u8]) -> Option<Result<T, String>>) -> Result<Result<T, String>, FileError> {
+    let name = path.to_string_lossy().escape_debug().to_string(); // a name cannot move the cursor
     for _ in 0..TRIES {
-        let passphrase = match terminal::passphrase(path) {
+        let passphrase = match ask::secret(&format!("Enter passphrase for {name}: ")) {
             Ok(Some(passphrase)) => passphrase,
             Ok(None) => return Err(FileError::BrokenOff { path: path.to_owned() }),
-            Err(_) => return Err(FileError::NoTerminal { path: path.to_owned() }),
+            Err(why) => return Err(FileError::NobodyToAsk { path: path.to_owned(), why }),
         };
-        if let Some(secret) = container.decrypt(&passphrase) {
+        if let Some(secret) = open(&passphrase) {
             return Ok(secret);
         }
     }
@@ -234,17 +282,25 @@ impl Material {
         match secret {
             Secret::Ed25519 { seed } => Ok(Self::Ed25519(Box::new(SigningKey::from_bytes(&seed)))),
             Secret::Ecdsa { curve, point, scalar } => {
-                let algorithm = match curve.size {
-                    32 => &ECDSA_P256_SHA256_FIXED_SIGNING,
-                    48 => &ECDSA_P384_SHA384_FIXED_SIGNING,
-                    _ => &ECDSA_P521_SHA512_FIXED_SIGNING,
-                };
-                let key = EcdsaKeyPair::from_private_key_and_public_key(algorithm, &scalar, &point);
+                let key = EcdsaKeyPair::from_private_key_and_public_key(ecdsa_algorithm(curve), &scalar, &point);
                 key.map(|key| Self::Ecdsa(curve, key)).map_err(|error| error.to_string())
             }
             Secret::Rsa { n, e, d, q_inverse, p, q } => rsa(n, e, d, q_inverse, p, q),
+            Secret::Token(_) => Err("the key lies on a token".to_owned()),
         }
     }
+}
+
+fn ecdsa_algorithm(curve: &Curve) -> &'static EcdsaSigningAlgorithm {
+    match curve.size {
+        32 => &ECDSA_P256_SHA256_FIXED_SIGNING,
+        48 => &ECDSA_P384_SHA384_FIXED_SIGNING,
+        _ => &ECDSA_P521_SHA512_FIXED_SIGNING,
+    }
+}
+
+fn rsa_rejected(error: KeyRejected) -> String {
+    format!("{error}: of RSA keys, those of 2048 to 8192 bits sign from a file; an agent may take others")
 }
 
 fn rsa(n: Number, e: Number, d: Number, q_inverse: Number, p: Number, q: Number) -> Result<Material, String> {
@@ -257,8 +313,17 @@ fn rsa(n: Number, e: Number, d: Number, q_inverse: Number, p: Number, q: Number)
         p,
         q,
     };
-    let why = |error| format!("{error}: of RSA keys, those of 2048 to 8192 bits sign from a file; an agent may take others");
-    RsaKeyPair::from_components(&components).map(Material::Rsa).map_err(why)
+    RsaKeyPair::from_components(&components).map(Material::Rsa).map_err(rsa_rejected)
+}
+
+impl FileKey {
+    /// Whether the public key verifies what the private one signs.
+    fn belongs(&mut self) -> bool {
+        const TRIAL: &[u8] = b"do the two halves belong together?";
+        let signature = self.sign(TRIAL, MessageHash::Sha512);
+        let public = PublicKey::parse(&self.public.blob);
+        matches!((public, signature), (Ok(public), Ok(signature)) if public.verify(TRIAL, &signature).is_ok())
+    }
 }
 
 impl Signer for FileKey {
@@ -266,7 +331,7 @@ impl Signer for FileKey {
         self.public.wire()
     }
 
-    fn sign(&mut self, data: &[u8]) -> Result<Vec<u8>, SignerError> {
+    fn sign(&mut self, data: &[u8], rsa_hash: MessageHash) -> Result<Vec<u8>, SignerError> {
         let (algorithm, blob) = match &self.material {
             Material::Ed25519(key) => ("ssh-ed25519", key.try_sign(data)?.to_bytes().to_vec()),
             Material::Ecdsa(curve, key) => {
@@ -276,8 +341,17 @@ impl Signer for FileKey {
             }
             Material::Rsa(key) => {
                 let mut blob = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA512, &SystemRandom::new(), data, &mut blob)?;
-                ("rsa-sha2-512", blob)
+                let name = match rsa_hash {
+                    MessageHash::Sha256 => {
+                        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), data, &mut blob)?;
+                        "rsa-sha2-256"
+                    }
+                    MessageHash::Sha512 => {
+                        key.sign(&RSA_PKCS1_SHA512, &SystemRandom::new(), data, &mut blob)?;
+                        "rsa-sha2-512"
+                    }
+                };
+                (name, blob)
             }
         };
         Ok(Writer::default().string(algorithm.as_bytes()).string(&blob).into_bytes())
@@ -285,52 +359,4 @@ impl Signer for FileKey {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use base64::Engine as _;
-
-    /// The P-256 key whose number is 1: its point is the curve's base point, and its mpint has one byte instead of 32.
-    fn smallest_key() -> (Vec<u8>, Vec<u8>) {
-        let point = [
-            "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
-            "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
-        ]
-        .concat();
-        let point: Vec<u8> = (0..65).map(|n| u8::from_str_radix(&point[2 * n..2 * n + 2], 16).unwrap()).collect();
-        let public = Writer::default().string(b"ecdsa-sha2-nistp256").string(b"nistp256").string(&point).into_bytes();
-        let private = Writer::default().u32(7).u32(7).raw(&public).mpint(&[1]).string(b"").raw(&[1, 2, 3]).into_bytes();
-        let container = Writer::default().raw(b"openssh-key-v1\0").string(b"none").string(b"none").string(b"").u32(1);
-        (public.clone(), container.string(&public).string(&private).into_bytes())
-    }
-
-    fn file(container: &[u8]) -> String {
-        let body = base64::engine::general_purpose::STANDARD.encode(container);
-        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n")
-    }
-
-    #[test]
-    fn a_number_with_leading_zeros_is_a_key() {
-        let (public, container) = smallest_key();
-        let container = Container::parse(file(&container).as_bytes()).unwrap();
-        let material = Material::of(container.open().unwrap()).unwrap();
-        let public = PublicKey::parse(&public).unwrap();
-        let signature = FileKey { public: Arc::clone(public.info()), material }.sign(b"data").unwrap();
-        assert!(public.verify(b"data", &signature).is_ok());
-    }
-
-    #[test]
-    fn what_is_cut_or_bent_is_no_key() {
-        let (_, whole) = smallest_key();
-        let opens =
-            |bytes: &[u8]| Container::parse(file(bytes).as_bytes()).and_then(|container| container.open().map(|_| ())).is_ok();
-        assert!(opens(&whole));
-        for cut in 0..whole.len() {
-            assert!(!opens(&whole[..cut]), "cut at {cut}");
-        }
-        for bent in [0, 15, 24, 34, 40, whole.len() - 1] {
-            let mut bytes = whole.clone();
-            bytes[bent] ^= 1;
-            assert!(!opens(&bytes), "bent at {bent}");
-        }
-    }
-}
+mod tests;

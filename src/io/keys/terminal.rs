@@ -1,23 +1,44 @@
-//! Passphrases, asked at the terminal: standard input and output are git's.
+//! The terminal, where people are asked and told: standard input and output are git's.
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use zeroize::Zeroizing;
 
 /// More is not typed; the buffer never grows, which would leave copies behind.
 const MAX_LENGTH: usize = 1024;
 
-/// Asks for the passphrase of a key file on /dev/tty; `None` where whoever is asked breaks off (Ctrl-C, Ctrl-D).
+fn open() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
+}
+
+/// Asks a question on /dev/tty and takes what is typed, which is shown. Only `y` or `Y` at its start is a yes.
 ///
 /// # Errors
 /// Where there is no terminal.
-pub fn passphrase(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-    let name = path.to_string_lossy().escape_debug().to_string(); // a name cannot move the cursor
+pub fn confirm(question: &str) -> io::Result<bool> {
+    let terminal = open()?;
+    write!(&terminal, "{question}")?;
+    let mut line = Vec::new();
+    BufReader::new(&terminal).take(1024).read_until(b'\n', &mut line)?;
+    Ok(matches!(line.first(), Some(b'y' | b'Y')))
+}
+
+/// Shows a line on /dev/tty, if there is one.
+pub(super) fn tell(line: &str) {
+    if let Ok(mut terminal) = OpenOptions::new().write(true).open("/dev/tty") {
+        let _ = writeln!(terminal, "{line}");
+    }
+}
+
+/// Asks for a secret on /dev/tty; `None` where whoever is asked breaks off (Ctrl-C, Ctrl-D).
+///
+/// # Errors
+/// Where there is no terminal.
+pub(super) fn secret(prompt: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let terminal = open()?;
     let silenced = Silenced::new(&terminal)?; // before the prompt: who answers at once is not echoed
-    write!(&terminal, "Enter passphrase for {name}: ")?;
+    write!(&terminal, "{prompt}")?;
     let line = read_line(&terminal);
     drop(silenced);
     writeln!(&terminal)?;

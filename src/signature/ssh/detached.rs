@@ -12,10 +12,13 @@ use std::sync::Arc;
 pub enum DetachedError {
     /// It is not armoured as it should be.
     #[error("Couldn't parse signature: {0}")]
-    Armor(#[from] ArmorError),
+    Armor(ArmorError),
     /// The bytes inside are no SSHSIG.
-    #[error("Couldn't parse signature: invalid format")]
+    #[error("Couldn't verify signature: invalid format")]
     Frame,
+    /// A format to come.
+    #[error("Signature version {0} is larger than supported version 1")]
+    Version(u32),
     /// It was made for something else.
     #[error("Couldn't verify signature: namespace does not match")]
     Namespace,
@@ -33,6 +36,12 @@ pub enum DetachedError {
 /// Names that a signature brings along are anybody's text: they cannot break a line or move the cursor.
 fn escaped(name: &str) -> String {
     name.escape_debug().to_string()
+}
+
+impl From<ArmorError> for DetachedError {
+    fn from(error: ArmorError) -> Self {
+        Self::Armor(error)
+    }
 }
 
 impl From<KeyError> for DetachedError {
@@ -90,8 +99,12 @@ fn dearmor(armored: &[u8]) -> Result<Vec<u8>, DetachedError> {
         return Err(ArmorError::MissingHeader.into());
     }
     // ssh-keygen refuses versions above 1 only; the version is not signed
-    if let Some(version) = blob.get_mut(6..10).filter(|version| **version == [0; 4]) {
-        version.copy_from_slice(&1_u32.to_be_bytes());
+    if let Some([b'S', b'S', b'H', b'S', b'I', b'G', version @ ..]) = blob.first_chunk_mut::<10>() {
+        match u32::from_be_bytes(*version) {
+            0 => *version = 1_u32.to_be_bytes(),
+            1 => {}
+            later => return Err(DetachedError::Version(later)),
+        }
     }
     Ok(blob)
 }
@@ -110,7 +123,7 @@ mod tests {
             &self.1
         }
 
-        fn sign(&mut self, data: &[u8]) -> Result<Vec<u8>, SignerError> {
+        fn sign(&mut self, data: &[u8], _: MessageHash) -> Result<Vec<u8>, SignerError> {
             Ok(Writer::default().string(b"ssh-ed25519").string(&self.0.sign(data).to_bytes()).into_bytes())
         }
     }
@@ -125,7 +138,7 @@ mod tests {
         };
         let good = armored(&mut signer, "git");
         let file = armored(&mut signer, "file");
-        let table: [(String, &[u8], Result<(), DetachedError>); 8] = [
+        let table: [(String, &[u8], Result<(), DetachedError>); 9] = [
             (good.clone(), b"message", Ok(())),
             (format!("{good}{file}"), b"message", Ok(())),
             (format!("{good}anything"), b"message", Ok(())),
@@ -134,6 +147,7 @@ mod tests {
             (good.replace('\n', "\r\n"), b"message", Err(ArmorError::MissingHeader.into())),
             (good.replace("END", "FIN"), b"message", Err(ArmorError::MissingFooter.into())),
             (good.replace("U1NI", "U1NJ"), b"message", Err(DetachedError::Frame)),
+            (good.replace("U1NIU0lHAAAAAQAA", "U1NIU0lHAAAAAgAA"), b"message", Err(DetachedError::Version(2))),
         ];
         for (armored, message, expected) in table {
             assert_eq!(verify(armored.as_bytes(), "git", message).map(|_| ()), expected, "{armored}");

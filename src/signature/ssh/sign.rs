@@ -11,11 +11,11 @@ pub trait Signer {
     /// The blob of the public key (or certificate) that goes into the signature.
     fn public_key(&self) -> &[u8];
 
-    /// The SSH signature blob over the data.
+    /// The SSH signature blob over the data. An RSA key signs with the hash function that is named; the others have their own.
     ///
     /// # Errors
     /// Whatever keeps the holder of the key from signing.
-    fn sign(&mut self, data: &[u8]) -> Result<Vec<u8>, SignerError>;
+    fn sign(&mut self, data: &[u8], rsa_hash: MessageHash) -> Result<Vec<u8>, SignerError>;
 }
 
 /// What a signer says when it does not sign.
@@ -44,7 +44,7 @@ pub fn sign(signer: &mut dyn Signer, namespace: &str, hash: MessageHash, message
     let blob = signer.public_key().to_vec();
     let key = PublicKey::parse(&blob)?;
     let data = signed_data(namespace.as_bytes(), b"", hash, &hash.digest(&[message]));
-    let signature = signer.sign(&data).map_err(SignError::Signer)?;
+    let signature = signer.sign(&data, hash).map_err(SignError::Signer)?;
     key.verify(&data, &signature).map_err(SignError::Wrong)?;
     let signature = low_s(signature);
     let frame = SshSig {

@@ -102,6 +102,12 @@ impl<'a> Reader<'a> {
 pub struct Writer(Vec<u8>);
 
 impl Writer {
+    /// A writer that does not move what it was given, up to a number of bytes: secrets leave no copies behind.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     /// Bytes as they are.
     #[must_use]
     pub fn raw(mut self, bytes: &[u8]) -> Self {

@@ -1,6 +1,7 @@
 //! Private keys in OpenSSH's form (PROTOCOL.key). ssh-key decrypts; the fields are read here, since it refuses one P-256 key in
 //! 256: those whose number begins with a zero byte, which an mpint leaves out.
 
+use super::super::token::Handle;
 use crate::signature::ssh::curve::Curve;
 use crate::signature::ssh::wire::{Reader, WireError};
 use base64::Engine as _;
@@ -30,6 +31,7 @@ pub(super) enum Secret {
     Ed25519 { seed: Zeroizing<[u8; 32]> },
     Ecdsa { curve: &'static Curve, point: Vec<u8>, scalar: Number },
     Rsa { n: Number, e: Number, d: Number, q_inverse: Number, p: Number, q: Number },
+    Token(Handle),
 }
 
 impl Container {
@@ -90,6 +92,7 @@ fn secret(bytes: &[u8]) -> Result<Result<Secret, String>, WireError> {
     if reader.u32()? != reader.u32()? {
         return Err(WireError);
     }
+    let start = reader.rest();
     let kind = reader.text()?;
     let key = match (kind, Curve::of_key_type(kind)) {
         ("ssh-ed25519", _) => {
@@ -113,6 +116,17 @@ fn secret(bytes: &[u8]) -> Result<Result<Secret, String>, WireError> {
             let start = curve.size.checked_sub(digits.len()).ok_or(WireError)?;
             scalar.iter_mut().skip(start).zip(digits).for_each(|(to, &from)| *to = from);
             Secret::Ecdsa { curve, point, scalar }
+        }
+        ("sk-ssh-ed25519@openssh.com" | "sk-ecdsa-sha2-nistp256@openssh.com", _) => {
+            let fields = if kind.starts_with("sk-ecdsa") { 3 } else { 2 }; // the curve, the point, the application
+            for _ in 0..fields {
+                reader.string()?;
+            }
+            let flags = reader.byte()?;
+            let (_handle, _reserved) = (reader.string()?, reader.string()?);
+            let length = start.len().saturating_sub(reader.rest().len());
+            let private = Zeroizing::new(start.get(..length).ok_or(WireError)?.to_vec());
+            Secret::Token(Handle { private, flags })
         }
         _ => return Ok(Err(format!("keys of type {} are not supported", kind.escape_debug()))),
     };

@@ -1,0 +1,105 @@
+//! `ssh-keygen -Y sign`.
+
+use super::{plainly, print};
+use crate::io::keys::{self, Sources, terminal};
+use crate::personality::ssh_keygen::Sign;
+use crate::run::complain;
+use crate::signature::ssh::MessageHash;
+use crate::signature::ssh::sign;
+use anyhow::{Context as _, Result, bail};
+use rustix::termios::isatty;
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Signs every operand, or standard input where there is none. What was signed before a failure stays, as with ssh-keygen.
+pub(super) fn sign_all(request: &Sign, quiet: bool) -> Result<()> {
+    let socket = env::var_os("SSH_AUTH_SOCK");
+    let provider = request.provider.clone().or_else(|| env::var_os("SSH_SK_PROVIDER"));
+    let provider = provider.filter(|name| !name.is_empty()).unwrap_or_else(|| OsString::from("internal"));
+    let sources = Sources { agent_only: request.agent_only, socket: socket.as_deref(), provider: &provider };
+    let mut signer = keys::signer(&request.key, sources)?;
+    let hash = message_hash(request.hash.as_deref());
+    let mut sign = |message: &[u8]| -> Result<Vec<u8>> {
+        match &hash {
+            Ok(hash) => Ok(sign::sign(&mut *signer, &request.namespace, *hash, message)?),
+            Err(why) => bail!("{why}"),
+        }
+    };
+    let say = |line: String| {
+        if !quiet {
+            complain(&line);
+        }
+    };
+    let stdin = [PathBuf::from("-")];
+    let files = if request.files.is_empty() { stdin.as_slice() } else { &request.files };
+    for file in files {
+        if file.as_os_str() == "-" {
+            say("Signing data on standard input".to_owned());
+            let mut message = Vec::new();
+            io::stdin().lock().read_to_end(&mut message).context("standard input")?;
+            print(&sign(&message).context("Signing (stdin) failed")?)?;
+            continue;
+        }
+        let name = file.display();
+        let opened = File::open(file).with_context(|| format!("Cannot open {name} for signing"))?;
+        say(format!("Signing file {name}"));
+        let message = read(opened).with_context(|| format!("Signing {name} failed"))?;
+        let target = signature_file(file);
+        let there = fs::symlink_metadata(&target).is_ok();
+        if there && !may_overwrite(&target)? {
+            continue;
+        }
+        let armored = sign(&message).with_context(|| format!("Signing {name} failed"))?;
+        write(&target, &armored, there)?;
+        say(format!("Write signature to {}", target.display()));
+    }
+    Ok(())
+}
+
+/// What `-Ohashalg=` names, or why nothing can be signed with it.
+fn message_hash(name: Option<&str>) -> Result<MessageHash, String> {
+    let Some(name) = name else { return Ok(MessageHash::Sha512) };
+    MessageHash::of_name(name.as_bytes()).ok_or_else(|| format!("unsupported hash algorithm \"{}\"", name.escape_debug()))
+}
+
+fn read(mut file: File) -> io::Result<Vec<u8>> {
+    let mut message = Vec::new();
+    file.read_to_end(&mut message)?;
+    Ok(message)
+}
+
+fn signature_file(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+/// Whether somebody says that a signature which is there already may go. ssh-keygen asks on standard output and takes the
+/// answer from standard input, even from a pipe; both may be git's. So the terminal is asked, and only where standard input is
+/// a terminal as well: elsewhere nobody sits there, or it is for git to read.
+fn may_overwrite(target: &Path) -> Result<bool> {
+    let name = target.display().to_string();
+    let there = || format!("{name} already exists");
+    if !isatty(io::stdin()) {
+        bail!("{}: remove it first", there());
+    }
+    let question = format!("{} already exists.\nOverwrite (y/n)? ", name.escape_debug());
+    terminal::confirm(&question).map_err(|error| anyhow::anyhow!("{}: remove it first ({})", there(), plainly(&error)))
+}
+
+/// Writes a file that is there whole or not at all.
+fn write(target: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
+    let failed = || format!("Couldn't write {}", target.display());
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // as ssh-keygen: what the umask leaves of 0666
+    let builder = builder.prefix(".git-warrant-").permissions(Permissions::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).with_context(failed)?;
+    file.write_all(bytes).with_context(failed)?;
+    let written = if overwrite { file.persist(target) } else { file.persist_noclobber(target) };
+    written.map(drop).map_err(|error| error.error).with_context(failed)
+}
