@@ -180,3 +180,57 @@ fn a_ref_that_is_not_utf_8_is_refused_by_its_name() {
     std::fs::set_permissions(world.home.join("signers"), std::fs::Permissions::from_mode(0o644)).unwrap();
     says(&run(&mut hook, &line), 2, &["refs/heads/caf\\xe9", "under another name"]);
 }
+
+/// What git reads as unset, false or its own is read so here: a file that is passed over could be the one that revokes.
+#[test]
+fn the_places_of_the_configuration_are_gits() {
+    let world = revoking();
+    let verify = |settings: &[(&str, &str)]| {
+        let mut command = world.warrant("r", &["verify", "--policy", &world.policy()]);
+        command.env_remove("GIT_CONFIG_GLOBAL").env_remove("GIT_CONFIG_NOSYSTEM");
+        done(command.envs(settings.iter().copied()))
+    };
+    let off = ("GIT_CONFIG_NOSYSTEM", "1");
+    assert_eq!(verify(&[off]).status, Some(0));
+    std::fs::create_dir_all(world.home.join(".config/git")).unwrap();
+    std::fs::copy(world.home.join("more"), world.home.join(".config/git/config")).unwrap();
+    for settings in [&[off][..], &[off, ("XDG_CONFIG_HOME", "")]] {
+        assert_eq!(verify(settings).status, Some(1), "{settings:?}");
+    }
+    std::fs::remove_file(world.home.join(".config/git/config")).unwrap();
+    let more = world.home.join("more");
+    let system = ("GIT_CONFIG_SYSTEM", more.to_str().unwrap());
+    for (value, status) in [("FALSE", 1), ("No", 1), ("off", 1), ("0", 1), ("", 1), ("TRUE", 0), ("1", 0), ("bogus", 2)] {
+        assert_eq!(verify(&[system, ("GIT_CONFIG_NOSYSTEM", value)]).status, Some(status), "{value}");
+    }
+    says(&verify(&[off, ("GIT_CONFIG_GLOBAL", "more")]), 2, &["relative path"]);
+}
+
+#[test]
+fn the_work_trees_own_configuration_is_switched_by_the_repositorys_alone() {
+    let world = revoking();
+    let revoked = world.home.join("revoked");
+    world.home.git("r", &["config", "extensions.worktreeConfig", "true"]);
+    world.home.git("r", &["config", "--worktree", "gpg.ssh.revocationFile", revoked.to_str().unwrap()]);
+    assert_eq!(world.judged("r", &[]).words(), ["key-revoked"]);
+    world.home.write("included", "[extensions]\n\tworktreeConfig = false\n");
+    world.home.git("r", &["config", "include.path", world.home.join("included").to_str().unwrap()]);
+    assert_eq!(world.judged("r", &[]).words(), ["key-revoked"]);
+}
+
+/// An empty payload is not what a directory gives on standard input.
+#[test]
+fn what_cannot_be_read_is_no_payload() {
+    let world = World::new();
+    world.home.write("empty", "");
+    let signed = done(&mut world.home.ours(&["-Y", "sign", "-n", "git", "-f", "alice", "empty"]));
+    assert!(signed.ok(), "{signed:?}");
+    let verify = |input: &str| {
+        let line = format!("exec {} -Y verify -n git -f signers -I alice@example.com -s empty.sig < {input}", common::OURS);
+        run(world.home.command("sh").args(["-c", &line]).current_dir(world.home.join(".")), b"")
+    };
+    assert!(verify("empty").ok(), "{:?}", verify("empty"));
+    let folder = verify(".");
+    assert_eq!(folder.status, Some(255), "{folder:?}");
+    assert!(!folder.stdout.contains("Good"), "{folder:?}");
+}

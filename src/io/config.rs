@@ -101,8 +101,7 @@ impl Reader<'_> {
             self.file(&path, true, 0)?;
         }
         self.file(&self.place.common_dir.join("config"), false, 0)?;
-        let extended = values_of(&self.settings, "extensions.worktreeConfig", |setting| !setting.protected)?.pop();
-        if extended.is_some_and(|value| git2::Config::parse_bool(value.as_str()).unwrap_or(false)) {
+        if self.has_worktree_config()? {
             self.file(&self.place.git_dir.join("config.worktree"), false, 0)?;
         }
         for (name, value) in from_environment()? {
@@ -118,6 +117,27 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// `extensions.worktreeConfig`, which git takes from the repository's own file alone, whatever that includes.
+    fn has_worktree_config(&self) -> Result<bool> {
+        let path = self.place.common_dir.join("config");
+        if !is_there(&path)? {
+            return Ok(false);
+        }
+        let mut config = git2::Config::new()?;
+        config.add_file(&path, ConfigLevel::Local, false)?;
+        let mut entries = config.entries(None)?;
+        let mut last = false;
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            if entry.include_depth() == 0 && entry.name_bytes() == b"extensions.worktreeconfig" {
+                let value =
+                    if entry.has_value() { String::from_utf8_lossy(entry.value_bytes()).into_owned() } else { "true".to_owned() };
+                last = git2::Config::parse_bool(value.as_str()).context("extensions.worktreeConfig is neither true nor false")?;
+            }
+        }
+        Ok(last)
     }
 
     /// Reads a file, if there is one; what it includes on a condition stands where it is included, as all else does.
@@ -204,19 +224,30 @@ fn is_there(path: &Path) -> Result<bool> {
 
 fn user_files() -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let no_system =
-        text_of("GIT_CONFIG_NOSYSTEM")?.is_some_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "no" | "off"));
+    let no_system = match text_of("GIT_CONFIG_NOSYSTEM")?.filter(|value| !value.is_empty()) {
+        Some(value) => git2::Config::parse_bool(value.as_str())
+            .map_err(|_| anyhow::anyhow!("GIT_CONFIG_NOSYSTEM is `{value}`, which is neither true nor false"))?,
+        None => false,
+    };
+    let named = |name: &str| env::var_os(name).map(PathBuf::from);
     if no_system {
-    } else if let Some(path) = env::var_os("GIT_CONFIG_SYSTEM").filter(|value| !value.is_empty()) {
-        files.push(PathBuf::from(path));
+    } else if let Some(path) = named("GIT_CONFIG_SYSTEM").filter(|path| !path.as_os_str().is_empty()) {
+        files.push(path);
     } else {
         files.extend(git2::Config::find_system().ok());
     }
-    if let Some(path) = env::var_os("GIT_CONFIG_GLOBAL") {
-        files.push(PathBuf::from(path));
+    if let Some(path) = named("GIT_CONFIG_GLOBAL") {
+        files.push(path);
     } else {
-        files.extend(git2::Config::find_xdg().ok());
-        files.extend(git2::Config::find_global().ok());
+        let home = named("HOME").filter(|path| !path.as_os_str().is_empty());
+        // set but empty is as good as not set, as git has it
+        let folder = named("XDG_CONFIG_HOME").filter(|path| !path.as_os_str().is_empty());
+        files.extend(folder.or_else(|| home.as_ref().map(|home| home.join(".config"))).map(|folder| folder.join("git/config")));
+        files.extend(home.map(|home| home.join(".gitconfig")));
+    }
+    // git reads it from the top of the work tree, wherever it was called
+    if let Some(relative) = files.iter().find(|path| path.is_relative() && !path.as_os_str().is_empty()) {
+        bail!("the configuration {} is named by a relative path; name it in full", relative.display());
     }
     Ok(files)
 }

@@ -29,6 +29,12 @@ pub fn shell_word(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// Whether the name of a branch or a tag means just that in a command: no option, no other revision, nothing unseen.
+pub fn is_plain_name(name: &str) -> bool {
+    let is_id = name.len() >= 4 && name.chars().all(|c| c.is_ascii_hexdigit());
+    !name.starts_with('-') && !matches!(name, "" | "@" | "HEAD") && !is_id && !name.chars().any(is_hostile)
+}
+
 fn is_hostile(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -69,6 +75,16 @@ mod tests {
             assert_eq!(printable(text), want);
         }
         assert_eq!(name(&"x".repeat(500)).chars().count(), MAX_NAME + 1);
+    }
+
+    #[test]
+    fn names_that_are_more_than_names() {
+        for odd in ["-f", "--force", "-", "HEAD", "@", "", "abcd", &"1".repeat(40), "a\u{202e}b"] {
+            assert!(!is_plain_name(odd), "{odd}");
+        }
+        for plain in ["main", "v1.0", "feature/x", "a'b", "abc", "pkg@1"] {
+            assert!(is_plain_name(plain), "{plain}");
+        }
     }
 
     #[test]

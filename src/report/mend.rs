@@ -1,6 +1,6 @@
 //! What would mend a rejection.
 
-use super::escape::shell_word;
+use super::escape::{is_plain_name, shell_word};
 use crate::evidence::Evidence;
 use crate::object::ObjectKind;
 use crate::verdict::{Fault, Judgement, Reason, Revoked, Unjudged, Utc, Verdict};
@@ -41,6 +41,10 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         }
         Reason::NotSignable { .. } => "name a commit or a tag".to_owned(),
         Reason::TagType { .. } => "no honest tool writes this; make the tag again: git tag -s -f NAME TARGET".to_owned(),
+        Reason::TagName { outside, .. } if !is_plain_name(outside) => {
+            "a tag that is copied to another name proves nothing, and this name is no plain one: make a tag of another name"
+                .to_owned()
+        }
         Reason::TagName { outside, .. } => {
             format!(
                 "make a tag of this name: git tag -s {} TARGET; a tag that is copied to another name proves nothing",
@@ -164,6 +168,7 @@ fn unsigned(judgement: &Judgement) -> String {
 fn make_again(judgement: &Judgement) -> String {
     let about = &judgement.about;
     match (&about.tag_name, about.parents.first()) {
+        (Some(name), _) if !is_plain_name(name) => "make the tag again under another name, signed (git tag -s)".to_owned(),
         (Some(name), _) => {
             let name = shell_word(name);
             format!("make the tag again: git tag -s -f {name} {name}^{{}}")

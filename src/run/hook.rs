@@ -8,7 +8,7 @@ use crate::io::git::Repository;
 use crate::io::policy::Search;
 use crate::judge::Judge;
 use crate::object::{ObjectId, ObjectKind};
-use crate::report::escape::{printable, shell_word};
+use crate::report::escape::{is_plain_name, printable, shell_word};
 use crate::report::human::{Human, Style};
 use crate::report::{ExitStatus, Report, Summary};
 use crate::verdict::{Judgement, Reason, Verdict};
@@ -232,16 +232,17 @@ impl Graph {
     fn mends(&self, repository: &Repository, updates: &[Update], hidden: &Hidden) -> Vec<String> {
         let bad = self.above_rejected();
         let below = |update: &Update, prefix: &[u8]| {
-            let name = update.reference.strip_prefix(prefix)?;
-            Some((shell_word(&String::from_utf8_lossy(name)), update.new, update.name.clone()))
+            let name = String::from_utf8_lossy(update.reference.strip_prefix(prefix)?).into_owned();
+            is_plain_name(&name).then(|| (shell_word(&name), update.new, update.name.clone()))
         };
         let branches: Vec<_> =
             updates.iter().filter_map(|it| below(it, b"refs/heads/")).filter(|(_, tip, _)| bad.contains(tip)).collect();
         let several = branches.len() > 1;
         let mut commands = Vec::new();
         for (name, tip, _) in &branches {
-            commands.extend(several.then(|| format!("git checkout -q {name}")));
-            commands.push(self.rebase(*tip, &bad, hidden));
+            // in one line: where the branch has another name in the clone, nothing else is rewritten in its place
+            let first = if several { format!("git checkout -q {name} -- && ") } else { String::new() };
+            commands.push(first + &self.rebase(*tip, &bad, hidden));
         }
         for (name, new, reference) in updates.iter().filter_map(|it| below(it, b"refs/tags/")) {
             let annotated = repository.kind(&new) == Some(ObjectKind::Tag);
@@ -249,7 +250,7 @@ impl Graph {
             let tip = repository.peel_to_commit(&new).unwrap_or(new);
             let place = branches.iter().find_map(|(branch, tip_of, _)| {
                 let depth = self.depth(*tip_of, tip)?;
-                Some(if several { format!("{branch}~{depth}") } else { format!("HEAD~{depth}") })
+                Some(if several { format!("refs/heads/{branch}~{depth}") } else { format!("HEAD~{depth}") })
             });
             match place {
                 _ if !bad.contains(&tip) => {
@@ -259,9 +260,8 @@ impl Graph {
                 }
                 Some(place) => commands.push(format!("{make} {name} {place}")), // on the branch that was just made again
                 None => {
-                    commands.push(format!("git checkout -q --detach {name}^{{}}"));
-                    commands.push(self.rebase(tip, &bad, hidden));
-                    commands.push(format!("{make} {name} HEAD"));
+                    let rebase = self.rebase(tip, &bad, hidden);
+                    commands.push(format!("git checkout -q --detach {name}^{{}} && {rebase} && {make} {name} HEAD"));
                 }
             }
         }

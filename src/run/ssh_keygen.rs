@@ -85,8 +85,8 @@ pub fn run(request: Result<SshKeygen, UsageError>) -> u8 {
         }
         Operation::MatchPrincipals { allowed, principal } => match_principals(&allowed, &principal),
         Operation::Verify { namespace, allowed, principal, signature, revoked, time, print_key } => {
-            let message = read_stdin();
-            let checked = verify(&namespace, &signature, &message, time.as_deref()).and_then(|(key, time)| {
+            let read = read_stdin().and_then(|message| verify(&namespace, &signature, &message, time.as_deref()));
+            let checked = read.and_then(|(key, time)| {
                 if let Some(revoked) = &revoked {
                     check_revoked(revoked, &key)?;
                 }
@@ -97,8 +97,8 @@ pub fn run(request: Result<SshKeygen, UsageError>) -> u8 {
             conclude(checked, &Answer { namespace: &namespace, by, quiet, print_key })
         }
         Operation::CheckNovalidate { namespace, signature, time, print_key } => {
-            let message = read_stdin();
-            let checked = verify(&namespace, &signature, &message, time.as_deref()).map(|(key, _)| key);
+            let read = read_stdin().and_then(|message| verify(&namespace, &signature, &message, time.as_deref()));
+            let checked = read.map(|(key, _)| key);
             conclude(checked, &Answer { namespace: &namespace, by: Vec::new(), quiet, print_key })
         }
     }
@@ -150,11 +150,11 @@ fn print(bytes: &[u8]) -> anyhow::Result<()> {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).context("standard output")
 }
 
-/// The payload. What cannot be read ends it, and then no signature fits.
-fn read_stdin() -> Vec<u8> {
+/// The payload.
+fn read_stdin() -> anyhow::Result<Vec<u8>> {
     let mut message = Vec::new();
-    let _ = io::stdin().lock().read_to_end(&mut message);
-    message
+    io::stdin().lock().read_to_end(&mut message).context("standard input")?;
+    Ok(message)
 }
 
 /// The key of a good signature, and the time to judge it at.

@@ -203,7 +203,8 @@ fn two_branches_and_a_tag_on_one_of_them() {
     world.home.git("c", &["tag", "light", "a~1"]);
     let commands = mended(&server, &["a", "b", "light"]);
     let rebase = format!("git rebase --rebase-merges --force-rebase --gpg-sign {base}");
-    assert_eq!(commands, ["git checkout -q a", &rebase, "git checkout -q b", &rebase, "git tag -f light a~1"]);
+    let of = |branch: &str| format!("git checkout -q {branch} -- && {rebase}");
+    assert_eq!(commands, [of("a"), of("b"), "git tag -f light refs/heads/a~1".to_owned()]);
 }
 
 /// Signing again would not make these good: the pusher must not be told to rewrite what is published.
@@ -226,5 +227,39 @@ fn nobody_is_told_to_rewrite_what_signing_again_does_not_mend() {
         let refused = server.refused(&["main"], &[&format!("[{code}]")]);
         assert_eq!(commands(&refused), [""; 0], "{code}");
         assert!(!refused.stderr.contains("--baseline"), "a pusher cannot leave anything out: {refused:?}");
+    }
+}
+
+/// Pushed from branches of other names, the commands fail and rewrite nothing else.
+#[test]
+fn branches_of_other_names_leave_what_is_checked_out_alone() {
+    let server = Server::new();
+    let world = &server.0;
+    let base = world.id("c", "HEAD");
+    for name in ["l1", "l2"] {
+        world.home.git("c", &["checkout", "-q", "-b", name, &base]);
+        world.commit("c", &format!("forgot on {name}"), &[]);
+    }
+    world.home.git("c", &["checkout", "-q", "-b", "elsewhere", &base]);
+    let elsewhere = world.commit("c", "something else", &["-S"]);
+    let refused = server.refused(&["l1:topic1", "l2:topic2"], &["git checkout -q topic1 -- && "]);
+    for command in commands(&refused) {
+        let ran = run(world.home.command("sh").args(["-c", &command]).current_dir(world.home.join("c")), b"");
+        assert!(!ran.ok(), "{command}");
+    }
+    assert_eq!(world.id("c", "elsewhere"), elsewhere);
+}
+
+/// Git lets a branch be called `-f`; a command with such a name would be another command.
+#[test]
+fn names_that_are_options_get_no_command() {
+    let server = Server::new();
+    let world = &server.0;
+    world.commit("c", "forgot", &[]);
+    let id = world.id("c", "HEAD");
+    for name in ["refs/heads/-f", "refs/heads/HEAD", "refs/tags/-d", "refs/tags/--delete"] {
+        world.home.git("c", &["update-ref", name, &id]);
+        let refused = server.refused(&[&format!("{name}:{name}")], &["[unsigned]"]);
+        assert_eq!(commands(&refused), [""; 0], "{name}");
     }
 }
