@@ -158,3 +158,33 @@ fn a_program_that_does_not_help() {
     std::fs::remove_file(home.join("ask")).unwrap();
     assert_refused(&home, &unattended(&home, OURS, &FORCE), "ask): No such file or directory): load it into an agent");
 }
+
+/// Whoever is asked may be ended by a signal: the terminal is left as it was.
+#[test]
+fn a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
+    if !has("script") {
+        return skipped("script (util-linux)");
+    }
+    let home = encrypted(&[]);
+    for (signal, status) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        // a shell without job control ignores SIGINT for what it starts in the background; env sets it right
+        let line = format!(
+            "env --default-signal=INT '{OURS}' -Y sign -n git -f k message </dev/null >out 2>err & p=$!; \
+             until stty -a </dev/tty | grep -qw -- -echo; do sleep 0.05; done; \
+             kill -{signal} $p; wait $p; echo status $?; stty -a </dev/tty"
+        );
+        let mut command = home.command("timeout");
+        command.args(["20", "script", "-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh");
+        let mut child = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+        let keyboard = child.0.stdin.take(); // nobody types, and nobody hangs up
+        let mut shown = String::new();
+        child.0.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+        drop(keyboard);
+        assert!(shown.contains(&format!("status {status}")), "{signal}: {shown}");
+        let (_, modes) = shown.rsplit_once("status").unwrap();
+        let modes: Vec<&str> = modes.split([' ', ';', '\r', '\n']).collect();
+        for mode in ["echo", "icanon", "isig"] {
+            assert!(modes.contains(&mode), "{signal}: {mode} is off: {shown}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ use super::ask;
 use super::token::Token;
 use crate::evidence::Key;
 use crate::policy::public_key::read_key;
+use crate::report::escape::shell_word;
 use crate::signature::ssh::curve::Curve;
 use crate::signature::ssh::sign::{Signer, SignerError};
 use crate::signature::ssh::wire::Writer;
@@ -40,7 +41,7 @@ const TRIES: usize = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// No public key to begin with.
-    #[error("Couldn't load public key {}: {why}", path.display())]
+    #[error("Couldn't load public key {}: {why}{}", path.display(), literal(path))]
     NoPublicKey {
         /// The file that was named.
         path: PathBuf,
@@ -57,7 +58,7 @@ pub enum FileError {
     },
     /// Others can read it.
     #[error(
-        "WARNING: UNPROTECTED PRIVATE KEY FILE!\nPermissions {mode:04o} for '{name}' are too open.\nIt is required that your private key files are NOT accessible by others.\nThis private key will be ignored: `chmod 600 {name}` mends it.", name = path.display()
+        "WARNING: UNPROTECTED PRIVATE KEY FILE!\nPermissions {mode:04o} for '{name}' are too open.\nIt is required that your private key files are NOT accessible by others.\nThis private key will be ignored: `chmod 600 {word}` mends it.", name = path.display(), word = word(path)
     )]
     TooOpen {
         /// The file.
@@ -67,7 +68,7 @@ pub enum FileError {
     },
     /// PEM, encrypted as it was before PKCS#8.
     #[error(
-        "{name}: a private key in PEM form with the weak encryption of old (DEK-Info), which is not read here: `ssh-keygen -p -f {name}` rewrites it", name = path.display()
+        "{name}: a private key in PEM form with the weak encryption of old (DEK-Info), which is not read here: `ssh-keygen -p -f {word}` rewrites it", name = path.display(), word = word(path)
     )]
     Legacy {
         /// The file.
@@ -91,7 +92,7 @@ pub enum FileError {
     },
     /// It is encrypted, and there is nobody to ask.
     #[error(
-        "{name} is encrypted and there is nobody to ask for its passphrase ({why}): load it into an agent with `ssh-add {name}`, or name a program that asks in SSH_ASKPASS and set SSH_ASKPASS_REQUIRE=force", name = path.display()
+        "{name} is encrypted and there is nobody to ask for its passphrase ({why}): load it into an agent with `ssh-add {word}`, or name a program that asks in SSH_ASKPASS and set SSH_ASKPASS_REQUIRE=force", name = path.display(), word = word(path)
     )]
     NobodyToAsk {
         /// The file.
@@ -111,6 +112,20 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// A path as a word in a command.
+fn word(path: &Path) -> String {
+    shell_word(&path.display().to_string())
+}
+
+/// Git takes a literal key that begins otherwise than `ssh-` for a file's name.
+fn literal(path: &Path) -> &'static str {
+    let name = path.to_string_lossy();
+    match ["ecdsa-sha2-", "sk-ecdsa-", "sk-ssh-"].iter().any(|kind| name.starts_with(kind)) && name.contains(' ') {
+        true => "; a literal key is written with `key::` in front (git config user.signingKey 'key::…')",
+        false => "",
+    }
 }
 
 /// A file that names a key.

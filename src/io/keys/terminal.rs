@@ -1,6 +1,9 @@
 //! The terminal, where people are asked and told: standard input and output are git's.
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use zeroize::Zeroizing;
@@ -71,7 +74,7 @@ fn read_line(mut keyboard: impl Read) -> io::Result<Option<Zeroizing<Vec<u8>>>> 
     }
 }
 
-/// A terminal without echo until this is dropped; Ctrl-C comes as a byte, since a signal would leave it so for good.
+/// A terminal without echo until this is dropped, or until a signal ends the process. Ctrl-C comes as a byte.
 struct Silenced<'a> {
     terminal: &'a File,
     before: Termios,
@@ -80,6 +83,7 @@ struct Silenced<'a> {
 impl<'a> Silenced<'a> {
     fn new(terminal: &'a File) -> io::Result<Self> {
         let before = tcgetattr(terminal)?;
+        restore_on_signals(terminal.try_clone()?, before.clone())?;
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG);
         silent.special_codes[SpecialCodeIndex::VMIN] = 1;
@@ -87,6 +91,19 @@ impl<'a> Silenced<'a> {
         tcsetattr(terminal, OptionalActions::Flush, &silent)?;
         Ok(Self { terminal, before })
     }
+}
+
+/// A thread that gives the terminal back as it was before a signal does what it would have done. It stays: without it these
+/// signals would do nothing any more.
+fn restore_on_signals(terminal: File, before: Termios) -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+    std::thread::Builder::new().spawn(move || {
+        for signal in signals.forever() {
+            let _ = tcsetattr(&terminal, OptionalActions::Now, &before);
+            let _ = emulate_default_handler(signal);
+        }
+    })?;
+    Ok(())
 }
 
 impl Drop for Silenced<'_> {
