@@ -213,7 +213,7 @@ fn find_principals(allowed: &Path, signature: &Path, time: Option<&str>) -> anyh
         let list = matching.skip_while(|name| name.is_empty()).map(Vec::as_slice).collect::<Vec<_>>().join(&b',');
         list.split(|&b| b == b',').take_while(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
     };
-    let line = first_line(allowed, &signers, &key, None, |line| !names(line).is_empty(), time)?;
+    let line = first_line(allowed, &signers, &key, None, |line| key.certificate.is_none() || !names(line).is_empty(), time)?;
     Ok(names(line).into_iter().flat_map(|name| [name, b"\n".to_vec()]).flatten().collect())
 }
 

@@ -210,7 +210,7 @@ fn opensshs_agent_with_a_software_token() {
         // with a certificate, which ssh-add finds beside the key
         home.key("ca", &["ed25519"], "");
         certify(&home, "ca", "sk", "sk", &["-n", "alice@example.com", "-O", "verify-required"]);
-        assert_refused(&home, &sign(&home, "sk-cert.pub", &[], None), "through an agent only: `ssh-add sk`");
+        assert_refused(&home, &sign(&home, "sk-cert.pub", &[], None), "no token that holds");
         let mut add = home.command("ssh-add");
         add.args(["-q", "-S", provider, "sk"]).env("SSH_AUTH_SOCK", &agent.socket).env("SSH_SK_PROVIDER", provider);
         let done = run(&mut add, b"");
