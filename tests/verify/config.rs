@@ -160,9 +160,9 @@ fn variables_that_are_not_utf8_and_files_that_are_pipes_are_never_passed_over() 
     for (script, status) in [
         ("GIT_CONFIG_GLOBAL=<(printf '[warrant]\\ndeny=x\\n') git-warrant verify --policy ../signers", 2),
         ("GIT_CONFIG_SYSTEM=<(printf '[warrant]\\ndeny=x\\n') GIT_CONFIG_NOSYSTEM=0 git-warrant verify --policy ../signers", 2),
-        ("GIT_CONFIG_GLOBAL=. git-warrant verify --policy ../signers", 2),
+        ("GIT_CONFIG_GLOBAL=$PWD git-warrant verify --policy ../signers", 2),
         ("GIT_CONFIG_GLOBAL=/dev/null git-warrant verify --policy ../signers", 0),
-        ("GIT_CONFIG_GLOBAL=../absent git-warrant verify --policy ../signers", 0),
+        ("GIT_CONFIG_GLOBAL=$PWD/../absent git-warrant verify --policy ../signers", 0),
         ("GIT_CONFIG_GLOBAL= git-warrant verify --policy ../signers", 0),
     ] {
         let mut command = world.home.command("bash");
