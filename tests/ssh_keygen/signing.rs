@@ -162,6 +162,7 @@ fn files_that_do_not_serve() {
     for (key, part) in [
         ("nowhere", "Couldn't load public key nowhere: No such file"),
         ("junk", "Couldn't load public key junk"),
+        ("not/there", "name a key that is there (git config user.signingKey FILE)"),
         ("ecdsa-sha2-nistp256 AAAA", "written with `key::` in front"),
         (".", "Couldn't load public key ."),
         ("alone.pub", "No private key found for \"alone\""),

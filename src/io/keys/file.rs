@@ -124,6 +124,7 @@ fn literal(path: &Path) -> &'static str {
     let name = path.to_string_lossy();
     match ["ecdsa-sha2-", "sk-ecdsa-", "sk-ssh-"].iter().any(|kind| name.starts_with(kind)) && name.contains(' ') {
         true => "; a literal key is written with `key::` in front (git config user.signingKey 'key::…')",
+        false if !path.exists() => "; name a key that is there (git config user.signingKey FILE)",
         false => "",
     }
 }
