@@ -54,7 +54,7 @@ fn commits_tags_merges_and_a_rebase() {
         let home = repository(key);
         commit(&home, "base");
         home.git("r", &["switch", "-q", "-c", "topic"]);
-        (0..5).for_each(|n| commit(&home, &format!("topic{n}")));
+        (0..50).for_each(|n| commit(&home, &format!("topic{n}")));
         home.git("r", &["switch", "-q", "main"]);
         commit(&home, "main");
         home.git("r", &["switch", "-q", "topic"]);
@@ -67,7 +67,7 @@ fn commits_tags_merges_and_a_rebase() {
         assert_eq!(id.len(), 40, "standard output is git's: {id}");
         for program in [OURS, "ssh-keygen"] {
             let all = judged(&home, program, &[], "HEAD");
-            assert_eq!(all.lines().count(), 8, "{all}");
+            assert_eq!(all.lines().count(), 53, "{all}");
             assert!(all.lines().all(|line| line.starts_with("G|alice@example.com|SHA256:")), "{all}");
             home.git("r", &["-c", &format!("gpg.ssh.program={program}"), "verify-commit", &id]);
             home.git("r", &["-c", &format!("gpg.ssh.program={program}"), "verify-tag", "v1"]);
