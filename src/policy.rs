@@ -1,6 +1,7 @@
 //! Who may sign what: [`Policy::decide`] says whether the evidence is enough.
 
 pub mod allowed_signers;
+pub mod file;
 pub mod krl;
 pub mod pattern;
 pub mod public_key;

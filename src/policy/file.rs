@@ -1,0 +1,253 @@
+//! Policy files in TOML, format version 1: who signs, with which keys, and in what state these are.
+//!
+//! What a file says that this version does not know would be passed over silently by a careless reader, and change verdicts
+//! without a word: here every unknown key is an error, with its place.
+
+mod fields;
+
+pub use fields::FileError;
+
+use super::pattern::PatternList;
+use super::public_key::{ListedKey, read_key};
+use crate::object::ObjectId;
+use fields::{Fields, Place};
+use std::collections::HashMap;
+use toml_edit::Document;
+
+/// A whole file.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyFile {
+    /// These and their ancestors are not judged.
+    pub baseline: Vec<ObjectId>,
+    /// These and their ancestors (tags: by themselves) were judged under an earlier policy.
+    pub settled: Vec<ObjectId>,
+    /// Who signs.
+    pub principals: Vec<PrincipalEntry>,
+    /// Whose certificates are believed.
+    pub authorities: Vec<AuthorityEntry>,
+    /// Single commits that stand all the same.
+    pub exempt: Vec<Exempt>,
+}
+
+/// A person with keys.
+#[derive(Clone, Debug)]
+pub struct PrincipalEntry {
+    /// The name in the file.
+    pub name: String,
+    /// The committer e-mails that are this person's; empty: not bound.
+    pub emails: Vec<String>,
+    /// The keys.
+    pub keys: Vec<KeyEntry>,
+}
+
+/// A key of a principal.
+#[derive(Clone, Debug)]
+pub struct KeyEntry {
+    /// The key.
+    pub key: ListedKey,
+    /// Its line in the file.
+    pub line: usize,
+    /// Its state.
+    pub status: Status,
+    /// Whether the token must have been touched.
+    pub touch: bool,
+    /// Whether the token must have seen a PIN or a fingerprint.
+    pub pin: bool,
+}
+
+/// An authority for SSH certificates.
+#[derive(Clone, Debug)]
+pub struct AuthorityEntry {
+    /// The name in the file.
+    pub name: String,
+    /// Its key.
+    pub key: ListedKey,
+    /// Its line in the file.
+    pub line: usize,
+    /// Its state.
+    pub status: Status,
+    /// For which names of certificates it may speak.
+    pub principals: PatternList,
+    /// A revocation list, a file beside the policy.
+    pub krl: Option<String>,
+    /// Names for which it speaks no more.
+    pub deny: Vec<String>,
+}
+
+/// The state of a key. It goes from active to retired to compromised, never back. The time `before` rescues nothing yet: no
+/// time in this version is attested or received.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// In use.
+    #[default]
+    Active,
+    /// Not used any more: stands where it is settled.
+    Retired,
+    /// In foreign hands: stands only at or below what was looked through.
+    Compromised {
+        /// What was looked through.
+        audited: Vec<ObjectId>,
+    },
+}
+
+/// A single commit that stands, as long as what mends it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exempt {
+    /// The commit.
+    pub commit: ObjectId,
+    /// The commit that mends it.
+    pub until: ObjectId,
+    /// Why.
+    pub reason: String,
+    /// Its line in the file.
+    pub line: usize,
+}
+
+impl PolicyFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// At the first thing that is not as this version of the format has it, with its line and column.
+    pub fn parse(text: &[u8]) -> Result<Self, FileError> {
+        let text = std::str::from_utf8(text).map_err(|error| Place::of(text, error.valid_up_to()).error("not UTF-8"))?;
+        let document = Document::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            Place::of(text.as_bytes(), at).error(error.message().trim())
+        })?;
+        let mut root = Fields::of_root(text, document.as_table());
+        match root.integer("version")? {
+            Some(1) => {}
+            Some(other) => return Err(root.error_at("version", &format!("version {other} is not known; this program knows 1"))),
+            None => return Err(root.error("`version = 1` is missing")),
+        }
+        let mut file = Self {
+            baseline: root.ids("baseline")?,
+            settled: root.ids("settled")?,
+            principals: root.named_tables("principals")?.into_iter().map(principal).collect::<Result<_, _>>()?,
+            authorities: root.named_tables("authorities")?.into_iter().map(authority).collect::<Result<_, _>>()?,
+            exempt: root.tables("exempt")?.into_iter().map(exempt).collect::<Result<_, _>>()?,
+        };
+        root.finish(&["roots", "rules", "paths", "algorithms"])?;
+        file.principals.sort_by(|a, b| a.name.cmp(&b.name));
+        file.refuse_shared_keys(&root)?;
+        if file.principals.iter().all(|principal| principal.keys.is_empty()) && file.authorities.is_empty() {
+            return Err(root.error("no principal has a key, and no authority is named: nobody could sign anything"));
+        }
+        Ok(file)
+    }
+
+    fn refuse_shared_keys(&self, root: &Fields<'_>) -> Result<(), FileError> {
+        let mut seen: HashMap<&[u8], &str> = HashMap::new();
+        for principal in &self.principals {
+            for key in &principal.keys {
+                if let Some(other) = seen.insert(&key.key.blob, &principal.name) {
+                    let what = format!("the key {} is listed twice (under {other} and {})", key.key.fingerprint, principal.name);
+                    return Err(root.error_on(key.line, &what));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn principal(mut fields: Fields<'_>) -> Result<PrincipalEntry, FileError> {
+    let name = fields.name().to_owned();
+    match fields.string("kind")?.as_deref() {
+        None | Some("person") => {}
+        Some(kind @ ("bot" | "forge")) => return Err(fields.error_at("kind", &format!("`{kind}` is not in this version"))),
+        Some(kind) => return Err(fields.error_at("kind", &format!("`{kind}` is none of person, bot, forge"))),
+    }
+    let emails = fields.strings("emails")?;
+    if emails.as_ref().is_some_and(Vec::is_empty) {
+        return Err(fields.error_at("emails", "an empty list binds to nobody; leave it out to bind to none"));
+    }
+    let keys = fields.tables("keys")?.into_iter().map(key).collect::<Result<_, _>>()?;
+    fields.finish(&["roles", "preset", "may"])?;
+    Ok(PrincipalEntry { name, emails: emails.unwrap_or_default(), keys })
+}
+
+fn key(mut fields: Fields<'_>) -> Result<KeyEntry, FileError> {
+    let later = ["openpgp", "cert", "keyless", "issuer", "claims", "x509", "ca"];
+    let Some(text) = fields.string("ssh")? else {
+        fields.finish(&later)?;
+        return Err(fields.error("`ssh = \"type base64\"` is missing"));
+    };
+    let key = public_key(&fields, "ssh", &text)?;
+    let entry = KeyEntry {
+        line: fields.line(),
+        status: status(&mut fields)?,
+        touch: fields.boolean("touch")?.unwrap_or(false),
+        pin: fields.boolean("pin")?.unwrap_or(false),
+        key,
+    };
+    if (entry.touch || entry.pin) && !entry.key.algorithm.starts_with("sk-") {
+        return Err(fields.error("touch and pin can be asked of FIDO keys (sk-…) only"));
+    }
+    fields.finish(&later)?;
+    Ok(entry)
+}
+
+fn authority(mut fields: Fields<'_>) -> Result<AuthorityEntry, FileError> {
+    let later = ["x509", "crl", "trusted-root", "require", "roles", "grace"];
+    let name = fields.name().to_owned();
+    let Some(text) = fields.string("ssh-ca")? else {
+        fields.finish(&later)?;
+        return Err(fields.error("`ssh-ca = \"type base64\"` is missing"));
+    };
+    let key = public_key(&fields, "ssh-ca", &text)?;
+    let Some(principals) = fields.strings("principals")?.filter(|list| !list.is_empty()) else {
+        return Err(fields.error("`principals = [\"*@example.org\"]` is missing: for which names may the authority speak?"));
+    };
+    if let Some(bad) = principals.iter().find(|item| item.is_empty() || item.contains(',')) {
+        return Err(fields.error_at("principals", &format!("`{bad}` is not one pattern")));
+    }
+    let entry = AuthorityEntry {
+        name,
+        key,
+        line: fields.line(),
+        status: status(&mut fields)?,
+        principals: PatternList::new(principals.join(",").as_bytes()),
+        krl: fields.string("krl")?,
+        deny: fields.strings("deny")?.unwrap_or_default(),
+    };
+    fields.finish(&later)?;
+    Ok(entry)
+}
+
+fn public_key(fields: &Fields<'_>, name: &str, text: &str) -> Result<ListedKey, FileError> {
+    match read_key(text.as_bytes()) {
+        Ok(key) if key.certificate.is_none() => Ok(key),
+        Ok(_) => Err(fields.error_at(name, "this is a certificate; give the plain key")),
+        Err(_) => Err(fields.error_at(name, "not a public key of the form `type base64`")),
+    }
+}
+
+fn status(fields: &mut Fields<'_>) -> Result<Status, FileError> {
+    let before = fields.time("before")?;
+    let audited = fields.ids("audited")?;
+    fields.string("reason")?;
+    let status = fields.string("status")?;
+    match status.as_deref() {
+        None | Some("active") if before.is_some() => {
+            Err(fields.error_at("before", "an active key has no end; say status = \"retired\""))
+        }
+        None | Some("active" | "retired") if !audited.is_empty() => {
+            Err(fields.error_at("audited", "only what a compromised key signed is audited"))
+        }
+        None | Some("active") => Ok(Status::Active),
+        Some("retired") => Ok(Status::Retired),
+        Some("compromised") => Ok(Status::Compromised { audited }),
+        Some(other) => Err(fields.error_at("status", &format!("`{other}` is none of active, retired, compromised"))),
+    }
+}
+
+fn exempt(mut fields: Fields<'_>) -> Result<Exempt, FileError> {
+    let commit = fields.id("commit")?.ok_or_else(|| fields.error("`commit` is missing"))?;
+    let until = fields.id("until")?.ok_or_else(|| fields.error("`until` is missing: the commit that mends it"))?;
+    let reason = fields.string("reason")?.ok_or_else(|| fields.error("`reason` is missing"))?;
+    fields.finish(&[])?;
+    Ok(Exempt { commit, until, reason, line: fields.line() })
+}
+
+#[cfg(test)]
+mod tests;

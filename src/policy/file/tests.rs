@@ -1,0 +1,110 @@
+use super::*;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKecyjh9aNmD4rb8WblA8v91JjRb0Cd2JtkzqxcggGeG";
+const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC/L8E1DfiZ9cHzygqx0IzRCSAlmh4tXH7mZPwWZEY1L";
+const SK: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIElSYahCw60CGct39Eg9EY8OLV9Ppr7tsudvSiMyNHOhAAAABHNzaDo=";
+const ID: &str = "0123456789abcdef0123456789abcdef01234567";
+
+fn parse(text: &str) -> Result<PolicyFile, FileError> {
+    let text = text.replace("KEY", KEY).replace("OTHER", OTHER).replace("SK", SK).replace("ID", ID);
+    PolicyFile::parse(text.as_bytes())
+}
+
+#[test]
+fn a_whole_file() {
+    let file = parse(
+        r#"
+version = 1 # of the format
+baseline = ["ID"]
+settled = []
+
+[principals.alice]
+emails = ["a@x"]
+[[principals.alice.keys]]
+ssh = "SK a comment"
+touch = true
+pin = true
+[[principals.alice.keys]]
+ssh = "KEY"
+status = "retired"
+before = 2025-03-01T00:00:00Z
+reason = "left"
+
+[principals.bob]
+kind = "person"
+keys = [{ ssh = "OTHER", status = "compromised", audited = ["ID"] }]
+
+[authorities.corp]
+ssh-ca = "KEY"
+principals = ["*@corp.example", "!root@corp.example"]
+krl = "corp.krl"
+deny = ["eve@corp.example"]
+
+[[exempt]]
+commit = "ID"
+until = "ID"
+reason = "reverted"
+"#,
+    )
+    .unwrap();
+    let id: ObjectId = ID.parse().unwrap();
+    assert_eq!((file.baseline, file.settled), (vec![id], vec![]));
+    let [alice, bob] = &file.principals[..] else { panic!("{:?}", file.principals) };
+    assert_eq!((alice.name.as_str(), alice.emails.as_slice()), ("alice", &["a@x".to_owned()][..]));
+    assert!(alice.keys[0].touch && alice.keys[0].pin && alice.keys[0].status == Status::Active);
+    assert_eq!((alice.keys[1].line, &alice.keys[1].status), (12, &Status::Retired));
+    assert_eq!((bob.emails.len(), &bob.keys[0].status), (0, &Status::Compromised { audited: vec![id] }));
+    let corp = &file.authorities[0];
+    assert!(corp.principals.matches(b"a@corp.example") && !corp.principals.matches(b"root@corp.example"));
+    assert_eq!((corp.krl.as_deref(), corp.deny.len()), (Some("corp.krl"), 1));
+    assert_eq!(file.exempt[0].line, 28);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    let person = "version = 1\n[principals.a]\n";
+    for (text, line, column, part) in [
+        ("", 1, 1, "`version = 1` is missing"),
+        ("version = 2", 1, 11, "version 2 is not known"),
+        ("version = \"1\"", 1, 11, "a number is needed"),
+        ("version = 1\nversion = 1", 2, 1, "duplicate"),
+        ("version = 1\nrules = []", 2, 1, "`rules` is not in this version"),
+        ("version = 1\nbaselin = []", 2, 1, "`baseline` is meant?"),
+        ("version = 1\nfrobnicate = []", 2, 1, "is not a key here"),
+        ("version = 1\nbaseline = [\"abc\"]", 2, 12, "full object ids"),
+        ("version = 1", 1, 1, "nobody could sign"),
+        (&format!("{person}roles = [\"x\"]"), 3, 1, "`roles` is not in this version"),
+        (&format!("{person}kind = \"bot\""), 3, 8, "`bot` is not in this version"),
+        (&format!("{person}kind = \"cat\""), 3, 8, "none of person"),
+        (&format!("{person}emails = []"), 3, 10, "binds to nobody"),
+        (&format!("{person}keys = [1]"), 3, 8, "list of tables"),
+        (&format!("{person}[[principals.a.keys]]\nopenpgp = \"F\""), 4, 1, "`openpgp` is not in this version"),
+        (&format!("{person}[[principals.a.keys]]\nsh = \"F\""), 4, 1, "`ssh` is meant?"),
+        (&format!("{person}[[principals.a.keys]]\nssh = \"ssh-ed25519 AAAA\""), 4, 7, "not a public key"),
+        (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\ntouch = true"), 3, 1, "FIDO keys"),
+        (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\nstatus = \"gone\""), 5, 10, "none of active"),
+        (
+            &format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\nbefore = 2025-01-01T00:00:00Z"),
+            5,
+            10,
+            "an active key has no end",
+        ),
+        (
+            &format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\nstatus = \"retired\"\nbefore = 2025-01-01"),
+            6,
+            10,
+            "with its zone",
+        ),
+        (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\naudited = [\"ID\"]"), 5, 11, "only what a compromised key"),
+        (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\n[[principals.b.keys]]\nssh = \"KEY\""), 5, 1, "listed twice"),
+        ("version = 1\n[authorities.c]\nssh-ca = \"KEY\"", 2, 1, "for which names"),
+        ("version = 1\n[authorities.c]\nssh-ca = \"KEY\"\nprincipals = [\"a,b\"]", 4, 14, "not one pattern"),
+        ("version = 1\n[authorities.c]\nx509 = \"f\"", 3, 1, "`x509` is not in this version"),
+        ("version = 1\n[[exempt]]\ncommit = \"ID\"\nreason = \"x\"", 2, 1, "`until` is missing"),
+    ] {
+        let error = parse(text).map(|_| ()).unwrap_err();
+        assert!(error.what.contains(part), "{text}\n{error}");
+        assert_eq!((error.line, error.column), (line, column), "{text}\n{error}");
+    }
+    assert_eq!(PolicyFile::parse(b"version = 1\n\xff").unwrap_err().line, 2);
+}
