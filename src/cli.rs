@@ -74,7 +74,7 @@ pub struct Verify {
 /// Where the policy comes from, and how much is asked.
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
-    /// An allowed_signers file outside the work tree, or REV:PATH with REV a full id or refs/…
+    /// An allowed_signers file, or a policy in TOML (*.toml), outside the work tree; or REV:PATH with REV a full id or refs/…
     #[arg(long, value_name = "FILE")]
     pub policy: Option<String>,
     /// A file of revoked public keys, one a line (by default gpg.ssh.revocationFile).
@@ -86,6 +86,9 @@ pub struct PolicyArgs {
     /// Require that the signer is the committer.
     #[arg(long, value_enum, value_name = "WHOM")]
     pub bind: Option<Bind>,
+    /// Require that every signature comes from a FIDO token that was touched (what is settled excepted).
+    #[arg(long)]
+    pub require_touch: bool,
 }
 
 /// Whom the signer must be.

@@ -98,6 +98,29 @@ fn descend(source: &mut dyn ObjectSource, tips: impl IntoIterator<Item = ObjectI
     (seen, unread)
 }
 
+/// The commits from the tips down that lie at or above a commit.
+pub fn above(source: &mut dyn ObjectSource, tips: &[ObjectId], commit: ObjectId) -> HashSet<ObjectId> {
+    let mut children: HashMap<ObjectId, Vec<ObjectId>> = HashMap::new();
+    let (mut seen, mut open) = (HashSet::new(), tips.to_vec());
+    while let Some(id) = open.pop() {
+        if !seen.insert(id) || id == commit {
+            continue;
+        }
+        if let Ok(RawObject { kind: ObjectKind::Commit, data }) = source.read(&id) {
+            let parents = Commit::parse(&data, source.hash()).parents;
+            parents.iter().for_each(|parent| children.entry(*parent).or_default().push(id));
+            open.extend(parents);
+        }
+    }
+    let (mut above, mut open) = (HashSet::new(), Vec::from_iter(seen.contains(&commit).then_some(commit)));
+    while let Some(id) = open.pop() {
+        if above.insert(id) {
+            open.extend(children.get(&id).into_iter().flatten());
+        }
+    }
+    above
+}
+
 /// What a walk does not judge. Each set is closed under ancestors.
 #[derive(Clone, Debug, Default)]
 pub struct Hidden {
@@ -250,8 +273,8 @@ fn judge_one(judge: &Judge<'_>, (id, what): Read) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::Settled;
     use crate::policy::allowed_signers::AllowedSigners;
+    use crate::policy::ancestry::Ancestry;
     use crate::policy::{Demands, Policy, revocation::RevokedKeys};
 
     /// Commits by the last digit of their id; what is not there is missing.
@@ -285,7 +308,7 @@ mod tests {
 
     fn walked(source: &mut Objects, tips: &[u8], unasked: &[u8], baseline: &[u8]) -> (Vec<(u8, &'static str)>, usize) {
         let policy = Policy::new(AllowedSigners::default(), RevokedKeys::default(), Demands::default());
-        let judge = Judge { verifiers: &[], hash: HashAlgorithm::Sha1, policy: &policy, settled: &Settled::nothing(), now: 0 };
+        let judge = Judge { verifiers: &[], hash: HashAlgorithm::Sha1, policy: &policy, settled: &Ancestry::nothing(), now: 0 };
         let hidden = Hidden {
             unasked: ancestors(source, unasked.iter().map(|&n| id(n))),
             baseline: ancestors(source, baseline.iter().map(|&n| id(n))),
@@ -296,7 +319,7 @@ mod tests {
         walk.run(source, &judge, &tips, &mut |judged| {
             let word = match &judged.verdict {
                 Verdict::Accept { .. } => "accept",
-                Verdict::Reject { reason } => reason.code(),
+                Verdict::Reject { reason } | Verdict::Exempt { reason, .. } => reason.code(),
                 Verdict::Unjudged { why } => why.code(),
             };
             out.push((judged.id.as_bytes()[0], word));

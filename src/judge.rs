@@ -2,26 +2,10 @@
 
 use crate::evidence::{Evidence, Malleable};
 use crate::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, ObjectKind, Payload, Tag, clip};
+use crate::policy::ancestry::Ancestry;
 use crate::policy::{Context, Decision, Policy};
 use crate::signature::{self, Verifier};
 use crate::verdict::{About, Judgement, Reason, Unjudged, Verdict};
-use std::collections::HashSet;
-
-/// What somebody vouches for having been there in time.
-#[derive(Clone, Debug)]
-pub struct Settled {
-    /// The commits below something settled, and the tags that are.
-    pub objects: HashSet<ObjectId>,
-    /// Whether everything that is named as settled is in the repository.
-    pub complete: bool,
-}
-
-impl Settled {
-    /// Nothing is settled.
-    pub fn nothing() -> Self {
-        Self { objects: HashSet::new(), complete: true }
-    }
-}
 
 /// Judges objects of one repository by one policy, or says what they prove where there is none.
 #[derive(Clone, Copy)]
@@ -32,8 +16,8 @@ pub struct Judge<'a> {
     pub hash: HashAlgorithm,
     /// The policy.
     pub policy: &'a Policy,
-    /// What is settled.
-    pub settled: &'a Settled,
+    /// What somebody vouches for having been there in time.
+    pub settled: &'a Ancestry,
     /// Now, seconds since 1970 (UTC).
     pub now: i64,
 }
@@ -95,6 +79,7 @@ impl Judge<'_> {
     fn conclude(&self, id: ObjectId, kind: ObjectKind, found: Found<'_>, about: About, misplaced: Option<Reason>) -> Judgement {
         let evidence = found.evidence(self.verifiers);
         let context = Context {
+            object: id,
             email: found.identity.map(|identity| identity.email),
             claimed: about.claimed,
             now: self.now,
@@ -102,8 +87,8 @@ impl Judge<'_> {
         };
         let faulty = found.fault.clone().map(Reason::Fault);
         let decision = match (faulty, misplaced, &evidence) {
-            (Some(reason), _, _) | (None, Some(reason), _) => reject(reason),
-            (None, None, Err(reason)) => reject(reason.clone()),
+            (Some(reason), _, _) | (None, Some(reason), _) => Decision::reject(reason),
+            (None, None, Err(reason)) => Decision::reject(reason.clone()),
             (None, None, Ok(evidence)) => self.policy.decide(evidence, &context),
         };
         let verdict = match decision.verdict {
@@ -118,6 +103,7 @@ impl Judge<'_> {
             verdict,
             warnings: decision.warnings,
             line: decision.line,
+            ends: decision.ends,
             payload_id: Some(evidence.as_ref().map_or_else(|_| found.payload.id(), |evidence| evidence.payload_id)),
             evidence: evidence.ok(),
             about,
@@ -153,10 +139,6 @@ impl Found<'_> {
         }
         Ok(evidence)
     }
-}
-
-fn reject(reason: Reason) -> Decision {
-    Decision { verdict: Verdict::Reject { reason }, warnings: Vec::new(), line: None }
 }
 
 fn about(identity: Option<Identity<'_>>) -> About {

@@ -1,23 +1,31 @@
 //! Who may sign what: [`Policy::decide`] says whether the evidence is enough.
 
 pub mod allowed_signers;
+pub mod ancestry;
 pub mod file;
+mod grant;
 pub mod krl;
 pub mod pattern;
 pub mod public_key;
 pub mod revocation;
 
 use crate::evidence::{Certificate, CertificateKind, Evidence, Token};
+use crate::object::ObjectId;
 use crate::verdict::{Principal, Reason, Verdict, Warning};
 use allowed_signers::{AllowedSigners, Line};
+use ancestry::Ancestry;
+use file::{AuthorityEntry, PrincipalEntry, Status};
+use grant::{Committer, Grant, Person, Speaks, Standing, hold};
 use revocation::RevokedKeys;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 /// The namespace of git's signatures.
 const NAMESPACE: &[u8] = b"git";
 /// How far a claimed time may lie ahead of our clock, in seconds.
 const CLOCK_TOLERANCE: i64 = 600;
-/// The least RSA key under `--strict`, in bits.
+/// The least RSA key under `--strict` and in TOML, in bits.
 const STRICT_RSA_BITS: usize = 2048;
 
 /// How much a policy asks beyond its file.
@@ -33,30 +41,44 @@ pub struct Demands {
     pub refuse_malleable: bool,
     /// RSA keys have 2048 bits or more.
     pub strong_rsa: bool,
+    /// Every signature is one of a FIDO token that was touched.
+    pub require_touch: bool,
 }
 
 impl Demands {
-    /// All of them, as `--strict` asks, save what is said of wildcards.
+    /// All of them, as `--strict` asks, save what is said of wildcards and touch.
     pub fn strict() -> Self {
-        Self { bind_committer: true, refuse_claimed_only: true, refuse_wildcard: false, refuse_malleable: true, strong_rsa: true }
+        Self {
+            bind_committer: true,
+            refuse_claimed_only: true,
+            refuse_wildcard: false,
+            refuse_malleable: true,
+            strong_rsa: true,
+            require_touch: false,
+        }
     }
 }
 
-/// A policy: allowed signers, revoked keys, and what is asked beyond them.
+/// A policy: who signs with what, revoked keys, and what is asked beyond them.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    signers: AllowedSigners,
+    grants: Vec<Grant>,
     revoked: RevokedKeys,
     demands: Demands,
-    /// The lines that list a key itself, by its blob.
-    lines_of: HashMap<Vec<u8>, Vec<usize>>,
-    /// The lines that list an authority, by its key's blob.
+    /// Whether whoever has addresses signs what is committed under them only.
+    binds: bool,
+    /// The grants of a key itself, by its blob.
+    keys: HashMap<Vec<u8>, Vec<usize>>,
+    /// The grants of an authority, by its key's blob.
     authorities: HashMap<Vec<u8>, Vec<usize>>,
+    people: People,
 }
 
 /// What is asked of one object beside the evidence. Times are seconds since 1970 (UTC).
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
+    /// The object.
+    pub object: ObjectId,
     /// The committer's (of a tag: the tagger's) e-mail.
     pub email: Option<&'a [u8]>,
     /// The committer's date: whoever holds the key chose it.
@@ -76,23 +98,76 @@ pub struct Decision {
     pub warnings: Vec<Warning>,
     /// The number of the line in the policy file.
     pub line: Option<usize>,
+    /// The earliest end (seconds since 1970, UTC) of what an acceptance rests on; `None` where nothing ends.
+    pub ends: Option<i64>,
+}
+
+impl Decision {
+    /// A rejection that rests on no line.
+    pub fn reject(reason: Reason) -> Self {
+        Self { verdict: Verdict::Reject { reason }, warnings: Vec::new(), line: None, ends: None }
+    }
+}
+
+/// What a policy in TOML is made of, once all that it names is read.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Who signs; for each key, what its `audited` covers.
+    pub principals: Vec<(PrincipalEntry, Vec<Ancestry>)>,
+    /// Whose certificates are believed, what they revoked, and what their `audited` covers.
+    pub authorities: Vec<(AuthorityEntry, RevokedKeys, Ancestry)>,
 }
 
 impl Policy {
-    /// A policy of these signers.
+    /// A policy of the lines of an allowed_signers file.
     pub fn new(signers: AllowedSigners, revoked: RevokedKeys, demands: Demands) -> Self {
-        let mut lines_of: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-        let mut authorities: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-        for (index, line) in signers.lines.iter().enumerate().filter(|(_, line)| names_somebody(line)) {
-            let lines = if line.cert_authority { &mut authorities } else { &mut lines_of };
-            lines.entry(line.key.blob.clone()).or_default().push(index);
+        let mut policy = Self::of_nobody(revoked, demands);
+        for line in signers.lines.into_iter().filter(names_somebody) {
+            let (blob, authority) = (line.key.blob.clone(), line.cert_authority);
+            policy.add(blob, authority, Grant::of_line(line));
         }
-        Self { signers, revoked, demands, lines_of, authorities }
+        policy
     }
 
-    /// The file that it was made from.
-    pub fn signers(&self) -> &AllowedSigners {
-        &self.signers
+    /// A policy in TOML. What it asks of all: strong keys, no time that only the signer claims, and the committer's own key.
+    pub fn from_parts(parts: Parts, revoked: RevokedKeys, demands: Demands) -> Self {
+        let demands = Demands { strong_rsa: true, refuse_claimed_only: true, ..demands };
+        let mut policy = Self { binds: true, ..Self::of_nobody(revoked, demands) };
+        for (principal, audited) in parts.principals {
+            let person = Arc::new(Person { name: principal.name, emails: principal.emails });
+            policy.people.add(&person);
+            for (key, audited) in principal.keys.into_iter().zip(audited) {
+                let grant = Grant::of_key(&key, Arc::clone(&person), standing(&key.status, audited));
+                policy.add(key.key.blob.clone(), false, grant);
+            }
+        }
+        for (entry, revoked, audited) in parts.authorities {
+            let (blob, standing) = (entry.key.blob.clone(), standing(&entry.status, audited));
+            policy.add(blob, true, Grant::of_authority(entry, revoked, standing));
+        }
+        policy
+    }
+
+    fn of_nobody(revoked: RevokedKeys, demands: Demands) -> Self {
+        Self {
+            grants: Vec::new(),
+            revoked,
+            demands,
+            binds: false,
+            keys: HashMap::new(),
+            authorities: HashMap::new(),
+            people: People::default(),
+        }
+    }
+
+    fn add(&mut self, blob: Vec<u8>, authority: bool, grant: Grant) {
+        let grants = if authority { &mut self.authorities } else { &mut self.keys };
+        grants.entry(blob).or_default().push(self.grants.len());
+        self.grants.push(grant);
+    }
+
+    fn grants<'a>(&'a self, indexes: &'a [usize]) -> impl Iterator<Item = &'a Grant> {
+        indexes.iter().filter_map(|&index| self.grants.get(index))
     }
 
     /// Whether the evidence is enough.
@@ -100,24 +175,16 @@ impl Policy {
     /// A key may stand on several lines. The best of them decides: one that accepts, then one whose pattern matches the
     /// committer, then one that has not ended, then one that names somebody, then the first.
     pub fn decide(&self, evidence: &Evidence, context: &Context<'_>) -> Decision {
-        match self.before_lines(evidence, context) {
-            Err(reason) => Decision { verdict: Verdict::Reject { reason }, warnings: Vec::new(), line: None },
-            Ok(lines) => {
-                let best = lines.into_iter().map(|line| self.weigh(line, evidence, context)).min_by_key(Candidate::rank);
-                match best {
-                    Some(best) => self.conclude(best, evidence),
-                    None => Decision {
-                        verdict: Verdict::Reject { reason: Reason::NamespaceNotAllowed },
-                        warnings: Vec::new(),
-                        line: None,
-                    },
-                }
-            }
-        }
+        let best = self.before_grants(evidence, context).and_then(|indexes| {
+            let grants = self.grants(indexes).filter(|grant| grant.covers_namespace(NAMESPACE));
+            let weighed = grants.map(|grant| self.weigh(grant, evidence, context));
+            weighed.min_by_key(Candidate::rank).ok_or(Reason::NamespaceNotAllowed)
+        });
+        best.map_or_else(Decision::reject, |best| best.conclude(evidence))
     }
 
-    /// What no line can mend; else the lines that list the key for git.
-    fn before_lines(&self, evidence: &Evidence, context: &Context<'_>) -> Result<Vec<&Line>, Reason> {
+    /// What no entry can mend; else the entries that list the key.
+    fn before_grants(&self, evidence: &Evidence, context: &Context<'_>) -> Result<&[usize], Reason> {
         let key = &evidence.key;
         let certificate = key.certificate.as_deref();
         if let Some(what) = self.revoked.find(key) {
@@ -131,7 +198,7 @@ impl Policy {
             return Err(Reason::Malleable);
         }
         let indexes = match certificate {
-            None => self.lines_of.get(&key.blob).ok_or(Reason::KeyUnlisted)?,
+            None => self.keys.get(&key.blob).ok_or(Reason::KeyUnlisted)?,
             Some(certificate) => {
                 let unlisted = || Reason::AuthorityUnlisted { authority: certificate.authority.fingerprint.clone() };
                 let indexes = self.authorities.get(&certificate.authority.blob).ok_or_else(unlisted)?;
@@ -139,141 +206,163 @@ impl Policy {
                 indexes
             }
         };
-        if let Some(claimed) = context.claimed.filter(|&claimed| claimed > context.now.saturating_add(CLOCK_TOLERANCE)) {
-            return Err(Reason::ClaimedInFuture { claimed });
+        match context.claimed.filter(|&claimed| claimed > context.now.saturating_add(CLOCK_TOLERANCE)) {
+            Some(claimed) => Err(Reason::ClaimedInFuture { claimed }),
+            None => Ok(indexes),
         }
-        let lines = indexes.iter().filter_map(|&index| self.signers.lines.get(index));
-        Ok(lines.filter(|line| line.covers_namespace(NAMESPACE)).collect())
     }
 
-    fn weigh<'a>(&self, line: &'a Line, evidence: &Evidence, context: &Context<'_>) -> Candidate<'a> {
-        let speaks = Speaks::by(line, evidence.key.certificate.as_deref(), context.email);
-        let windows = [Some(Window::of_line(line)), evidence.key.certificate.as_deref().map(Window::of_certificate)];
-        let negated = !context.settled && context.email.is_some_and(|email| line.principals.negates(email));
-        let (mut reject, claimed_only) = match stands(windows.into_iter().flatten(), context) {
-            Ok(claimed_only) => (None, claimed_only),
-            Err(reason) => (Some(reason), None),
-        };
-        if let Some(named) = speaks.nobody {
-            reject = Some(Reason::CertificatePrincipals { named });
-        }
-        let mut candidate = Candidate {
-            line,
-            principal: speaks.principal,
-            mismatch: !speaks.committer && !context.settled,
-            wildcard: speaks.wildcard,
-            claimed_only,
-            reject,
-        };
-        if candidate.reject.is_none() && negated {
-            candidate.reject = Some(not_committer(&candidate, context));
-        }
-        if candidate.reject.is_none() {
-            candidate.reject = self.demand(&candidate, context);
-        }
+    fn weigh<'a>(&'a self, grant: &'a Grant, evidence: &Evidence, context: &Context<'_>) -> Candidate<'a> {
+        let mut candidate = Candidate::of(grant);
+        let refused = self.find_refusal(&mut candidate, evidence, context);
+        candidate.refused = refused.err();
         candidate
     }
 
-    fn demand(&self, candidate: &Candidate<'_>, context: &Context<'_>) -> Option<Reason> {
+    /// What speaks against an entry; fills in what is learned on the way.
+    fn find_refusal(&self, candidate: &mut Candidate<'_>, evidence: &Evidence, context: &Context<'_>) -> Result<(), Verdict> {
+        let grant = candidate.grant;
+        let certificate = evidence.key.certificate.as_deref();
+        let speaks = grant.speaks(evidence, context.email, &self.people)?;
+        candidate.take(speaks, context);
+        // a listed key keeps its state inside a certificate
+        let listed = certificate.and_then(|_| self.keys.get(&evidence.key.blob)).map(Vec::as_slice).unwrap_or_default();
+        for grant in self.grants(listed).filter(|_| self.binds).chain([grant]) {
+            grant.stands_at(context).map_or(Ok(()), Err)?;
+            if !context.settled {
+                grant.token_used(evidence, self.demands.require_touch)?;
+            }
+        }
+        let held = hold(grant.windows(certificate), context)?;
+        (candidate.claimed_only, candidate.ends) = (held.claimed_only, held.ends);
+        let negated = !context.settled && context.email.is_some_and(|email| grant.negates(email));
+        if negated || (self.binds && candidate.mismatch) {
+            Err(not_committer(&candidate.principal, context))?;
+        }
         if self.demands.refuse_wildcard && candidate.wildcard {
-            return Some(Reason::Wildcard { pattern: candidate.principal.0.clone() });
+            Err(Reason::Wildcard { pattern: candidate.principal.0.clone() })?;
         }
-        if self.demands.bind_committer && candidate.mismatch {
-            return Some(not_committer(candidate, context));
+        if self.demands.bind_committer && (candidate.mismatch || candidate.unbound) {
+            Err(not_committer(&candidate.principal, context))?;
         }
-        let (claimed, before) = candidate.claimed_only.filter(|_| self.demands.refuse_claimed_only)?;
-        Some(Reason::ClaimedOnly { claimed, before })
-    }
-
-    fn conclude(&self, best: Candidate<'_>, evidence: &Evidence) -> Decision {
-        let flags = [
-            (best.claimed_only.is_some(), Warning::ClaimedOnly),
-            (!evidence.malleable.is_empty(), Warning::Malleable),
-            (best.mismatch, Warning::SignerNotCommitter),
-            (evidence.token.is_some_and(|token| !token.touched()), Warning::NoTouch),
-            (best.wildcard, Warning::Wildcard),
-        ];
-        Decision {
-            warnings: flags
-                .into_iter()
-                .filter(|(raised, _)| *raised && best.reject.is_none())
-                .map(|(_, warning)| warning)
-                .collect(),
-            line: Some(best.line.number),
-            verdict: match best.reject {
-                Some(reason) => Verdict::Reject { reason },
-                None => Verdict::Accept { principal: best.principal },
-            },
+        match candidate.claimed_only.filter(|_| self.demands.refuse_claimed_only) {
+            Some((claimed, before)) => Err(Reason::ClaimedOnly { claimed, before }.into()),
+            None => Ok(()),
         }
     }
 }
 
-/// One line's answer.
+impl From<Reason> for Verdict {
+    fn from(reason: Reason) -> Self {
+        Self::Reject { reason }
+    }
+}
+
+/// The persons of a policy by their e-mails.
+#[derive(Clone, Debug, Default)]
+struct People(HashMap<Vec<u8>, Option<Arc<Person>>>);
+
+impl People {
+    /// An address of two persons names neither.
+    fn add(&mut self, person: &Arc<Person>) {
+        for email in &person.emails {
+            match self.0.entry(email.clone().into_bytes()) {
+                Entry::Vacant(place) => {
+                    place.insert(Some(Arc::clone(person)));
+                }
+                Entry::Occupied(mut place) => {
+                    place.insert(None);
+                }
+            }
+        }
+    }
+
+    fn by_email(&self, email: &[u8]) -> Option<&Person> {
+        self.0.get(email)?.as_deref()
+    }
+}
+
+fn standing(status: &Status, audited: Ancestry) -> Standing {
+    match status {
+        Status::Active => Standing::Active,
+        Status::Retired => Standing::Retired,
+        Status::Compromised { .. } => Standing::Compromised(Arc::new(audited)),
+    }
+}
+
+/// One entry's answer.
 struct Candidate<'a> {
-    line: &'a Line,
+    grant: &'a Grant,
     principal: Principal,
     mismatch: bool,
+    /// Whether nothing says which addresses are the signer's.
+    unbound: bool,
     wildcard: bool,
     /// The claimed time and the key's end.
     claimed_only: Option<(i64, i64)>,
-    reject: Option<Reason>,
+    ends: Option<i64>,
+    refused: Option<Verdict>,
 }
 
-impl Candidate<'_> {
+impl<'a> Candidate<'a> {
+    fn of(grant: &'a Grant) -> Self {
+        Self {
+            grant,
+            principal: principal(b""),
+            mismatch: false,
+            unbound: false,
+            wildcard: false,
+            claimed_only: None,
+            ends: None,
+            refused: None,
+        }
+    }
+
+    /// A settled past is not asked for its committer.
+    fn take(&mut self, speaks: Speaks, context: &Context<'_>) {
+        self.principal = speaks.principal;
+        self.mismatch = speaks.committer == Committer::NotAmong && !context.settled;
+        self.unbound = speaks.committer == Committer::Unbound && !context.settled;
+        self.wildcard = speaks.wildcard;
+    }
+
     fn rank(&self) -> (bool, bool, bool, bool, usize) {
-        (self.reject.is_some(), self.mismatch, self.claimed_only.is_some(), self.wildcard, self.line.number)
+        (self.refused.is_some(), self.mismatch, self.claimed_only.is_some(), self.wildcard, self.grant.line)
+    }
+
+    fn conclude(self, evidence: &Evidence) -> Decision {
+        let line = Some(self.grant.line);
+        if let Some(verdict) = self.refused {
+            return Decision { verdict, warnings: Vec::new(), line, ends: None };
+        }
+        let flags = [
+            (self.claimed_only.is_some(), Warning::ClaimedOnly),
+            (!evidence.malleable.is_empty(), Warning::Malleable),
+            (self.mismatch, Warning::SignerNotCommitter),
+            (evidence.token.is_some_and(|token| !token.touched()), Warning::NoTouch),
+            (self.wildcard, Warning::Wildcard),
+        ];
+        Decision {
+            verdict: Verdict::Accept { principal: self.principal },
+            warnings: flags.into_iter().filter(|(raised, _)| *raised).map(|(_, warning)| warning).collect(),
+            line,
+            ends: self.ends,
+        }
     }
 }
 
-fn not_committer(candidate: &Candidate<'_>, context: &Context<'_>) -> Reason {
+fn not_committer(principal: &Principal, context: &Context<'_>) -> Reason {
     // for people: what is longer is no address
     let text = |email: &[u8]| String::from_utf8_lossy(email.get(..200).unwrap_or(email)).into_owned();
     let committer = context.email.map_or_else(|| "unknown".to_owned(), text);
-    Reason::SignerNotCommitter { committer, principal: candidate.principal.0.clone() }
-}
-
-/// For whom a key speaks by a line.
-struct Speaks {
-    principal: Principal,
-    /// Whether the committer is among them.
-    committer: bool,
-    wildcard: bool,
-    /// A certificate names these, and the line covers none of them.
-    nobody: Option<String>,
-}
-
-impl Speaks {
-    fn by(line: &Line, certificate: Option<&Certificate>, email: Option<&[u8]>) -> Self {
-        let Some(certificate) = certificate else {
-            let item = email.and_then(|email| line.principals.matching_item(email));
-            let named = item.or_else(|| line.principals.items().find(|item| is_name(item))).unwrap_or_default();
-            return Self { principal: principal(named), committer: item.is_some(), wildcard: is_wildcard(named), nobody: None };
-        };
-        // exact names only: a pattern inside a certificate is a name like any other; an empty one names nobody
-        let mut covered = certificate.principals.iter().filter(|name| !name.is_empty() && line.principals.matches(name));
-        let first = covered.clone().next();
-        let committer = covered.find(|name| Some(name.as_slice()) == email);
-        Self {
-            principal: principal(committer.or(first).map(Vec::as_slice).unwrap_or_default()),
-            committer: committer.is_some(),
-            wildcard: false,
-            nobody: first.is_none().then(|| names(&certificate.principals)),
-        }
-    }
+    Reason::SignerNotCommitter { committer, principal: principal.0.clone() }
 }
 
 fn principal(name: &[u8]) -> Principal {
     Principal(String::from_utf8_lossy(name).into_owned())
 }
 
-/// For people: the first ten, and of each the first 100 bytes.
-fn names(principals: &[Vec<u8>]) -> String {
-    let some = principals.iter().take(10).map(|name| String::from_utf8_lossy(name.get(..100).unwrap_or(name)));
-    let more = (principals.len() > 10).then(|| format!("and {} more", principals.len() - 10).into());
-    some.chain(more).collect::<Vec<_>>().join(", ")
-}
-
-/// What no line can mend of a certificate.
+/// What no entry can mend of a certificate.
 fn check_certificate(certificate: &Certificate, evidence: &Evidence) -> Result<(), Reason> {
     if certificate.kind != CertificateKind::User {
         return Err(Reason::CertificateNotForUsers);
@@ -292,69 +381,9 @@ fn check_certificate(certificate: &Certificate, evidence: &Evidence) -> Result<(
     Ok(())
 }
 
-/// When something holds; both ends belong to it.
-struct Window {
-    after: Option<i64>,
-    before: Option<i64>,
-    certificate: bool,
-}
-
-impl Window {
-    fn of_line(line: &Line) -> Self {
-        Self { after: line.valid_after, before: line.valid_before, certificate: false }
-    }
-
-    /// A certificate's own end does not belong to it.
-    fn of_certificate(certificate: &Certificate) -> Self {
-        Self {
-            after: Some(certificate.valid_after).filter(|&after| after > 0),
-            before: Some(certificate.valid_before).filter(|&before| before < i64::MAX).map(|before| before.saturating_sub(1)),
-            certificate: true,
-        }
-    }
-}
-
-/// Whether the key stands at the time that matters; `Some((claimed, end))` where only the claimed time says so.
-fn stands(windows: impl Iterator<Item = Window>, context: &Context<'_>) -> Result<Option<(i64, i64)>, Reason> {
-    let mut claimed_only = None;
-    for window in windows {
-        if context.settled || (window.after.is_none() && window.before.is_none()) {
-            continue;
-        }
-        let claimed = context.claimed.ok_or(Reason::NoClaimedTime)?;
-        if let Some(after) = window.after.filter(|&after| claimed < after) {
-            return Err(match window.certificate {
-                true => Reason::CertificateNotYetValid { claimed, after },
-                false => Reason::KeyNotYetValid { claimed, after },
-            });
-        }
-        match window.before {
-            Some(before) if claimed > before => {
-                return Err(match window.certificate {
-                    true => Reason::CertificateExpired { claimed, before },
-                    false => Reason::KeyExpired { claimed, before },
-                });
-            }
-            Some(before) if context.now > before => claimed_only = claimed_only.or(Some((claimed, before))),
-            _ => {}
-        }
-    }
-    Ok(claimed_only)
-}
-
 /// Whether a line lets its key speak for anyone at all: `""` and `!a@x` by themselves do not.
 pub fn names_somebody(line: &Line) -> bool {
-    line.principals.items().any(is_name)
-}
-
-/// Whether an item of a list can stand for somebody.
-fn is_name(item: &[u8]) -> bool {
-    !item.is_empty() && !item.starts_with(b"!")
-}
-
-/// Whether a pattern names nobody: it is made of `*`, `?` and `@` only.
-fn is_wildcard(pattern: &[u8]) -> bool {
-    pattern.contains(&b'*') && pattern.iter().all(|b| matches!(b, b'*' | b'?' | b'@'))
+    line.principals.items().any(grant::is_name)
 }
 
 #[cfg(test)]

@@ -67,6 +67,8 @@ pub struct Summary {
     pub accepted: usize,
     /// Rejected objects.
     pub rejected: usize,
+    /// Objects that the policy lets stand by name, though it would reject them.
+    pub exempt: usize,
     /// Objects that could not be judged.
     pub unjudged: usize,
     /// Commits below the baseline: not judged, never accepted.
@@ -93,6 +95,7 @@ impl Summary {
                 self.rejected += 1;
                 add(&mut self.codes, reason.code());
             }
+            Verdict::Exempt { .. } => self.exempt += 1,
             Verdict::Unjudged { why } => {
                 self.unjudged += 1;
                 add(&mut self.codes, why.code());
@@ -105,7 +108,7 @@ impl Summary {
 
     /// How many objects have a verdict.
     pub fn judged(&self) -> usize {
-        self.accepted + self.rejected + self.unjudged
+        self.accepted + self.rejected + self.exempt + self.unjudged
     }
 
     /// Rejected goes before unjudged: a push that is partly unreadable and partly bad is bad.

@@ -9,6 +9,7 @@ pub mod show;
 pub mod ssh_keygen;
 pub mod verify;
 
+mod exempt;
 mod seen;
 mod session;
 

@@ -26,6 +26,13 @@ pub enum Verdict {
         /// Why.
         reason: Reason,
     },
+    /// It would be rejected, but the policy lets this one object stand: never counted as accepted.
+    Exempt {
+        /// Why it would be rejected.
+        reason: Reason,
+        /// Why it stands, in the policy's words.
+        because: String,
+    },
     /// It could not be judged.
     Unjudged {
         /// Why.
@@ -34,11 +41,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The stable word: `accept`, `reject` or `unjudged`.
+    /// The stable word: `accept`, `reject`, `exempt` or `unjudged`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Accept { .. } => "accept",
             Self::Reject { .. } => "reject",
+            Self::Exempt { .. } => "exempt",
             Self::Unjudged { .. } => "unjudged",
         }
     }
@@ -70,11 +78,17 @@ pub enum Reason {
     CertificateNotForUsers,
     CertificatePrincipals { named: String },
     CriticalOption { option: String },
+    IdentityDenied { name: String },
     UserNotVerified,
+    NoTouch,
     CertificateNotYetValid { claimed: i64, after: i64 },
     CertificateExpired { claimed: i64, before: i64 },
     KeyUnlisted,
     KeyRevoked { what: Revoked },
+    KeyRetired,
+    KeyCompromised,
+    AuthorityRetired,
+    AuthorityCompromised,
     NamespaceNotAllowed,
     KeyNotYetValid { claimed: i64, after: i64 },
     KeyExpired { claimed: i64, before: i64 },
@@ -119,6 +133,11 @@ impl Reason {
                 | Self::KeyUnlisted
                 | Self::AuthorityUnlisted { .. }
                 | Self::KeyRevoked { .. }
+                | Self::KeyRetired
+                | Self::KeyCompromised
+                | Self::AuthorityRetired
+                | Self::AuthorityCompromised
+                | Self::IdentityDenied { .. }
                 | Self::NamespaceNotAllowed
                 | Self::Wildcard { .. }
                 | Self::NoRule
@@ -133,7 +152,9 @@ impl Reason {
     pub fn is_of_time(&self) -> bool {
         matches!(
             self,
-            Self::KeyNotYetValid { .. }
+            Self::KeyRetired
+                | Self::AuthorityRetired
+                | Self::KeyNotYetValid { .. }
                 | Self::KeyExpired { .. }
                 | Self::CertificateNotYetValid { .. }
                 | Self::CertificateExpired { .. }
@@ -164,11 +185,17 @@ impl Reason {
             Self::CertificateNotForUsers => "certificate-not-for-users",
             Self::CertificatePrincipals { .. } => "certificate-principals",
             Self::CriticalOption { .. } => "critical-option",
+            Self::IdentityDenied { .. } => "identity-denied",
             Self::UserNotVerified => "user-not-verified",
+            Self::NoTouch => "no-touch",
             Self::CertificateNotYetValid { .. } => "certificate-not-yet-valid",
             Self::CertificateExpired { .. } => "certificate-expired",
             Self::KeyUnlisted => "key-unlisted",
             Self::KeyRevoked { .. } => "key-revoked",
+            Self::KeyRetired => "key-retired",
+            Self::KeyCompromised => "key-compromised",
+            Self::AuthorityRetired => "authority-retired",
+            Self::AuthorityCompromised => "authority-compromised",
             Self::NamespaceNotAllowed => "namespace-not-allowed",
             Self::KeyNotYetValid { .. } => "key-not-yet-valid",
             Self::KeyExpired { .. } => "key-expired",
@@ -211,9 +238,13 @@ impl fmt::Display for Reason {
                 write!(f, "the certificate names {named}, and the policy's line lets its authority speak for none of them")
             }
             Self::CriticalOption { option } => write!(f, "the certificate has a critical option that is not known: `{option}`"),
+            Self::IdentityDenied { name } => {
+                write!(f, "the certificate names {name}, for whom the policy lets its authority speak no more")
+            }
             Self::UserNotVerified => f.write_str(
-                "the certificate asks for a PIN or a fingerprint (verify-required), and the token says that none was given",
+                "a PIN or a fingerprint is asked for (verify-required of the certificate, pin of the policy), and none was given to a token",
             ),
+            Self::NoTouch => f.write_str("a touched FIDO token is asked for, and none was touched"),
             Self::CertificateNotYetValid { claimed, after } => {
                 write!(f, "dated {}, before the certificate begins ({})", Utc(*claimed), Utc(*after))
             }
@@ -222,6 +253,12 @@ impl fmt::Display for Reason {
             }
             Self::KeyUnlisted => f.write_str("the policy does not list the key"),
             Self::KeyRevoked { what } => write!(f, "the {what} is revoked"),
+            Self::KeyRetired => f.write_str("the key is retired, and this is not settled"),
+            Self::KeyCompromised => f.write_str("the key is compromised, and this is not among what was audited"),
+            Self::AuthorityRetired => f.write_str("the authority of the key's certificate is retired, and this is not settled"),
+            Self::AuthorityCompromised => {
+                f.write_str("the authority of the key's certificate is compromised, and this is not among what was audited")
+            }
             Self::NamespaceNotAllowed => f.write_str("the policy lists the key, but not for the namespace `git`"),
             Self::KeyNotYetValid { claimed, after } => {
                 write!(f, "dated {}, before the key's valid-after {}", Utc(*claimed), Utc(*after))
@@ -255,7 +292,8 @@ pub enum Unjudged {
     Shallow,
     /// The object is not in the repository.
     Missing,
-    /// It would be rejected for its time, but something that the policy settles is not here, and might lie above it.
+    /// It would be rejected for its time or its key's state, but something that the policy settles, or says was audited, is not
+    /// here, and might lie above it.
     SettledMissing {
         /// What it would be rejected for.
         reason: Box<Reason>,
@@ -285,7 +323,10 @@ impl fmt::Display for Unjudged {
             Self::Shallow => f.write_str("the clone is shallow: this commit is not here"),
             Self::Missing => f.write_str("the object is missing from the repository"),
             Self::SettledMissing { reason } => {
-                write!(f, "{reason}; it may be settled, but something that is settled is not in this repository")
+                write!(
+                    f,
+                    "{reason}; it may be settled or audited, but something that the policy names so is not in this repository"
+                )
             }
             Self::Unreadable { what } => write!(f, "the object cannot be read: {what}"),
         }

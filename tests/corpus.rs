@@ -8,9 +8,10 @@ mod corpus;
 use corpus::{Item, Random, programs, shared, table};
 use git_warrant::armor::{Format, decode_ssh, encode_ssh};
 use git_warrant::evidence::Evidence;
-use git_warrant::judge::{Judge, Settled};
+use git_warrant::judge::Judge;
 use git_warrant::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, Payload, Tag};
 use git_warrant::policy::allowed_signers::{AllowedSigners, utc_seconds};
+use git_warrant::policy::ancestry::Ancestry;
 use git_warrant::policy::revocation::RevokedKeys;
 use git_warrant::policy::{Context, Demands, Policy};
 use git_warrant::signature::ssh::sshsig::signed_data;
@@ -200,7 +201,7 @@ fn differences_from_git_are_reviewed() {
     let mut differences = BTreeSet::new();
     let mut counts = BTreeMap::new();
     let verifier = SshVerifier::default();
-    let settled = Settled::nothing();
+    let settled = Ancestry::nothing();
     let oracle = |item: &str, which: &str| corpus.join(format!("oracle/{item}.{which}.tsv.xz"));
     let mut asked = 0;
     for (item, _) in ITEMS {

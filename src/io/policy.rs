@@ -1,10 +1,12 @@
-//! Where a policy comes from: a file, a file of a revision, or git's own `gpg.ssh.allowedSignersFile`.
+//! Where a policy comes from: a file, a file of a revision, or git's own `gpg.ssh.allowedSignersFile`; and what lies beside it.
 
 use super::config::Config;
 use super::git::Repository;
 use crate::object::ObjectId;
-use anyhow::{Context as _, Result, bail};
+use crate::policy::file::PolicyFile;
+use anyhow::{Context as _, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -21,22 +23,32 @@ const NOT_YET: [&str; 4] = ["warrant.root", "warrant.deny", "warrant.policyRef",
 pub struct Source {
     /// The file, or `REV:PATH`, as people would name it.
     pub name: String,
-    /// The allowed_signers file.
+    /// The file.
     pub text: Vec<u8>,
+    /// What a policy in TOML says; `None` where the file is one of allowed_signers.
+    pub toml: Option<PolicyFile>,
+    /// The files that the policy names, by the names that it gives them.
+    pub beside: BTreeMap<String, Vec<u8>>,
     /// The revocation file, and its name.
     pub revoked: Option<(String, Vec<u8>)>,
 }
 
 impl Source {
-    /// SHA-256 of all that decides: the policy and the revocation file.
+    /// SHA-256 of all that decides: of the policy itself where that is all; else of its hash, and of the names (as hashes) and
+    /// the hashes of the files beside it, and of the revocation file's.
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(&self.text);
-        if let Some((_, revoked)) = &self.revoked {
-            hash.update(b"\0revoked\0");
-            hash.update(revoked);
+        let mut hash = Sha256::digest(&self.text);
+        if !self.beside.is_empty() || self.revoked.is_some() {
+            let mut whole = Sha256::new().chain_update(hash);
+            for (name, content) in &self.beside {
+                whole = whole.chain_update(Sha256::digest(name)).chain_update(Sha256::digest(content));
+            }
+            if let Some((_, revoked)) = &self.revoked {
+                whole = whole.chain_update(b"revoked").chain_update(Sha256::digest(revoked));
+            }
+            hash = whole.finalize();
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -56,7 +68,7 @@ pub struct Search {
 /// No policy is named anywhere.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
-    "no policy found; name one in one of three ways:\n  --policy FILE, or git config warrant.policy FILE (an allowed_signers file outside the work tree)\n  --policy REV:PATH, such as refs/remotes/origin/main:.allowed_signers (a file of a revision that you trust)\n  git config gpg.ssh.allowedSignersFile FILE (what git itself uses)"
+    "no policy found; name one in one of three ways:\n  --policy FILE, or git config warrant.policy FILE (an allowed_signers file, or a policy in TOML named *.toml, outside the work tree)\n  --policy REV:PATH, such as refs/remotes/origin/main:.allowed_signers (a file of a revision that you trust)\n  git config gpg.ssh.allowedSignersFile FILE (what git itself uses)"
 )]
 pub struct NoPolicy;
 
@@ -81,23 +93,65 @@ pub fn refuse_later_settings(config: &Config) -> Result<()> {
 /// [`NoPolicy`] where none is named; else why the one that is named cannot be used.
 pub fn find(repository: &Repository, config: &Config, search: &Search) -> Result<Source> {
     let finder = Finder { repository, search };
-    let (name, text) = if let Some(named) = &search.policy {
-        finder.read(named, &caller_dir()?).with_context(|| format!("the policy of --policy {named}"))?
+    let (found, toml) = if let Some(named) = &search.policy {
+        (finder.read(named, &caller_dir()?).with_context(|| format!("the policy of --policy {named}"))?, is_toml(named))
     } else if let Some(named) = config.get("warrant.policy")? {
-        finder.read(&named, repository.top()).with_context(|| format!("the policy of warrant.policy = {named}"))?
+        (finder.read(&named, repository.top()).with_context(|| format!("the policy of warrant.policy = {named}"))?, is_toml(&named))
     } else if let Some(named) = config.get("gpg.ssh.allowedSignersFile")? {
-        finder.read_path(&named, repository.top()).with_context(|| format!("the file of gpg.ssh.allowedSignersFile = {named}"))?
+        let found = finder.read_path(&named, repository.top());
+        (found.with_context(|| format!("the file of gpg.ssh.allowedSignersFile = {named}"))?, false) // git's own form, whatever its name
     } else {
         return Err(NoPolicy.into());
     };
+    let toml = toml.then(|| parse(&found.name, &found.text)).transpose()?;
+    let mut beside = BTreeMap::new();
+    for name in toml.iter().flat_map(PolicyFile::named_files) {
+        let content = finder.read_beside(&found, name).with_context(|| format!("the file `{name}` that {} names", found.name))?;
+        beside.insert(name.to_owned(), content);
+    }
     let revoked = if let Some(named) = &search.revoked {
-        Some(finder.read(named, &caller_dir()?).with_context(|| format!("the file of --revoked {named}"))?)
+        Some(finder.read(named, &caller_dir()?).with_context(|| format!("the file of --revoked {named}"))?.named())
     } else if let Some(named) = config.get("gpg.ssh.revocationFile")? {
-        Some(finder.read_path(&named, repository.top()).with_context(|| format!("the file of gpg.ssh.revocationFile = {named}"))?)
+        let found = finder.read_path(&named, repository.top());
+        Some(found.with_context(|| format!("the file of gpg.ssh.revocationFile = {named}"))?.named())
     } else {
         None
     };
-    Ok(Source { name, text, revoked })
+    Ok(Source { name: found.name, text: found.text, toml, beside, revoked })
+}
+
+/// Whether a name is that of a policy in TOML.
+pub fn is_toml(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "toml")
+}
+
+/// Reads a policy in TOML.
+///
+/// # Errors
+/// `NAME:LINE:COLUMN: what`, at the first thing that is not as it should be.
+pub fn parse(name: &str, text: &[u8]) -> Result<PolicyFile> {
+    PolicyFile::parse(text).map_err(|error| anyhow!("{name}:{}:{}: {}", error.line, error.column, error.what))
+}
+
+/// What was read, and what lies around it.
+struct Found {
+    name: String,
+    text: Vec<u8>,
+    folder: Folder,
+}
+
+enum Folder {
+    Path(PathBuf),
+    /// A folder of a commit's tree.
+    Tree(ObjectId, PathBuf),
+    /// A pipe lies in none.
+    None,
+}
+
+impl Found {
+    fn named(self) -> (String, Vec<u8>) {
+        (self.name, self.text)
+    }
 }
 
 /// The folder that the user stood in: git runs `git warrant` from the top of the work tree and says so in GIT_PREFIX.
@@ -116,7 +170,7 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     /// `REV:PATH` where REV begins with `refs/` or is a full id; a file otherwise.
-    fn read(&self, named: &str, base: &Path) -> Result<(String, Vec<u8>)> {
+    fn read(&self, named: &str, base: &Path) -> Result<Found> {
         match named.split_once(':') {
             Some((revision, path)) if revision.starts_with("refs/") || revision.parse::<ObjectId>().is_ok() => {
                 let resolved = self.repository.resolve(revision)?;
@@ -127,19 +181,30 @@ impl Finder<'_> {
         }
     }
 
-    fn in_tree(&self, commit: &ObjectId, name: String, path: &Path) -> Result<(String, Vec<u8>)> {
-        refuse_toml(path)?;
-        Ok((name, self.repository.file_at(commit, path)?))
+    fn in_tree(&self, commit: &ObjectId, name: String, path: &Path) -> Result<Found> {
+        let folder = Folder::Tree(*commit, path.parent().unwrap_or(Path::new("")).to_owned());
+        Ok(Found { name, text: self.repository.file_at(commit, path)?, folder })
     }
 
-    fn read_path(&self, named: &str, base: &Path) -> Result<(String, Vec<u8>)> {
+    /// A file that the policy names: in the policy's folder or below it, of the same commit where it is of one.
+    fn read_beside(&self, policy: &Found, name: &str) -> Result<Vec<u8>> {
+        if name.is_empty() || !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+            bail!("it has to lie beside the policy: a relative path without `..`");
+        }
+        match &policy.folder {
+            Folder::Path(folder) => Ok(self.read_path(&format!("./{name}"), folder)?.text),
+            Folder::Tree(commit, folder) => self.repository.file_at(commit, &folder.join(name)),
+            Folder::None => bail!("the policy came through a pipe, and nothing lies beside that; give it as a file"),
+        }
+    }
+
+    fn read_path(&self, named: &str, base: &Path) -> Result<Found> {
         if named.is_empty() {
             bail!("the name is empty");
         }
         let path = base.join(expand_home(named)?);
-        refuse_toml(&path)?;
         if let Some(text) = self.read_stream(&path)? {
-            return Ok((path.display().to_string(), text));
+            return Ok(Found { name: path.display().to_string(), text, folder: Folder::None });
         }
         let real = path.canonicalize().with_context(|| {
             let hint = if named.contains(':') {
@@ -170,7 +235,9 @@ impl Finder<'_> {
             refuse_foreign(&real, &metadata)?;
         }
         let text = fs::read(&real).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok((path.display().to_string(), text))
+        // links are followed first: what lies beside the policy lies beside the file itself
+        let folder = Folder::Path(real.parent().unwrap_or(Path::new("/")).to_owned());
+        Ok(Found { name: path.display().to_string(), text, folder })
     }
 
     /// What a pipe or a device gives, such as a shell's `<(…)`; in a hook it could be anybody's.
@@ -229,13 +296,6 @@ fn absolute(path: &Path) -> PathBuf {
         }
     }
     whole
-}
-
-fn refuse_toml(path: &Path) -> Result<()> {
-    if path.extension().is_some_and(|extension| extension == "toml") {
-        bail!("policies in TOML are not in this version; give an allowed_signers file");
-    }
-    Ok(())
 }
 
 /// A hook's policy decides for everybody: nobody but root and the hook's user may be able to change it.

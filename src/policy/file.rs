@@ -90,6 +90,16 @@ pub enum Status {
     },
 }
 
+impl Status {
+    /// What was looked through.
+    pub fn audited(&self) -> &[ObjectId] {
+        match self {
+            Self::Active | Self::Retired => &[],
+            Self::Compromised { audited } => audited,
+        }
+    }
+}
+
 /// A single commit that stands, as long as what mends it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exempt {
@@ -114,7 +124,7 @@ impl PolicyFile {
             let at = error.span().map_or(0, |span| span.start);
             Place::of(text.as_bytes(), at).error(error.message().trim())
         })?;
-        let mut root = Fields::of_root(text, document.as_table());
+        let root = Fields::of_root(text, document.as_table());
         match root.integer("version")? {
             Some(1) => {}
             Some(other) => return Err(root.error_at("version", &format!("version {other} is not known; this program knows 1"))),
@@ -136,21 +146,34 @@ impl PolicyFile {
         Ok(file)
     }
 
+    /// All ids that it names.
+    pub fn ids(&self) -> impl Iterator<Item = &ObjectId> {
+        let of_keys = self.principals.iter().flat_map(|person| &person.keys).flat_map(|key| key.status.audited());
+        let of_authorities = self.authorities.iter().flat_map(|authority| authority.status.audited());
+        let exempt = self.exempt.iter().flat_map(|exempt| [&exempt.commit, &exempt.until]);
+        self.baseline.iter().chain(&self.settled).chain(of_keys).chain(of_authorities).chain(exempt)
+    }
+
+    /// The files beside the policy that it names.
+    pub fn named_files(&self) -> impl Iterator<Item = &str> {
+        self.authorities.iter().filter_map(|authority| authority.krl.as_deref())
+    }
+
+    /// A key listed twice would have two states.
     fn refuse_shared_keys(&self, root: &Fields<'_>) -> Result<(), FileError> {
+        let of_persons = self.principals.iter().flat_map(|person| person.keys.iter().map(|it| (&it.key, it.line, &person.name)));
+        let of_authorities = self.authorities.iter().map(|it| (&it.key, it.line, &it.name));
         let mut seen: HashMap<&[u8], &str> = HashMap::new();
-        for principal in &self.principals {
-            for key in &principal.keys {
-                if let Some(other) = seen.insert(&key.key.blob, &principal.name) {
-                    let what = format!("the key {} is listed twice (under {other} and {})", key.key.fingerprint, principal.name);
-                    return Err(root.error_on(key.line, &what));
-                }
+        for (key, line, name) in of_persons.chain(of_authorities) {
+            if let Some(other) = seen.insert(&key.blob, name) {
+                return Err(root.error_on(line, &format!("the key {} is listed twice (under {other} and {name})", key.fingerprint)));
             }
         }
         Ok(())
     }
 }
 
-fn principal(mut fields: Fields<'_>) -> Result<PrincipalEntry, FileError> {
+fn principal(fields: Fields<'_>) -> Result<PrincipalEntry, FileError> {
     let name = fields.name().to_owned();
     match fields.string("kind")?.as_deref() {
         None | Some("person") => {}
@@ -241,7 +264,7 @@ fn status(fields: &mut Fields<'_>) -> Result<Status, FileError> {
     }
 }
 
-fn exempt(mut fields: Fields<'_>) -> Result<Exempt, FileError> {
+fn exempt(fields: Fields<'_>) -> Result<Exempt, FileError> {
     let commit = fields.id("commit")?.ok_or_else(|| fields.error("`commit` is missing"))?;
     let until = fields.id("until")?.ok_or_else(|| fields.error("`until` is missing: the commit that mends it"))?;
     let reason = fields.string("reason")?.ok_or_else(|| fields.error("`reason` is missing"))?;

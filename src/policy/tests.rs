@@ -1,3 +1,5 @@
+mod toml;
+
 use super::*;
 use crate::armor::Format;
 use crate::evidence::{Malleable, Token};
@@ -20,7 +22,13 @@ fn evidence() -> Evidence {
 }
 
 fn context() -> Context<'static> {
-    Context { email: Some(b"a@x"), claimed: Some(NOW - 1000), now: NOW, settled: false }
+    Context {
+        object: ObjectId::from_bytes(&[1; 20]).unwrap(),
+        email: Some(b"a@x"),
+        claimed: Some(NOW - 1000),
+        now: NOW,
+        settled: false,
+    }
 }
 
 fn policy(lines: &str, demands: Demands) -> Policy {
@@ -34,7 +42,7 @@ fn policy(lines: &str, demands: Demands) -> Policy {
 fn answer(decision: &Decision) -> String {
     let mut words = vec![match &decision.verdict {
         Verdict::Accept { principal } => principal.0.clone(),
-        Verdict::Reject { reason } => reason.code().to_owned(),
+        Verdict::Reject { reason } | Verdict::Exempt { reason, .. } => reason.code().to_owned(),
         Verdict::Unjudged { why } => why.code().to_owned(),
     }];
     words.extend(decision.warnings.iter().map(|warning| warning.code().to_owned()));
@@ -148,26 +156,26 @@ fn certificate() -> Certificate {
 }
 
 /// Any point of the curve will do for a policy: it checks no signature.
-fn authority() -> std::sync::Arc<crate::evidence::Key> {
+fn authority() -> Arc<crate::evidence::Key> {
     let mut key = crate::evidence::Key::clone(&evidence().key);
     key.blob.reverse();
     key.fingerprint = "SHA256:authority".to_owned();
-    std::sync::Arc::new(key)
+    Arc::new(key)
 }
 
 fn certified(certificate: Certificate) -> Evidence {
     let mut key = crate::evidence::Key::clone(&evidence().key);
-    key.certificate = Some(std::sync::Arc::new(certificate));
-    Evidence { key: std::sync::Arc::new(key), ..evidence() }
+    key.certificate = Some(Arc::new(certificate));
+    Evidence { key: Arc::new(key), ..evidence() }
 }
 
 /// A policy in which KEY on a line with cert-authority is the authority's key.
 fn authorities(lines: &str, demands: Demands) -> Policy {
-    let mut policy = policy(lines, demands);
-    for line in policy.signers.lines.iter_mut().filter(|line| line.cert_authority) {
+    let mut signers = AllowedSigners::parse(lines.replace("KEY", KEY).as_bytes(), &utc_seconds);
+    for line in signers.lines.iter_mut().filter(|line| line.cert_authority) {
         line.key = authority();
     }
-    Policy::new(policy.signers, policy.revoked, policy.demands)
+    Policy::new(signers, RevokedKeys::default(), demands)
 }
 
 fn decide_by(lines: &str, certificate: Certificate, demands: Demands, context: &Context<'_>) -> String {
@@ -268,7 +276,7 @@ fn what_no_line_mends_of_a_certificate() {
     // a short key of the authority is as weak as one of the signer
     let mut weak = crate::evidence::Key::clone(&authority());
     weak.rsa_bits = Some(1024);
-    let weak = Certificate { authority: std::sync::Arc::new(weak), ..certificate() };
+    let weak = Certificate { authority: Arc::new(weak), ..certificate() };
     assert_eq!(decide_by(line, weak.clone(), Demands::strict(), &context()), "weak-key");
     assert_eq!(decide_by(line, weak, Demands::default(), &context()), "a@x");
 }

@@ -82,6 +82,10 @@ impl<W: Write> Human<W> {
                 (codes.join(" "), None)
             }
             Verdict::Reject { reason } => (reason.code().to_owned(), Some(reason.to_string())),
+            Verdict::Exempt { reason, because } => {
+                let at = judgement.line.map(|line| format!("{}:{line}", self.heading.policy)).unwrap_or_default();
+                (reason.code().to_owned(), Some(format!("{reason}; it stands by {at}: {because}")))
+            }
             Verdict::Unjudged { why } => (why.code().to_owned(), Some(why.to_string())),
         };
         let payload = judgement.payload_id.map(|id| format!("; payload sha256:{id}")).unwrap_or_default();
@@ -210,9 +214,10 @@ impl<W: Write + Send> Report for Human<W> {
 fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     let outside =
         if summary.outside > 0 { format!(", {} outside (below the baseline)", thousands(summary.outside)) } else { String::new() };
+    let exempt = if summary.exempt > 0 { format!(", {} exempt", thousands(summary.exempt)) } else { String::new() };
     writeln!(
         out,
-        "{} accepted, {} rejected, {} unjudged{outside}",
+        "{} accepted, {} rejected, {} unjudged{exempt}{outside}",
         thousands(summary.accepted),
         thousands(summary.rejected),
         thousands(summary.unjudged)

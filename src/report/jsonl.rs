@@ -47,6 +47,8 @@ struct Line<'a> {
     format: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy_line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<&'a str>,
     times: Times,
     #[serde(skip_serializing_if = "Option::is_none")]
     mend: Option<String>,
@@ -71,6 +73,7 @@ struct Counts<'a> {
     policy_sha256: &'a str,
     accepted: usize,
     rejected: usize,
+    exempt: usize,
     unjudged: usize,
     outside: usize,
     unjudged_refs: &'a [String],
@@ -85,7 +88,7 @@ impl<W: Write + Send> Report for JsonLines<W> {
         let evidence = judgement.evidence.as_ref();
         let (code, principal) = match &judgement.verdict {
             Verdict::Accept { principal } => (None, Some(principal.0.as_str())),
-            Verdict::Reject { reason } => (Some(reason.code()), None),
+            Verdict::Reject { reason } | Verdict::Exempt { reason, .. } => (Some(reason.code()), None),
             Verdict::Unjudged { why } => (Some(why.code()), None),
         };
         let line = Line {
@@ -102,6 +105,10 @@ impl<W: Write + Send> Report for JsonLines<W> {
             key_type: evidence.map(|evidence| evidence.key.algorithm.as_str()),
             format: evidence.map(|evidence| evidence.format.name()),
             policy_line: judgement.line,
+            because: match &judgement.verdict {
+                Verdict::Exempt { because, .. } => Some(because),
+                _ => None,
+            },
             times: Times { claimed: judgement.about.claimed.map(|time| Utc(time).to_string()) },
             mend: mend(&judgement, &self.heading.policy),
         };
@@ -117,6 +124,7 @@ impl<W: Write + Send> Report for JsonLines<W> {
                 policy_sha256: &self.heading.digest,
                 accepted: summary.accepted,
                 rejected: summary.rejected,
+                exempt: summary.exempt,
                 unjudged: summary.unjudged,
                 outside: summary.outside,
                 unjudged_refs: &summary.unjudged_refs,

@@ -9,7 +9,7 @@ use crate::verdict::{Fault, Judgement, Reason, Revoked, Unjudged, Utc, Verdict};
 /// not yet escaped.
 pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
     match &judgement.verdict {
-        Verdict::Accept { .. } => None,
+        Verdict::Accept { .. } | Verdict::Exempt { .. } => None,
         Verdict::Reject { reason } => Some(of_reason(reason, judgement, policy)),
         Verdict::Unjudged { why: Unjudged::Shallow } => Some("git fetch --unshallow, then ask again".to_owned()),
         Verdict::Unjudged { why: Unjudged::Missing } if judgement.reference.is_some() => Some(
@@ -19,7 +19,7 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
             Some("fetch the object from a complete clone; `git fsck` shows what else is missing".to_owned())
         }
         Verdict::Unjudged { why: Unjudged::SettledMissing { .. } } => {
-            Some("fetch what warrant.settled or --settled names, or take it out of there".to_owned())
+            Some(format!("fetch what `settled` and `audited` of {policy}, warrant.settled and --settled name, or take out what is gone for good").to_owned())
         }
         Verdict::Unjudged { why: Unjudged::Unreadable { .. } } => {
             Some("`git fsck` shows the damage; fetch the object from a good clone".to_owned())
@@ -74,6 +74,11 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::AuthorityUnlisted { .. } => {
             let authority = judgement.evidence.as_ref().and_then(|evidence| evidence.key.certificate.as_deref());
             let authority = authority.map(|certificate| certificate.authority.to_openssh()).unwrap_or_default();
+            if is_toml(policy) {
+                return format!(
+                    "if this authority may speak for your people, add to {policy}: authorities.NAME = {{ ssh-ca = \"{authority}\", principals = [\"*@example.org\"] }}"
+                );
+            }
             format!(
                 "if this authority may speak for your people, add to {policy}: *@example.org cert-authority,namespaces=\"git\" {authority}"
             )
@@ -85,9 +90,17 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             let name = plain_email(judgement);
             format!("have the authority name {name} (ssh-keygen -s CA -n {name} …), or widen {}", at_line(judgement, policy))
         }
-        Reason::UserNotVerified => {
-            format!("{} with the PIN (ssh-keygen -O verify-required makes keys that ask for it)", make_again(judgement))
+        Reason::IdentityDenied { .. } => {
+            format!("{} by somebody else, or change the `deny` of {}", make_again(judgement), at_line(judgement, policy))
         }
+        Reason::UserNotVerified => format!(
+            "{} with a FIDO key that asks for its PIN (ssh-keygen -t ed25519-sk -O verify-required makes one)",
+            make_again(judgement)
+        ),
+        Reason::NoTouch => format!(
+            "{} with a FIDO key, and touch it (a key made with ssh-keygen -O no-touch-required does not ask)",
+            make_again(judgement)
+        ),
         Reason::CertificateNotYetValid { .. } | Reason::CertificateExpired { .. } => {
             format!("renew the certificate; {}", make_again(judgement))
         }
@@ -96,6 +109,20 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             format!("the certificate is in the revocation file; {} with another certificate", make_again(judgement))
         }
         Reason::KeyRevoked { what } => format!("the {what} is in the revocation file; {} with another key", make_again(judgement)),
+        Reason::KeyRetired | Reason::AuthorityRetired => {
+            let settle = if judgement.reference.is_some() { "ask whoever keeps the policy to settle it" } else { "settle it" };
+            format!(
+                "{} with a key that is in use; or, if it was there before {} was retired, {settle}: git warrant policy settle REF",
+                make_again(judgement),
+                at_line(judgement, policy)
+            )
+        }
+        Reason::KeyCompromised | Reason::AuthorityCompromised => format!(
+            "find out who made this; if it was looked through and stands, add {} to the `audited` of {}; else {}",
+            judgement.id,
+            at_line(judgement, policy),
+            make_again(judgement)
+        ),
         Reason::NamespaceNotAllowed => format!("add `git` to namespaces=\"…\" of the key's line in {policy}"),
         Reason::KeyNotYetValid { .. } => format!("check the clock, or the valid-after of {}", at_line(judgement, policy)),
         Reason::KeyExpired { before, .. } => format!(
@@ -112,10 +139,13 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         }
         Reason::NoClaimedTime => "make the tag again with a tagger: git tag -s -f NAME TARGET".to_owned(),
         Reason::ClaimedInFuture { .. } => format!("check the clock of the machine that signed; {}", make_again(judgement)),
-        Reason::SignerNotCommitter { committer, principal } => format!(
-            "after a colleague's rebase the committer should sign with the committer's own key; if {principal} and {committer} are one person, add {committer} to the names in {}",
-            at_line(judgement, policy)
-        ),
+        Reason::SignerNotCommitter { committer, principal } => {
+            let names = if is_toml(policy) { "`emails` of the principal at" } else { "names in" };
+            format!(
+                "after a colleague's rebase the committer should sign with the committer's own key; if {principal} and {committer} are one person, add {committer} to the {names} {}",
+                at_line(judgement, policy)
+            )
+        }
         Reason::Wildcard { .. } => {
             format!("name who the key belongs to in {}, or allow it with --allow-wildcard", at_line(judgement, policy))
         }
@@ -130,6 +160,11 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
 fn unlisted(judgement: &Judgement, policy: &str) -> String {
     let name = plain_email(judgement);
     let key = judgement.evidence.as_ref().map(|evidence| evidence.key.to_openssh()).unwrap_or_default();
+    if is_toml(policy) {
+        return format!(
+            "if you know whose key this is, add it under its principal in {policy}: [[principals.NAME.keys]], and below that ssh = \"{key}\"; a key that was removed when it was retired: put it back with status = \"retired\", and settle what it signed (git warrant policy settle)"
+        );
+    }
     format!(
         "if you know whose key this is, add to {policy}: {name} namespaces=\"git\" {key}  — a line that was removed when its key was retired: put it back with valid-before=\"YYYYMMDDZ\" instead, so that what it signed before keeps standing"
     )
@@ -184,6 +219,11 @@ fn or_baseline(judgement: &Judgement) -> String {
         return String::new();
     }
     format!("; or leave the past out: --baseline {}", judgement.id)
+}
+
+/// Policies are named for their form.
+fn is_toml(policy: &str) -> bool {
+    policy.ends_with(".toml")
 }
 
 fn at_line(judgement: &Judgement, policy: &str) -> String {

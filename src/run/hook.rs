@@ -1,6 +1,7 @@
 //! `hook pre-receive`: refuse a push that the policy does not allow.
 
-use super::session::{Loaded, Place, Target, demands, judge_tags, with_judge};
+use super::exempt::Exemptions;
+use super::session::{Asked, Loaded, Place, Target, judge_tags, with_judge};
 use super::{colour, complain};
 use crate::cli::PreReceive;
 use crate::history::{Hidden, ObjectSource as _, Walk, ancestors};
@@ -45,31 +46,34 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
     io::stdin().lock().read_to_end(&mut input).context("cannot read the ref updates")?;
     let mut place = Place::open()?;
     let updates = read_updates(&place.repository, &input)?;
-    let mut demands = demands(&args.policy);
-    demands.refuse_claimed_only = true;
-    demands.refuse_wildcard = !args.allow_wildcard;
     let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), range_start: None, hook: true };
-    let loaded = Loaded::find(&place, &search, demands)?;
+    let loaded = Loaded::find(&mut place, &search, Asked::by_hook(&args.policy, args.allow_wildcard))?;
     for note in &loaded.notes {
         complain(&format!("warning: {}", printable(note)));
     }
     let baseline = full_ids(&place, "warrant.baseline")?;
-    let baseline: Vec<_> = baseline.into_iter().map(|id| place.repository.peel_to_commit(&id).unwrap_or(id)).collect();
+    let baseline = [place.peeled(&baseline), place.peeled(&loaded.baseline)].concat();
     full_ids(&place, "warrant.settled")?;
-    let settled = place.settled(&place.config.get_all("warrant.settled")?)?;
+    let settled = place.settled(&place.config.get_all("warrant.settled")?, &loaded.settled)?;
     let repository = &mut place.repository;
     let hidden = Hidden { unasked: HashSet::new(), baseline: ancestors(repository, baseline) };
     let heading = loaded.heading(target(&updates));
     let style = Style { all: false, colour: colour(&io::stderr()), hook: true };
     let mut report = Human::new(io::stderr(), heading, style).context("cannot write the report")?;
-    let mut push = Push { summary: Summary::default(), report: &mut report, graph: Graph::default(), name: String::new() };
+    let mut push = Push {
+        summary: Summary::default(),
+        report: &mut report,
+        graph: Graph::default(),
+        name: String::new(),
+        exemptions: Exemptions::new(&loaded.exempt, &loaded.source.name),
+    };
     let mut walk = Walk::new(hidden);
     with_judge(repository.hash(), &loaded.policy, &settled, |judge| {
         for update in &updates {
             push.name.clone_from(&update.name);
             judge_update(repository, judge, update, &mut walk, &mut push)?;
         }
-        Ok::<_, io::Error>(())
+        push.release(repository, &updates)
     })
     .context("cannot write the report")?;
     let Push { mut summary, graph, .. } = push;
@@ -97,11 +101,22 @@ struct Push<'a> {
     report: &'a mut Human<io::Stderr>,
     graph: Graph,
     name: String,
+    exemptions: Exemptions<'a>,
 }
 
 impl Push<'_> {
     fn take(&mut self, mut judgement: Judgement) -> io::Result<()> {
         judgement.reference = Some(self.name.clone());
+        self.exemptions.pass(judgement).map_or(Ok(()), |judgement| self.count(judgement))
+    }
+
+    /// Counts what had to wait for all refs.
+    fn release(&mut self, repository: &mut Repository, updates: &[Update]) -> io::Result<()> {
+        let tips: Vec<ObjectId> = updates.iter().filter_map(|update| repository.peel_to_commit(&update.new).ok()).collect();
+        self.exemptions.release(repository, &tips).into_iter().try_for_each(|judgement| self.count(judgement))
+    }
+
+    fn count(&mut self, judgement: Judgement) -> io::Result<()> {
         self.summary.count(&judgement);
         self.graph.add(&judgement);
         self.report.judged(judgement)

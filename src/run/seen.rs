@@ -2,9 +2,9 @@
 
 use super::session::{Place, with_judge};
 use crate::history::{Hidden, ObjectSource as _, Walk};
-use crate::judge::Settled;
 use crate::object::ObjectId;
 use crate::policy::allowed_signers::AllowedSigners;
+use crate::policy::ancestry::Ancestry;
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Policy};
 use crate::report::escape::printable;
@@ -23,7 +23,7 @@ pub(super) fn keys(place: &mut Place, tips: &[ObjectId]) -> Result<String> {
     let commits: Vec<ObjectId> = tips.iter().filter_map(|tip| place.repository.peel_to_commit(tip).ok()).collect();
     let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
     let repository = &mut place.repository;
-    with_judge(repository.hash(), &nobody, &Settled::nothing(), |judge| {
+    with_judge(repository.hash(), &nobody, &Ancestry::nothing(), |judge| {
         let mut sink = |judgement: Judgement| {
             if let (Some(evidence), Some(email)) = (&judgement.evidence, &judgement.about.email) {
                 *seen.entry((email.clone(), evidence.key.to_openssh())).or_default() += 1;

@@ -6,11 +6,13 @@ use crate::io::clock;
 use crate::io::config::Config;
 use crate::io::git::Repository;
 use crate::io::policy::{self, Search, Source};
-use crate::judge::{Judge, Settled, TagPlace};
+use crate::judge::{Judge, TagPlace};
 use crate::object::{ObjectId, ObjectKind, Tag};
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
+use crate::policy::ancestry::Ancestry;
+use crate::policy::file::Exempt;
 use crate::policy::revocation::RevokedKeys;
-use crate::policy::{Demands, Policy};
+use crate::policy::{Demands, Parts, Policy};
 use crate::report::Heading;
 use crate::signature::Verifier;
 use crate::signature::ssh::SshVerifier;
@@ -41,17 +43,28 @@ impl Place {
         revisions.iter().map(|revision| commit(revision).with_context(|| format!("{option} {revision}"))).collect()
     }
 
-    /// What revisions settle: commits with all their ancestors, tags by themselves. A full id that is not here settles nothing.
-    pub(super) fn settled(&mut self, revisions: &[String]) -> Result<Settled> {
-        let mut objects = Vec::new();
+    /// The commits that a policy's ids are or lead to; what is not here stays as it is, and hides nothing.
+    pub(super) fn peeled(&self, ids: &[ObjectId]) -> Vec<ObjectId> {
+        ids.iter().map(|id| self.repository.peel_to_commit(id).unwrap_or(*id)).collect()
+    }
+
+    /// What revisions, and ids of the policy, settle: commits with all their ancestors, tags by themselves. A full id that is
+    /// not here settles nothing.
+    pub(super) fn settled(&mut self, revisions: &[String], of_policy: &[ObjectId]) -> Result<Ancestry> {
+        let mut ids = of_policy.to_vec();
         for revision in revisions {
             match revision.parse::<ObjectId>() {
-                Ok(id) => objects.push(id),
-                Err(_) => objects.push(self.repository.resolve(revision).with_context(|| format!("settled {revision}"))?.id),
+                Ok(id) => ids.push(id),
+                Err(_) => ids.push(self.repository.resolve(revision).with_context(|| format!("settled {revision}"))?.id),
             }
         }
-        let complete = objects.iter().all(|id| self.repository.kind(id).is_some());
-        Ok(Settled { objects: history::ancestors(&mut self.repository, objects), complete })
+        Ok(self.ancestry(ids))
+    }
+
+    /// What lies at or below ids.
+    fn ancestry(&mut self, ids: Vec<ObjectId>) -> Ancestry {
+        let complete = ids.iter().all(|id| self.repository.kind(id).is_some());
+        Ancestry { objects: history::ancestors(&mut self.repository, ids), complete }
     }
 }
 
@@ -61,39 +74,55 @@ pub(super) struct Loaded {
     pub(super) policy: Policy,
     /// What is to be said of the file, a line each.
     pub(super) notes: Vec<String>,
+    /// What the file leaves out.
+    pub(super) baseline: Vec<ObjectId>,
+    /// What the file settles.
+    pub(super) settled: Vec<ObjectId>,
+    /// The single commits that the file lets stand.
+    pub(super) exempt: Vec<Exempt>,
 }
 
 impl Loaded {
     /// Finds the policy, reads it whole, or says why not.
-    pub(super) fn find(place: &Place, search: &Search, demands: Demands) -> Result<Self> {
+    pub(super) fn find(place: &mut Place, search: &Search, asked: Asked) -> Result<Self> {
         let source = policy::find(&place.repository, &place.config, search)?;
-        let signers = AllowedSigners::parse(&source.text, &utc_seconds);
-        let mut notes: Vec<String> = signers
-            .skipped
-            .iter()
-            .map(|skipped| format!("{}:{}: {}; the line is skipped, as ssh-keygen does", source.name, skipped.number, skipped.why))
-            .collect();
-        for line in signers.lines.iter().filter(|line| !crate::policy::names_somebody(line)) {
-            notes.push(format!("{}:{}: names nobody, so its key signs for nobody", source.name, line.number));
-        }
-        if let Some(number) = signers.zoneless {
-            notes.push(format!("{}:{number}: a date without Z is read as UTC; ssh-keygen reads it in the local zone", source.name));
-        }
-        if signers.lines.is_empty() {
-            let skipped = notes.join("\n  ");
-            bail!(
-                "the policy {} has no line that can be used{}{skipped}",
-                source.name,
-                if skipped.is_empty() { "" } else { ":\n  " }
-            );
-        }
+        Self::of(place, source, asked)
+    }
+
+    /// Makes a policy of what was read.
+    pub(super) fn of(place: &mut Place, mut source: Source, asked: Asked) -> Result<Self> {
         let revoked = match &source.revoked {
             Some((name, text)) => {
                 RevokedKeys::parse(text).with_context(|| format!("the file {name} of --revoked or gpg.ssh.revocationFile"))?
             }
             None => RevokedKeys::default(),
         };
-        Ok(Self { policy: Policy::new(signers, revoked, demands), source, notes })
+        let Some(file) = source.toml.take() else {
+            let (signers, notes) = read_lines(&source)?;
+            let policy = Policy::new(signers, revoked, asked.of_lines());
+            return Ok(Self { source, policy, notes, baseline: Vec::new(), settled: Vec::new(), exempt: Vec::new() });
+        };
+        if let Some(id) = file.ids().find(|id| id.algorithm() != place.repository.hash()) {
+            bail!("the policy {} names {id}, which is no id of this repository's hash function", source.name);
+        }
+        let principals = file.principals.into_iter().map(|principal| {
+            let audited = principal.keys.iter().map(|key| place.ancestry(key.status.audited().to_vec())).collect();
+            (principal, audited)
+        });
+        let mut parts = Parts { principals: principals.collect(), authorities: Vec::new() };
+        for authority in file.authorities {
+            let revoked = match authority.krl.as_deref().and_then(|name| source.beside.get_key_value(name)) {
+                Some((name, text)) => {
+                    let what = || format!("{}:{}: the file `{name}`", source.name, authority.line);
+                    RevokedKeys::parse(text).with_context(what)?
+                }
+                None => RevokedKeys::default(),
+            };
+            let audited = place.ancestry(authority.status.audited().to_vec());
+            parts.authorities.push((authority, revoked, audited));
+        }
+        let policy = Policy::from_parts(parts, revoked, asked.of_toml());
+        Ok(Self { source, policy, notes: Vec::new(), baseline: file.baseline, settled: file.settled, exempt: file.exempt })
     }
 
     pub(super) fn heading(&self, target: String) -> Heading {
@@ -101,18 +130,78 @@ impl Loaded {
     }
 }
 
-/// What the options ask beyond the file.
-pub(super) fn demands(args: &PolicyArgs) -> Demands {
-    let mut demands = if args.strict { Demands::strict() } else { Demands::default() };
-    demands.bind_committer |= args.bind == Some(Bind::Committer);
-    demands
+/// Reads an allowed_signers file, with what is to be said of it.
+fn read_lines(source: &Source) -> Result<(AllowedSigners, Vec<String>)> {
+    let signers = AllowedSigners::parse(&source.text, &utc_seconds);
+    let mut notes: Vec<String> = signers
+        .skipped
+        .iter()
+        .map(|skipped| format!("{}:{}: {}; the line is skipped, as ssh-keygen does", source.name, skipped.number, skipped.why))
+        .collect();
+    for line in signers.lines.iter().filter(|line| !crate::policy::names_somebody(line)) {
+        notes.push(format!("{}:{}: names nobody, so its key signs for nobody", source.name, line.number));
+    }
+    if let Some(number) = signers.zoneless {
+        notes.push(format!("{}:{number}: a date without Z is read as UTC; ssh-keygen reads it in the local zone", source.name));
+    }
+    if signers.lines.is_empty() {
+        let skipped = notes.join("\n  ");
+        bail!("the policy {} has no line that can be used{}{skipped}", source.name, if skipped.is_empty() { "" } else { ":\n  " });
+    }
+    Ok((signers, notes))
+}
+
+/// What options, or a hook, ask beyond the file.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    strict: bool,
+    bind_committer: bool,
+    require_touch: bool,
+    /// A hook refuses what only the signer's clock says, and lines for anybody.
+    hook: bool,
+    allow_wildcard: bool,
+}
+
+impl Asked {
+    pub(super) fn by(args: &PolicyArgs) -> Self {
+        Self {
+            strict: args.strict,
+            bind_committer: args.bind == Some(Bind::Committer),
+            require_touch: args.require_touch,
+            hook: false,
+            allow_wildcard: false,
+        }
+    }
+
+    pub(super) fn by_hook(args: &PolicyArgs, allow_wildcard: bool) -> Self {
+        Self { hook: true, allow_wildcard, ..Self::by(args) }
+    }
+
+    fn of_lines(self) -> Demands {
+        let mut demands = if self.strict { Demands::strict() } else { Demands::default() };
+        demands.bind_committer |= self.bind_committer;
+        demands.require_touch = self.require_touch;
+        demands.refuse_claimed_only |= self.hook;
+        demands.refuse_wildcard = self.hook && !self.allow_wildcard;
+        demands
+    }
+
+    /// A policy in TOML asks for all of it but the form, and binds those who have addresses.
+    fn of_toml(self) -> Demands {
+        Demands {
+            bind_committer: self.bind_committer,
+            require_touch: self.require_touch,
+            refuse_malleable: self.strict,
+            ..Demands::default()
+        }
+    }
 }
 
 /// Calls `f` with a judge of this policy, by all the verifiers that are built in.
 pub(super) fn with_judge<T>(
     hash: crate::object::HashAlgorithm,
     policy: &Policy,
-    settled: &Settled,
+    settled: &Ancestry,
     f: impl FnOnce(&Judge<'_>) -> T,
 ) -> T {
     let ssh = SshVerifier::default();

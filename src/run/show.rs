@@ -1,6 +1,6 @@
 //! `show`: all that one object's signature proves.
 
-use super::session::{Loaded, Place, demands, with_judge};
+use super::session::{Asked, Loaded, Place, with_judge};
 use super::{complain, stdout};
 use crate::armor::Format as SignatureFormat;
 use crate::cli::{Format, Show};
@@ -33,7 +33,7 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
         bail!("`{}` is a {}, which cannot carry a signature; name a commit or a tag", args.revision, object.kind);
     }
     let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), ..Search::default() };
-    let loaded = match Loaded::find(&place, &search, demands(&args.policy)) {
+    let loaded = match Loaded::find(&mut place, &search, Asked::by(&args.policy)) {
         Err(error) if error.is::<NoPolicy>() => None,
         // what the configuration names may not serve; the object can be shown all the same
         Err(error) if args.policy.policy.is_none() && args.policy.revoked.is_none() => {
@@ -42,7 +42,8 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
         }
         loaded => Some(loaded?),
     };
-    let settled = place.settled(&place.config.get_all("warrant.settled")?)?;
+    let of_policy = loaded.as_ref().map(|loaded| loaded.settled.as_slice()).unwrap_or_default();
+    let settled = place.settled(&place.config.get_all("warrant.settled")?, of_policy)?;
     let hash = place.repository.hash();
     let target_kind = Tag::parse(&object.data, hash).target.and_then(|target| place.repository.kind(&target));
     let judged = loaded.as_ref().map(|loaded| {
@@ -255,7 +256,7 @@ impl Ruled {
     fn of(judged: &Judgement, policy: &str) -> Self {
         let (code, why, principal) = match &judged.verdict {
             Verdict::Accept { principal } => (None, None, Some(principal.0.clone())),
-            Verdict::Reject { reason } => (Some(reason.code()), Some(reason.to_string()), None),
+            Verdict::Reject { reason } | Verdict::Exempt { reason, .. } => (Some(reason.code()), Some(reason.to_string()), None),
             Verdict::Unjudged { why } => (Some(why.code()), Some(why.to_string()), None),
         };
         Self {

@@ -1,6 +1,7 @@
 //! `verify`: judge a history, a range, a tag.
 
-use super::session::{Loaded, Place, Target, demands, judge_tags, with_judge};
+use super::exempt::Exemptions;
+use super::session::{Asked, Loaded, Place, Target, judge_tags, with_judge};
 use super::{complain, stdout};
 use crate::cli::{Format, Verify};
 use crate::history::{Hidden, ObjectSource, ReadError, Walk, ancestors, verdict_of};
@@ -31,7 +32,7 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
         range_start: targets.common_start(),
         hook: false,
     };
-    let loaded = match Loaded::find(&place, &search, demands(&args.policy)) {
+    let loaded = match Loaded::find(&mut place, &search, Asked::by(&args.policy)) {
         Err(error) if error.is::<NoPolicy>() => {
             let seen = super::seen::keys(&mut place, &targets.tips())?;
             bail!("{error}\n{seen}");
@@ -48,27 +49,33 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
         ));
     }
     let baseline = with_configured(&place, "warrant.baseline", &args.baseline)?;
-    let baseline = place.commits("--baseline", &baseline)?;
+    let mut baseline = place.commits("--baseline", &baseline)?;
+    baseline.extend(place.peeled(&loaded.baseline));
     let settled = with_configured(&place, "warrant.settled", &args.settled)?;
-    let settled = place.settled(&settled)?;
+    let settled = place.settled(&settled, &loaded.settled)?;
     let repository = &mut place.repository;
     let hidden = Hidden { unasked: ancestors(repository, targets.common_start()), baseline: ancestors(repository, baseline) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build().context("cannot start threads")?;
     let mut report = report(args, loaded.heading(targets.heading()))?;
     let mut progress = Progress::new();
     let mut summary = Summary::default();
+    let mut exemptions = Exemptions::new(&loaded.exempt, &loaded.source.name);
     let written = with_judge(repository.hash(), &loaded.policy, &settled, |judge| {
         pool.install(|| {
-            let mut sink = |judgement: Judgement| {
+            let mut take = |judgement: Judgement| {
                 summary.count(&judgement);
                 progress.tick(summary.judged());
                 report.judged(judgement)
             };
-            if args.no_walk {
+            let mut sink = |judgement: Judgement| exemptions.pass(judgement).map_or(Ok(()), &mut take);
+            let outside = if args.no_walk {
                 targets.judge_alone(repository, judge, &mut sink)
             } else {
                 targets.walk(repository, judge, hidden, &mut sink)
-            }
+            }?;
+            let tips = targets.commits(repository);
+            exemptions.release(repository, &tips).into_iter().try_for_each(take)?;
+            Ok::<_, io::Error>(outside)
         })
     });
     progress.end();
@@ -162,6 +169,11 @@ impl Targets {
 
     fn tips(&self) -> Vec<ObjectId> {
         self.0.iter().map(|target| target.id).collect()
+    }
+
+    /// The commits that they are or lead to.
+    fn commits(&self, repository: &crate::io::git::Repository) -> Vec<ObjectId> {
+        self.0.iter().filter_map(|target| repository.peel_to_commit(&target.id).ok()).collect()
     }
 
     /// A range's start would hide what another argument asks for, and without a walk there is no range.

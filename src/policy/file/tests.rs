@@ -3,10 +3,16 @@ use super::*;
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKecyjh9aNmD4rb8WblA8v91JjRb0Cd2JtkzqxcggGeG";
 const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC/L8E1DfiZ9cHzygqx0IzRCSAlmh4tXH7mZPwWZEY1L";
 const SK: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIElSYahCw60CGct39Eg9EY8OLV9Ppr7tsudvSiMyNHOhAAAABHNzaDo=";
+const CA: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFR+8EVk/54g3uvundqASKe3IGJ4T32FLymoo+wwhUqe";
 const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 
 fn parse(text: &str) -> Result<PolicyFile, FileError> {
-    let text = text.replace("KEY", KEY).replace("OTHER", OTHER).replace("SK", SK).replace("ID", ID);
+    let text = text
+        .replace("KEY", KEY)
+        .replace("OTHER", OTHER)
+        .replace("SK", SK)
+        .replace("ID", ID)
+        .replace("\"CA\"", &format!("\"{CA}\""));
     PolicyFile::parse(text.as_bytes())
 }
 
@@ -35,7 +41,7 @@ kind = "person"
 keys = [{ ssh = "OTHER", status = "compromised", audited = ["ID"] }]
 
 [authorities.corp]
-ssh-ca = "KEY"
+ssh-ca = "CA"
 principals = ["*@corp.example", "!root@corp.example"]
 krl = "corp.krl"
 deny = ["eve@corp.example"]
@@ -97,6 +103,12 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\naudited = [\"ID\"]"), 5, 11, "only what a compromised key"),
         (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\n[[principals.b.keys]]\nssh = \"KEY\""), 5, 1, "listed twice"),
+        (
+            &format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\n[authorities.c]\nssh-ca = \"KEY\"\nprincipals = [\"*\"]"),
+            5,
+            1,
+            "listed twice (under a and c)",
+        ),
         ("version = 1\n[authorities.c]\nssh-ca = \"KEY\"", 2, 1, "for which names"),
         ("version = 1\n[authorities.c]\nssh-ca = \"KEY\"\nprincipals = [\"a,b\"]", 4, 14, "not one pattern"),
         ("version = 1\n[authorities.c]\nx509 = \"f\"", 3, 1, "`x509` is not in this version"),

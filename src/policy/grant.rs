@@ -1,0 +1,298 @@
+//! What one entry of a policy grants a key: for whom it speaks, and when it stands.
+
+use super::allowed_signers::Line;
+use super::ancestry::Ancestry;
+use super::file::{AuthorityEntry, KeyEntry};
+use super::pattern::PatternList;
+use super::revocation::RevokedKeys;
+use super::{Context, People, principal};
+use crate::evidence::{Certificate, Evidence};
+use crate::verdict::{Principal, Reason, Unjudged, Verdict};
+use std::sync::Arc;
+
+/// One entry: a line of an allowed_signers file, or a key or authority of a policy in TOML.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    /// Its line in the file.
+    pub(super) line: usize,
+    pub(super) names: Names,
+    /// The namespaces that it is good for; `None`: all.
+    namespaces: Option<PatternList>,
+    window: Window,
+    pub(super) standing: Standing,
+    /// Whether a FIDO token must have been touched.
+    pub(super) touch: bool,
+    /// Whether it must have seen a PIN or a fingerprint.
+    pub(super) pin: bool,
+}
+
+/// For whom a key speaks.
+#[derive(Clone, Debug)]
+pub(super) enum Names {
+    /// For whoever a pattern matches.
+    Patterns(PatternList),
+    /// For one person.
+    Person(Arc<Person>),
+    /// An authority's: for those names of its certificates that the patterns match.
+    Authority {
+        covers: PatternList,
+        /// Names for which it speaks no more.
+        deny: Vec<Vec<u8>>,
+        /// What it revoked.
+        revoked: RevokedKeys,
+    },
+}
+
+/// Somebody whom a policy names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) name: String,
+    /// The committer e-mails that are this person's; empty: not bound.
+    pub(super) emails: Vec<String>,
+}
+
+impl Person {
+    fn has(&self, email: Option<&[u8]>) -> bool {
+        self.emails.iter().any(|own| Some(own.as_bytes()) == email)
+    }
+}
+
+/// The state of a key or an authority.
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    Active,
+    Retired,
+    /// Only what was looked through stands.
+    Compromised(Arc<Ancestry>),
+}
+
+/// How the committer and those for whom a key speaks belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Committer {
+    Among,
+    NotAmong,
+    /// The policy does not say which addresses are the signer's.
+    Unbound,
+}
+
+/// For whom a key speaks here.
+pub(super) struct Speaks {
+    pub(super) principal: Principal,
+    pub(super) committer: Committer,
+    /// Whether it would speak for anybody.
+    pub(super) wildcard: bool,
+}
+
+impl Grant {
+    pub(super) fn of_line(line: Line) -> Self {
+        let names = if line.cert_authority {
+            Names::Authority { covers: line.principals, deny: Vec::new(), revoked: RevokedKeys::default() }
+        } else {
+            Names::Patterns(line.principals)
+        };
+        let window = Window { after: line.valid_after, before: line.valid_before, certificate: false };
+        let namespaces = line.namespaces;
+        Self { line: line.number, names, namespaces, window, standing: Standing::Active, touch: false, pin: false }
+    }
+
+    pub(super) fn of_key(key: &KeyEntry, person: Arc<Person>, standing: Standing) -> Self {
+        Self {
+            line: key.line,
+            names: Names::Person(person),
+            namespaces: None,
+            window: Window::always(),
+            standing,
+            touch: key.touch,
+            pin: key.pin,
+        }
+    }
+
+    pub(super) fn of_authority(entry: AuthorityEntry, revoked: RevokedKeys, standing: Standing) -> Self {
+        let deny = entry.deny.into_iter().map(String::into_bytes).collect();
+        Self {
+            line: entry.line,
+            names: Names::Authority { covers: entry.principals, deny, revoked },
+            namespaces: None,
+            window: Window::always(),
+            standing,
+            touch: false,
+            pin: false,
+        }
+    }
+
+    pub(super) fn covers_namespace(&self, namespace: &[u8]) -> bool {
+        self.namespaces.as_ref().is_none_or(|list| list.matches(namespace))
+    }
+
+    /// Whether the entry says in so many words that the key does not speak for somebody.
+    pub(super) fn negates(&self, email: &[u8]) -> bool {
+        match &self.names {
+            Names::Patterns(list) | Names::Authority { covers: list, .. } => list.negates(email),
+            Names::Person(_) => false,
+        }
+    }
+
+    /// For whom the key speaks.
+    ///
+    /// # Errors
+    /// Where it speaks for nobody.
+    pub(super) fn speaks(&self, evidence: &Evidence, email: Option<&[u8]>, people: &People) -> Result<Speaks, Reason> {
+        match (&self.names, evidence.key.certificate.as_deref()) {
+            (Names::Patterns(list), _) => {
+                let item = email.and_then(|email| list.matching_item(email));
+                let named = item.or_else(|| list.items().find(|item| is_name(item))).unwrap_or_default();
+                let committer = if item.is_some() { Committer::Among } else { Committer::NotAmong };
+                Ok(Speaks { principal: principal(named), committer, wildcard: is_wildcard(named) })
+            }
+            (Names::Person(person), _) => {
+                let committer = match person.emails.is_empty() {
+                    true => Committer::Unbound,
+                    false if person.has(email) => Committer::Among,
+                    false => Committer::NotAmong,
+                };
+                Ok(Speaks { principal: Principal(person.name.clone()), committer, wildcard: false })
+            }
+            (Names::Authority { covers, deny, revoked }, Some(certificate)) => {
+                if let Some(what) = revoked.find(&evidence.key) {
+                    return Err(Reason::KeyRevoked { what });
+                }
+                if let Some(name) = certificate.principals.iter().find(|name| deny.contains(name)) {
+                    return Err(Reason::IdentityDenied { name: names(std::slice::from_ref(name)) });
+                }
+                identity(covers, certificate, email, people)
+            }
+            (Names::Authority { .. }, None) => Err(Reason::KeyUnlisted),
+        }
+    }
+
+    /// Whether the key stands at the object's place in the graph.
+    pub(super) fn stands_at(&self, context: &Context<'_>) -> Option<Verdict> {
+        let authority = matches!(self.names, Names::Authority { .. });
+        match &self.standing {
+            Standing::Retired if !context.settled => {
+                let reason = if authority { Reason::AuthorityRetired } else { Reason::KeyRetired };
+                Some(Verdict::Reject { reason })
+            }
+            Standing::Compromised(audited) if !audited.objects.contains(&context.object) => {
+                let reason = if authority { Reason::AuthorityCompromised } else { Reason::KeyCompromised };
+                Some(match audited.complete {
+                    true => Verdict::Reject { reason },
+                    false => Verdict::Unjudged { why: Unjudged::SettledMissing { reason: Box::new(reason) } },
+                })
+            }
+            Standing::Active | Standing::Retired | Standing::Compromised(_) => None,
+        }
+    }
+
+    /// The windows that must hold: the entry's, and the certificate's.
+    pub(super) fn windows(&self, certificate: Option<&Certificate>) -> impl Iterator<Item = Window> {
+        [Some(self.window), certificate.map(Window::of_certificate)].into_iter().flatten()
+    }
+
+    /// Whether the token was used as the entry, or whoever asks, demands.
+    pub(super) fn token_used(&self, evidence: &Evidence, require_touch: bool) -> Result<(), Reason> {
+        if (self.touch || require_touch) && !evidence.token.is_some_and(|token| token.touched()) {
+            return Err(Reason::NoTouch);
+        }
+        if self.pin && !evidence.token.is_some_and(|token| token.verified()) {
+            return Err(Reason::UserNotVerified);
+        }
+        Ok(())
+    }
+}
+
+/// For whom a certificate speaks. Exact names only: a pattern inside a certificate is a name like any other; an empty one
+/// names nobody. A name that is one person's e-mail is that person.
+fn identity(covers: &PatternList, certificate: &Certificate, email: Option<&[u8]>, people: &People) -> Result<Speaks, Reason> {
+    let mut first = None;
+    for name in certificate.principals.iter().filter(|name| !name.is_empty() && covers.matches(name)) {
+        let person = people.by_email(name);
+        let principal = || person.map_or_else(|| principal(name), |person| Principal(person.name.clone()));
+        if Some(name.as_slice()) == email || person.is_some_and(|person| person.has(email)) {
+            return Ok(Speaks { principal: principal(), committer: Committer::Among, wildcard: false });
+        }
+        first.get_or_insert_with(principal);
+    }
+    match first {
+        Some(principal) => Ok(Speaks { principal, committer: Committer::NotAmong, wildcard: false }),
+        None => Err(Reason::CertificatePrincipals { named: names(&certificate.principals) }),
+    }
+}
+
+/// For people: the first ten, and of each the first 100 bytes.
+fn names(principals: &[Vec<u8>]) -> String {
+    let some = principals.iter().take(10).map(|name| String::from_utf8_lossy(name.get(..100).unwrap_or(name)));
+    let more = (principals.len() > 10).then(|| format!("and {} more", principals.len() - 10).into());
+    some.chain(more).collect::<Vec<_>>().join(", ")
+}
+
+/// When something holds; both ends belong to it. Seconds since 1970 (UTC).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    after: Option<i64>,
+    before: Option<i64>,
+    certificate: bool,
+}
+
+impl Window {
+    fn always() -> Self {
+        Self { after: None, before: None, certificate: false }
+    }
+
+    /// A certificate's own end does not belong to it.
+    fn of_certificate(certificate: &Certificate) -> Self {
+        Self {
+            after: Some(certificate.valid_after).filter(|&after| after > 0),
+            before: Some(certificate.valid_before).filter(|&before| before < i64::MAX).map(|before| before.saturating_sub(1)),
+            certificate: true,
+        }
+    }
+}
+
+/// What windows say of a moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    /// The claimed time and the end, where only the claimed time puts the object before the end.
+    pub(super) claimed_only: Option<(i64, i64)>,
+    /// The earliest end.
+    pub(super) ends: Option<i64>,
+}
+
+/// Whether all windows hold at the time that matters.
+pub(super) fn hold(windows: impl Iterator<Item = Window>, context: &Context<'_>) -> Result<Held, Reason> {
+    let mut held = Held::default();
+    for window in windows {
+        if context.settled || (window.after.is_none() && window.before.is_none()) {
+            continue;
+        }
+        let claimed = context.claimed.ok_or(Reason::NoClaimedTime)?;
+        if let Some(after) = window.after.filter(|&after| claimed < after) {
+            return Err(match window.certificate {
+                true => Reason::CertificateNotYetValid { claimed, after },
+                false => Reason::KeyNotYetValid { claimed, after },
+            });
+        }
+        let Some(before) = window.before else { continue };
+        if claimed > before {
+            return Err(match window.certificate {
+                true => Reason::CertificateExpired { claimed, before },
+                false => Reason::KeyExpired { claimed, before },
+            });
+        }
+        held.ends = Some(held.ends.map_or(before, |ends| ends.min(before)));
+        if context.now > before {
+            held.claimed_only = held.claimed_only.or(Some((claimed, before)));
+        }
+    }
+    Ok(held)
+}
+
+/// Whether an item of a list can stand for somebody.
+pub(super) fn is_name(item: &[u8]) -> bool {
+    !item.is_empty() && !item.starts_with(b"!")
+}
+
+/// Whether a pattern names nobody: it is made of `*`, `?` and `@` only.
+fn is_wildcard(pattern: &[u8]) -> bool {
+    pattern.contains(&b'*') && pattern.iter().all(|b| matches!(b, b'*' | b'?' | b'@'))
+}
