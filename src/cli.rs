@@ -22,8 +22,8 @@ pub enum Command {
     Verify(Verify),
     Show(Show),
     Hook(Hook),
+    Policy(Policy),
     Demo(Demo),
-
     Man(Man),
     Completions(Completions),
 }
@@ -121,6 +121,83 @@ pub struct Show {
     /// The form of the answer.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+}
+
+/// Check or change a policy file.
+#[derive(Debug, Args)]
+pub struct Policy {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: PolicyAction,
+}
+
+/// What to do with a policy file.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)] // each is said in its arguments
+pub enum PolicyAction {
+    Check(PolicyCheck),
+    Settle(PolicySettle),
+    Retire(PolicyRetire),
+}
+
+/// Say whether a policy file is valid, and what is in it.
+///
+/// Exit status: 0 valid, 2 not (with the line and what is wrong there).
+#[derive(Debug, Args)]
+pub struct PolicyCheck {
+    /// The file; by default the policy that `verify` would use here.
+    #[arg(value_name = "FILE")]
+    pub file: Option<String>,
+}
+
+/// Write down that what stands today stands from now on.
+///
+/// Judges the refs (by default the branch that is checked out and all tags) and, if all of it is accepted, makes their tips
+/// the policy's `settled`: what lies below is still asked for its signature and its key, but a key that is retired later
+/// stands there. Only for policies in TOML; comments are kept. Exit status 1, and nothing written, where something is rejected.
+#[derive(Debug, Args)]
+pub struct PolicySettle {
+    /// The branches and tags to settle.
+    #[arg(value_name = "REF")]
+    pub refs: Vec<String>,
+    /// Which file, and whether to write it.
+    #[command(flatten)]
+    pub edit: EditArgs,
+}
+
+/// Retire a principal, an authority or a single key.
+///
+/// What it signed stands where it is settled: first the branch that is checked out and all tags are settled as by `policy
+/// settle`, then the keys become retired. Refs that hold more of what was signed with them must be settled too (--settle) or
+/// left out (--leave).
+#[derive(Debug, Args)]
+pub struct PolicyRetire {
+    /// The name of a principal or an authority, or the fingerprint of a key (SHA256:…).
+    #[arg(value_name = "WHO")]
+    pub who: String,
+    /// Why, for those who read the file later.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Settle this ref as well (repeatable).
+    #[arg(long, value_name = "REF")]
+    pub settle: Vec<String>,
+    /// Let what other refs hold be rejected from now on.
+    #[arg(long)]
+    pub leave: bool,
+    /// Which file, and whether to write it.
+    #[command(flatten)]
+    pub edit: EditArgs,
+}
+
+/// Which policy file is changed.
+#[derive(Debug, Args)]
+pub struct EditArgs {
+    /// The policy in TOML; by default that of warrant.policy.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<String>,
+    /// Write the changed file to standard output instead.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Run as a hook of a server.

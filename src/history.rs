@@ -317,11 +317,7 @@ mod tests {
         let mut out = Vec::new();
         let tips: Vec<_> = tips.iter().map(|&n| id(n)).collect();
         walk.run(source, &judge, &tips, &mut |judged| {
-            let word = match &judged.verdict {
-                Verdict::Accept { .. } => "accept",
-                Verdict::Reject { reason } | Verdict::Exempt { reason, .. } => reason.code(),
-                Verdict::Unjudged { why } => why.code(),
-            };
+            let word = judged.verdict.code().unwrap_or("accept");
             out.push((judged.id.as_bytes()[0], word));
             Ok::<_, ()>(())
         })

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod hook;
 pub mod man;
 pub mod native;
+pub mod policy;
 pub mod show;
 pub mod ssh_keygen;
 pub mod verify;

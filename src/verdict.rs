@@ -50,6 +50,25 @@ impl Verdict {
             Self::Unjudged { .. } => "unjudged",
         }
     }
+
+    /// The stable code of why it is not accepted.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Accept { .. } => None,
+            Self::Reject { reason } | Self::Exempt { reason, .. } => Some(reason.code()),
+            Self::Unjudged { why } => Some(why.code()),
+        }
+    }
+
+    /// Why it is not accepted, for people.
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Self::Accept { .. } => None,
+            Self::Reject { reason } => Some(reason.to_string()),
+            Self::Exempt { reason, because } => Some(format!("{reason}; exempt: {because}")),
+            Self::Unjudged { why } => Some(why.to_string()),
+        }
+    }
 }
 
 /// Why something is rejected. Times are seconds since 1970 (UTC).

@@ -7,7 +7,7 @@ use crate::policy::file::PolicyFile;
 use anyhow::{Context as _, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::{env, fs};
@@ -120,6 +120,56 @@ pub fn find(repository: &Repository, config: &Config, search: &Search) -> Result
     Ok(Source { name: found.name, text: found.text, toml, beside, revoked })
 }
 
+/// Reads a policy file for a look at it, or to change it: nothing is judged by it, so it may lie anywhere. Needs no repository.
+/// Gives the file itself, links followed, beside what was read.
+///
+/// # Errors
+/// Where it, or a file that it names, cannot be read, or is no policy.
+pub fn read_directly(named: &str, base: Option<&Path>) -> Result<(PathBuf, Source)> {
+    let base = base.map_or_else(caller_dir, |base| Ok(base.to_owned()))?;
+    let path = base.join(expand_home(named)?);
+    let read = |path: &Path| -> Result<Vec<u8>> {
+        let why = || format!("cannot read {}", path.display());
+        let mut text = Vec::new();
+        fs::File::open(path).with_context(why)?.take(MAX_FILE).read_to_end(&mut text).with_context(why)?;
+        Ok(text)
+    };
+    let (name, text) = (path.display().to_string(), read(&path)?);
+    let real = path.canonicalize().with_context(|| format!("cannot read {name}"))?;
+    let toml = is_toml(named).then(|| parse(&name, &text)).transpose()?;
+    let mut beside = BTreeMap::new();
+    for file in toml.iter().flat_map(PolicyFile::named_files) {
+        check_beside(file)
+            .and_then(|()| read(&real.with_file_name(file)))
+            .with_context(|| format!("{name} names `{file}`"))
+            .map(|content| beside.insert(file.to_owned(), content))?;
+    }
+    Ok((real, Source { name, text, toml, beside, revoked: None }))
+}
+
+/// A name of a file beside a policy.
+fn check_beside(name: &str) -> Result<()> {
+    if name.is_empty() || !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+        bail!("it has to lie beside the policy: a relative path without `..`");
+    }
+    Ok(())
+}
+
+/// Puts a changed file in the place of the old one: whole, or not at all.
+///
+/// # Errors
+/// Where its folder or it cannot be written.
+pub fn replace(path: &Path, text: &str) -> Result<()> {
+    let why = || format!("cannot write {}", path.display());
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(why)?;
+    file.write_all(text.as_bytes()).with_context(why)?;
+    file.as_file().set_permissions(fs::metadata(path).with_context(why)?.permissions()).with_context(why)?;
+    file.as_file().sync_all().with_context(why)?;
+    file.persist(path).with_context(why)?;
+    Ok(())
+}
+
 /// Whether a name is that of a policy in TOML.
 pub fn is_toml(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "toml")
@@ -188,9 +238,7 @@ impl Finder<'_> {
 
     /// A file that the policy names: in the policy's folder or below it, of the same commit where it is of one.
     fn read_beside(&self, policy: &Found, name: &str) -> Result<Vec<u8>> {
-        if name.is_empty() || !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
-            bail!("it has to lie beside the policy: a relative path without `..`");
-        }
+        check_beside(name)?;
         match &policy.folder {
             Folder::Path(folder) => Ok(self.read_path(&format!("./{name}"), folder)?.text),
             Folder::Tree(commit, folder) => self.repository.file_at(commit, &folder.join(name)),

@@ -3,6 +3,7 @@
 //! What a file says that this version does not know would be passed over silently by a careless reader, and change verdicts
 //! without a word: here every unknown key is an error, with its place.
 
+pub mod edit;
 mod fields;
 
 pub use fields::FileError;

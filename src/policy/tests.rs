@@ -42,8 +42,7 @@ fn policy(lines: &str, demands: Demands) -> Policy {
 fn answer(decision: &Decision) -> String {
     let mut words = vec![match &decision.verdict {
         Verdict::Accept { principal } => principal.0.clone(),
-        Verdict::Reject { reason } | Verdict::Exempt { reason, .. } => reason.code().to_owned(),
-        Verdict::Unjudged { why } => why.code().to_owned(),
+        other => other.code().unwrap_or_default().to_owned(),
     }];
     words.extend(decision.warnings.iter().map(|warning| warning.code().to_owned()));
     words.join(" ")

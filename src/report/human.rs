@@ -76,18 +76,13 @@ impl<W: Write> Human<W> {
             (_, Some(evidence)) => key_name(evidence),
             _ => String::new(),
         };
-        let (code, why) = match &judgement.verdict {
-            Verdict::Accept { .. } => {
-                let codes: Vec<_> = judgement.warnings.iter().map(|warning| warning.code()).collect();
-                (codes.join(" "), None)
-            }
-            Verdict::Reject { reason } => (reason.code().to_owned(), Some(reason.to_string())),
-            Verdict::Exempt { reason, because } => {
-                let at = judgement.line.map(|line| format!("{}:{line}", self.heading.policy)).unwrap_or_default();
-                (reason.code().to_owned(), Some(format!("{reason}; it stands by {at}: {because}")))
-            }
-            Verdict::Unjudged { why } => (why.code().to_owned(), Some(why.to_string())),
+        let warnings = || judgement.warnings.iter().map(|warning| warning.code()).collect::<Vec<_>>().join(" ");
+        let code = judgement.verdict.code().map_or_else(warnings, str::to_owned);
+        let at = match (&judgement.verdict, judgement.line) {
+            (Verdict::Exempt { .. }, Some(line)) => format!(" ({}:{line})", self.heading.policy),
+            _ => String::new(),
         };
+        let why = judgement.verdict.why().map(|why| why + &at);
         let payload = judgement.payload_id.map(|id| format!("; payload sha256:{id}")).unwrap_or_default();
         let date = about.claimed.map(|claimed| Utc(claimed).to_string().chars().take(10).collect::<String>());
         let known = [

@@ -86,10 +86,10 @@ struct Counts<'a> {
 impl<W: Write + Send> Report for JsonLines<W> {
     fn judged(&mut self, judgement: Judgement) -> io::Result<()> {
         let evidence = judgement.evidence.as_ref();
-        let (code, principal) = match &judgement.verdict {
-            Verdict::Accept { principal } => (None, Some(principal.0.as_str())),
-            Verdict::Reject { reason } | Verdict::Exempt { reason, .. } => (Some(reason.code()), None),
-            Verdict::Unjudged { why } => (Some(why.code()), None),
+        let (principal, because) = match &judgement.verdict {
+            Verdict::Accept { principal } => (Some(principal.0.as_str()), None),
+            Verdict::Exempt { because, .. } => (None, Some(because.as_str())),
+            Verdict::Reject { .. } | Verdict::Unjudged { .. } => (None, None),
         };
         let line = Line {
             schema: SCHEMA,
@@ -98,17 +98,14 @@ impl<W: Write + Send> Report for JsonLines<W> {
             kind: judgement.kind.map(|kind| kind.name()),
             payload_id: judgement.payload_id.map(|id| id.to_string()),
             verdict: judgement.verdict.name(),
-            code,
+            code: judgement.verdict.code(),
             warnings: judgement.warnings.iter().map(|warning| warning.code()).collect(),
             principal,
             key: evidence.map(|evidence| evidence.key.fingerprint.as_str()),
             key_type: evidence.map(|evidence| evidence.key.algorithm.as_str()),
             format: evidence.map(|evidence| evidence.format.name()),
             policy_line: judgement.line,
-            because: match &judgement.verdict {
-                Verdict::Exempt { because, .. } => Some(because),
-                _ => None,
-            },
+            because,
             times: Times { claimed: judgement.about.claimed.map(|time| Utc(time).to_string()) },
             mend: mend(&judgement, &self.heading.policy),
         };

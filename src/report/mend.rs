@@ -94,7 +94,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             format!("{} by somebody else, or change the `deny` of {}", make_again(judgement), at_line(judgement, policy))
         }
         Reason::UserNotVerified => format!(
-            "{} with a FIDO key that asks for its PIN (ssh-keygen -t ed25519-sk -O verify-required makes one)",
+            "{} with the PIN of a FIDO key (made with ssh-keygen -O verify-required, it asks for it)",
             make_again(judgement)
         ),
         Reason::NoTouch => format!(

@@ -1,6 +1,6 @@
 //! The native commands: argv to the command that does it, errors to messages and exit statuses.
 
-use super::{complain, completions, demo, hook, man, show, verify};
+use super::{complain, completions, demo, hook, man, policy, show, verify};
 use crate::cli::{Cli, Command, HookKind};
 use crate::io::git::OpenError;
 use crate::report::ExitStatus;
@@ -31,6 +31,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
         Command::Hook(args) => match &args.hook {
             HookKind::PreReceive(args) => hook::pre_receive(args),
         },
+        Command::Policy(args) => policy::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Man(args) => man::run(args),
         Command::Completions(args) => completions::run(args),

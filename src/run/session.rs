@@ -10,7 +10,7 @@ use crate::judge::{Judge, TagPlace};
 use crate::object::{ObjectId, ObjectKind, Tag};
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
 use crate::policy::ancestry::Ancestry;
-use crate::policy::file::Exempt;
+use crate::policy::file::{AuthorityEntry, Exempt};
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Parts, Policy};
 use crate::report::Heading;
@@ -59,6 +59,13 @@ impl Place {
             }
         }
         Ok(self.ancestry(ids))
+    }
+
+    /// What lies below a commit, without the commit itself.
+    pub(super) fn strictly_below(&mut self, id: &ObjectId) -> std::collections::HashSet<ObjectId> {
+        let mut below = history::ancestors(&mut self.repository, [*id]);
+        below.remove(id);
+        below
     }
 
     /// What lies at or below ids.
@@ -111,13 +118,7 @@ impl Loaded {
         });
         let mut parts = Parts { principals: principals.collect(), authorities: Vec::new() };
         for authority in file.authorities {
-            let revoked = match authority.krl.as_deref().and_then(|name| source.beside.get_key_value(name)) {
-                Some((name, text)) => {
-                    let what = || format!("{}:{}: the file `{name}`", source.name, authority.line);
-                    RevokedKeys::parse(text).with_context(what)?
-                }
-                None => RevokedKeys::default(),
-            };
+            let revoked = revoked_by(&authority, &source)?;
             let audited = place.ancestry(authority.status.audited().to_vec());
             parts.authorities.push((authority, revoked, audited));
         }
@@ -130,8 +131,16 @@ impl Loaded {
     }
 }
 
+/// What an authority revoked, by the file that the policy names.
+pub(super) fn revoked_by(authority: &AuthorityEntry, source: &Source) -> Result<RevokedKeys> {
+    let Some(name) = &authority.krl else { return Ok(RevokedKeys::default()) };
+    let what = || format!("{}:{}: the file `{name}`", source.name, authority.line);
+    let text = source.beside.get(name).context("it was not read").with_context(what)?;
+    RevokedKeys::parse(text).with_context(what)
+}
+
 /// Reads an allowed_signers file, with what is to be said of it.
-fn read_lines(source: &Source) -> Result<(AllowedSigners, Vec<String>)> {
+pub(super) fn read_lines(source: &Source) -> Result<(AllowedSigners, Vec<String>)> {
     let signers = AllowedSigners::parse(&source.text, &utc_seconds);
     let mut notes: Vec<String> = signers
         .skipped
@@ -152,7 +161,7 @@ fn read_lines(source: &Source) -> Result<(AllowedSigners, Vec<String>)> {
 }
 
 /// What options, or a hook, ask beyond the file.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Asked {
     strict: bool,
     bind_committer: bool,

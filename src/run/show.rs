@@ -254,15 +254,14 @@ impl Shown {
 
 impl Ruled {
     fn of(judged: &Judgement, policy: &str) -> Self {
-        let (code, why, principal) = match &judged.verdict {
-            Verdict::Accept { principal } => (None, None, Some(principal.0.clone())),
-            Verdict::Reject { reason } | Verdict::Exempt { reason, .. } => (Some(reason.code()), Some(reason.to_string()), None),
-            Verdict::Unjudged { why } => (Some(why.code()), Some(why.to_string()), None),
+        let principal = match &judged.verdict {
+            Verdict::Accept { principal } => Some(principal.0.clone()),
+            _ => None,
         };
         Self {
             verdict: judged.verdict.name(),
-            code,
-            why,
+            code: judged.verdict.code(),
+            why: judged.verdict.why(),
             principal,
             warnings: judged.warnings.iter().map(|warning| warning.code()).collect(),
             policy: policy.to_owned(),

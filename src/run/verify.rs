@@ -48,15 +48,49 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
             printable(&target.name)
         ));
     }
-    let baseline = with_configured(&place, "warrant.baseline", &args.baseline)?;
-    let mut baseline = place.commits("--baseline", &baseline)?;
+    let beyond = Beyond {
+        baseline: with_configured(&place, "warrant.baseline", &args.baseline)?,
+        settled: with_configured(&place, "warrant.settled", &args.settled)?,
+        no_walk: args.no_walk,
+        threads: args.threads.unwrap_or(0),
+    };
+    let mut report = report(args, loaded.heading(targets.heading()))?;
+    let summary = judge(&mut place, &loaded, &targets, &beyond, report.as_mut())?;
+    if summary.judged() == 0 && !args.allow_empty {
+        bail!(
+            "nothing to judge in {}: the range is empty or lies below the baseline; --allow-empty accepts that",
+            targets.heading()
+        );
+    }
+    report.finish(&summary).context("cannot write the report")?;
+    Ok(summary.exit_status())
+}
+
+/// What is asked beyond the policy's file.
+#[derive(Default)]
+pub(super) struct Beyond {
+    pub(super) baseline: Vec<String>,
+    pub(super) settled: Vec<String>,
+    /// Judge only the named objects.
+    pub(super) no_walk: bool,
+    /// How many threads judge; 0: as many as there are cores.
+    pub(super) threads: usize,
+}
+
+/// Judges all that the targets stand for, each judgement to the report.
+pub(super) fn judge(
+    place: &mut Place,
+    loaded: &Loaded,
+    targets: &Targets,
+    beyond: &Beyond,
+    report: &mut dyn Report,
+) -> Result<Summary> {
+    let mut baseline = place.commits("--baseline", &beyond.baseline)?;
     baseline.extend(place.peeled(&loaded.baseline));
-    let settled = with_configured(&place, "warrant.settled", &args.settled)?;
-    let settled = place.settled(&settled, &loaded.settled)?;
+    let settled = place.settled(&beyond.settled, &loaded.settled)?;
     let repository = &mut place.repository;
     let hidden = Hidden { unasked: ancestors(repository, targets.common_start()), baseline: ancestors(repository, baseline) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).build().context("cannot start threads")?;
-    let mut report = report(args, loaded.heading(targets.heading()))?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(beyond.threads).build().context("cannot start threads")?;
     let mut progress = Progress::new();
     let mut summary = Summary::default();
     let mut exemptions = Exemptions::new(&loaded.exempt, &loaded.source.name);
@@ -68,7 +102,7 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
                 report.judged(judgement)
             };
             let mut sink = |judgement: Judgement| exemptions.pass(judgement).map_or(Ok(()), &mut take);
-            let outside = if args.no_walk {
+            let outside = if beyond.no_walk {
                 targets.judge_alone(repository, judge, &mut sink)
             } else {
                 targets.walk(repository, judge, hidden, &mut sink)
@@ -80,14 +114,7 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
     });
     progress.end();
     summary.outside = written.context("cannot write the report")?;
-    if summary.judged() == 0 && !args.allow_empty {
-        bail!(
-            "nothing to judge in {}: the range is empty or lies below the baseline; --allow-empty accepts that",
-            targets.heading()
-        );
-    }
-    report.finish(&summary).context("cannot write the report")?;
-    Ok(summary.exit_status())
+    Ok(summary)
 }
 
 /// All that is asked for; HEAD where nothing is.
@@ -111,7 +138,7 @@ fn revisions(place: &Place, args: &Verify) -> Result<Vec<String>> {
 }
 
 /// The configured values and then those of the command line.
-fn with_configured(place: &Place, setting: &str, given: &[String]) -> Result<Vec<String>> {
+pub(super) fn with_configured(place: &Place, setting: &str, given: &[String]) -> Result<Vec<String>> {
     let mut all = place.config.get_all(setting)?;
     all.extend_from_slice(given);
     Ok(all)
@@ -150,11 +177,11 @@ impl Named {
 }
 
 impl Targets {
-    fn resolve(place: &Place, revisions: &[String]) -> Result<Self> {
+    pub(super) fn resolve(place: &Place, revisions: &[String]) -> Result<Self> {
         revisions.iter().map(|revision| named(place, revision)).collect::<Result<_>>().map(Self)
     }
 
-    fn heading(&self) -> String {
+    pub(super) fn heading(&self) -> String {
         let one = |target: &Named| match target.start {
             Some(start) => format!("verify {} ({start}..{})", target.name, target.id),
             None => format!("verify {} ({})", target.name, target.id),
@@ -167,12 +194,12 @@ impl Targets {
         self.0.iter().take(MOST).map(one).collect::<Vec<_>>().join(", ") + &more
     }
 
-    fn tips(&self) -> Vec<ObjectId> {
+    pub(super) fn tips(&self) -> Vec<ObjectId> {
         self.0.iter().map(|target| target.id).collect()
     }
 
     /// The commits that they are or lead to.
-    fn commits(&self, repository: &crate::io::git::Repository) -> Vec<ObjectId> {
+    pub(super) fn commits(&self, repository: &crate::io::git::Repository) -> Vec<ObjectId> {
         self.0.iter().filter_map(|target| repository.peel_to_commit(&target.id).ok()).collect()
     }
 
@@ -189,7 +216,7 @@ impl Targets {
     }
 
     /// The A that all arguments share.
-    fn common_start(&self) -> Option<ObjectId> {
+    pub(super) fn common_start(&self) -> Option<ObjectId> {
         let first = self.0.first()?.start?;
         self.0.iter().all(|target| target.start == Some(first)).then_some(first)
     }

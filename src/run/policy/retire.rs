@@ -1,0 +1,142 @@
+//! `policy retire`: somebody leaves, or a key goes out of use.
+
+use super::super::session::with_judge;
+use super::super::verify::Targets;
+use super::super::{complain, stdout};
+use super::{Draft, refuse};
+use crate::cli::PolicyRetire;
+use crate::evidence::Key;
+use crate::history::{Hidden, ObjectSource as _, Walk, ancestors};
+use crate::io::clock;
+use crate::object::ObjectId;
+use crate::policy::allowed_signers::AllowedSigners;
+use crate::policy::ancestry::Ancestry;
+use crate::policy::file::Status;
+use crate::policy::file::edit::{Editor, Holder};
+use crate::policy::revocation::RevokedKeys;
+use crate::policy::{Demands, Policy};
+use crate::report::ExitStatus;
+use crate::report::escape::{printable, shell_word};
+use crate::verdict::{Judgement, Utc};
+use anyhow::{Result, anyhow, bail};
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::io::Write as _;
+
+/// Settles what stands, and retires.
+pub(super) fn run(args: &PolicyRetire) -> Result<ExitStatus> {
+    let mut draft = Draft::open(&args.edit)?;
+    let leaving = Leaving::find(&draft, &args.who)?;
+    let mut refs = draft.protected()?;
+    refs.extend(args.settle.iter().cloned());
+    let beyond = leaving.beyond(&mut draft, &refs)?;
+    if !beyond.is_empty() && !args.leave {
+        let mut lines = vec![format!("these refs hold more that {} signed, which would be rejected from now on:", args.who)];
+        let flags: Vec<String> = beyond.iter().map(|(name, _)| format!("--settle {}", shell_word(name))).collect();
+        lines.extend(beyond.iter().map(|(name, n)| format!("  {name}: {n} commits")));
+        lines.push(format!("settle them with {}, or leave them with --leave; nothing is written yet", flags.join(" ")));
+        bail!("{}", lines.join("\n"));
+    }
+    let targets = Targets::resolve(&draft.place, &refs)?;
+    let mut editor = Editor::new(&draft.source.text).map_err(|error| anyhow!("{}: {error}", draft.source.name))?;
+    if !refs.is_empty() {
+        let summary = draft.judge(&draft.source.text.clone(), &targets)?;
+        if summary.exit_status() != ExitStatus::Accepted {
+            return Ok(refuse(&summary, &targets.heading()));
+        }
+        editor.settle(&draft.settled_with(&refs)?);
+    }
+    let before = Utc(clock::now()).to_string();
+    for holder in &leaving.holders {
+        if !editor.retire(holder, &before, args.reason.as_deref()) {
+            bail!("{} cannot be changed at {holder:?}", draft.source.name);
+        }
+    }
+    if !refs.is_empty() && draft.judge(editor.text().as_bytes(), &targets)?.exit_status() != ExitStatus::Accepted {
+        bail!("what stands today would be rejected under the changed policy; nothing is written");
+    }
+    draft.write(&editor, args.edit.dry_run)?;
+    if !args.edit.dry_run {
+        let (name, who) = (printable(&draft.source.name).into_owned(), printable(&args.who).into_owned());
+        writeln!(
+            stdout(),
+            "{name}: {who} is retired ({} keys), and what stood on {} refs is settled",
+            leaving.holders.len(),
+            refs.len()
+        )?;
+        for (reference, n) in &beyond {
+            complain(&format!("warning: {}: {n} commits are rejected from now on", printable(reference)));
+        }
+    }
+    Ok(ExitStatus::Accepted)
+}
+
+/// Whose keys go.
+struct Leaving {
+    holders: Vec<Holder>,
+    /// The blobs of their keys.
+    blobs: HashSet<Vec<u8>>,
+}
+
+impl Leaving {
+    fn find(draft: &Draft, who: &str) -> Result<Self> {
+        let (mut found, mut ended) = (Self { holders: Vec::new(), blobs: HashSet::new() }, false);
+        let mut take = |holder: Holder, key: &Key, status: &Status| {
+            if *status == Status::Active {
+                found.holders.push(holder);
+                found.blobs.insert(key.blob.clone());
+            } else {
+                ended = true;
+            }
+        };
+        for person in &draft.file.principals {
+            for (index, key) in person.keys.iter().enumerate() {
+                if person.name == who || key.key.fingerprint == who {
+                    take(Holder::Key { principal: person.name.clone(), index }, &key.key, &key.status);
+                }
+            }
+        }
+        for authority in draft.file.authorities.iter().filter(|it| it.name == who || it.key.fingerprint == who) {
+            take(Holder::Authority(authority.name.clone()), &authority.key, &authority.status);
+        }
+        match (found.holders.is_empty(), ended) {
+            (false, _) => Ok(found),
+            (true, true) => bail!("{who} has no active key in {}: nothing is left to retire", draft.source.name),
+            (true, false) => bail!(
+                "{} names no principal, authority or key `{who}`; git warrant policy check lists what is in it",
+                draft.source.name
+            ),
+        }
+    }
+
+    fn signed(&self, key: &Key) -> bool {
+        let authority = key.certificate.as_deref().map(|certificate| &certificate.authority.blob);
+        self.blobs.contains(&key.blob) || authority.is_some_and(|blob| self.blobs.contains(blob))
+    }
+
+    /// The refs that hold more of what they signed than the given ones, and how many commits; each commit counts once.
+    fn beyond(&self, draft: &mut Draft, refs: &[String]) -> Result<Vec<(String, usize)>> {
+        let tips = Targets::resolve(&draft.place, refs)?.commits(&draft.place.repository);
+        let repository = &mut draft.place.repository;
+        let baseline = draft.file.baseline.iter().copied().chain(tips);
+        let mut walk = Walk::new(Hidden { unasked: ancestors(repository, baseline), baseline: HashSet::new() });
+        let nobody = Policy::new(AllowedSigners::default(), RevokedKeys::default(), Demands::default());
+        let mut found = Vec::new();
+        for name in repository.references()?.into_iter().filter(|name| !refs.contains(name)) {
+            let Ok(tip) = repository.resolve(&name).and_then(|it| repository.peel_to_commit(&it.id)) else { continue };
+            let mut n = 0;
+            with_judge(repository.hash(), &nobody, &Ancestry::nothing(), |judge| {
+                let mut sink = |judgement: Judgement| {
+                    n += usize::from(judgement.evidence.is_some_and(|evidence| self.signed(&evidence.key)));
+                    Ok::<_, Infallible>(())
+                };
+                let tips: [ObjectId; 1] = [tip];
+                let Ok(()) = walk.run(repository, judge, &tips, &mut sink);
+            });
+            if n > 0 {
+                found.push((name, n));
+            }
+        }
+        Ok(found)
+    }
+}
