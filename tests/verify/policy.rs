@@ -56,7 +56,7 @@ fn files_that_are_no_policy_are_refused_by_name() {
     world.home.write("skipped", format!("alice@example.com wat=\"1\" {}\n", world.home.public("alice")));
     std::fs::create_dir(world.home.join("folder")).unwrap();
     for (name, words) in [
-        ("policy.toml", &["TOML", "not in this version"][..]),
+        ("policy.toml", &["policy.toml:1:1", "nobody could sign"][..]),
         ("nobody", &["no line that can be used"]),
         ("skipped", &["no line that can be used", ":1: "]),
         ("folder", &["not a regular file"]),

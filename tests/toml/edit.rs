@@ -1,0 +1,133 @@
+//! `git warrant policy check | settle | retire`.
+
+use crate::Toml;
+use crate::common::Done;
+use crate::world::{done, says};
+
+impl Toml {
+    fn policy(&self, args: &[&str]) -> Done {
+        done(&mut self.0.warrant("r", &[&["policy"], args].concat()))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.home.read("policy.toml")).unwrap()
+    }
+}
+
+/// Alice and Bob with a history in which both signed, on `main`, with a tag; the policy is configured.
+fn toml() -> Toml {
+    let toml = Toml::new();
+    toml.0.config("warrant.policy", &toml.path());
+    toml.0.signed("r", 1);
+    toml.by_bob("bob's");
+    toml.0.home.git("r", &["tag", "-s", "-m", "m", "v1"]);
+    toml.write(&format!("# who signs here\n{}{}", toml.alice("# her laptop"), toml.bob("# his")));
+    toml
+}
+
+#[test]
+fn check_says_what_is_in_a_file() {
+    let toml = toml();
+    let checked = toml.policy(&["check"]);
+    assert_eq!(checked.status, Some(0), "{checked:?}");
+    for words in ["policy.toml: valid (sha256:", "2 principals, 2 keys: 2 active, 0 retired, 0 compromised", "0 settled"] {
+        assert!(checked.stdout.contains(words), "{checked:?}");
+    }
+    // anywhere: inside the work tree, and outside of any repository
+    toml.0.home.write("r/own.toml", toml.text());
+    assert_eq!(toml.policy(&["check", "own.toml"]).status, Some(0));
+    let mut outside = toml.0.home.ours(&["policy", "check", "policy.toml"]);
+    assert_eq!(done(outside.current_dir(toml.0.home.path())).status, Some(0));
+    let signers = toml.policy(&["check", &toml.0.policy()]);
+    assert!(signers.ok() && signers.stdout.contains("2 lines with keys"), "{signers:?}");
+    says(&toml.policy(&["check", "absent.toml"]), 2, &["absent.toml", "cannot read"]);
+    let absent = "00112233445566778899aabbccddeeff00112233";
+    toml.write(&format!("settled = [\"{absent}\"]\n{}", toml.alice("")));
+    says(&toml.policy(&["check"]), 0, &[absent, "is not in this repository"]);
+}
+
+#[test]
+fn settle_writes_down_what_stands_and_keeps_the_rest() {
+    let toml = toml();
+    let before = toml.text();
+    let (main, tag) = (toml.0.id("r", "main"), toml.0.id("r", "v1"));
+    let dry = toml.policy(&["settle", "--dry-run"]);
+    assert_eq!((dry.status, toml.text()), (Some(0), before.clone()), "{dry:?}");
+    let settled = toml.policy(&["settle"]);
+    assert!(settled.ok() && settled.stdout.contains("2 ids are settled now"), "{settled:?}");
+    assert_eq!(toml.text(), dry.stdout);
+    let list = format!("settled = [\n    # refs/heads/main\n    \"{main}\",\n    # refs/tags/v1\n    \"{tag}\",\n]\n");
+    assert_eq!(toml.text(), before.replacen("version = 1\n", &format!("version = 1\n{list}"), 1));
+    // again: the same; further on: the new tip in the place of the old
+    assert!(toml.policy(&["settle"]).ok());
+    assert_eq!(toml.text(), dry.stdout);
+    let next = toml.0.commit("r", "next", &["-S"]);
+    assert!(toml.policy(&["settle"]).ok());
+    assert!(toml.text().contains(&next) && !toml.text().contains(&main) && toml.text().contains(&tag), "{}", toml.text());
+    // what does not verify is not settled
+    let text = toml.text();
+    toml.0.commit("r", "unsigned", &[]);
+    says(&toml.policy(&["settle"]), 1, &["nothing is written", "reject", "unsigned"]);
+    assert_eq!(toml.text(), text);
+    says(&toml.policy(&["settle", "v1"]), 0, &[]);
+    says(&toml.policy(&["settle", "absent"]), 2, &["absent"]);
+    says(&toml.policy(&["settle", "--policy", &toml.0.policy()]), 2, &["no policy in TOML", "warrant.settled"]);
+    says(&toml.policy(&["settle", "--policy", "refs/heads/main:policy.toml"]), 2, &["REV:PATH cannot be changed"]);
+}
+
+#[test]
+fn who_leaves_is_retired_and_what_he_signed_stands() {
+    let toml = toml();
+    let before = toml.text();
+    toml.0.home.git("r", &["checkout", "-q", "-b", "topic"]);
+    toml.by_bob("not merged");
+    toml.0.home.git("r", &["checkout", "-q", "main"]);
+    says(&toml.policy(&["retire", "bob"]), 2, &["refs/heads/topic: 1 commits", "--settle refs/heads/topic", "--leave"]);
+    assert_eq!(toml.text(), before);
+    let retired = toml.policy(&["retire", "bob", "--leave", "--reason", "left"]);
+    says(&retired, 0, &["refs/heads/topic: 1 commits are rejected from now on"]);
+    assert!(retired.stdout.contains("bob is retired (1 keys)"), "{retired:?}");
+    let text = toml.text();
+    let lines: Vec<&str> = text.lines().filter(|line| !before.contains(line)).collect();
+    assert!(lines.contains(&"status = \"retired\"") && lines.contains(&"reason = \"left\""), "{text}");
+    assert!(before.lines().all(|line| text.contains(line)), "{text}");
+    assert_eq!(toml.judged(&["main", "v1"]).status, Some(0));
+    assert_eq!(toml.judged(&["topic"]).words().iter().filter(|word| *word == "key-retired").count(), 1);
+    // from now on his key signs nothing
+    let late = toml.by_bob("too late");
+    assert_eq!(toml.judged(&[]).of_object(&late), "key-retired");
+    says(&toml.policy(&["retire", "bob", "--leave"]), 2, &["bob has no active key"]);
+    says(&toml.policy(&["retire", "eve"]), 2, &["no principal, authority or key `eve`"]);
+    says(&toml.policy(&["retire", "alice", "--leave"]), 1, &["nothing is written", "key-retired"]);
+}
+
+#[test]
+fn retiring_settles_other_refs_on_request() {
+    let toml = toml();
+    toml.0.home.git("r", &["checkout", "-q", "-b", "topic"]);
+    let unmerged = toml.by_bob("not merged");
+    toml.0.home.git("r", &["checkout", "-q", "main"]);
+    let fingerprint = toml.judged(&["--all-verdicts"]).lines.iter().find(|line| line["principal"] == "bob").unwrap()["key"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    says(&toml.policy(&["retire", &fingerprint, "--settle", "topic"]), 0, &[]);
+    assert!(toml.text().contains(&unmerged), "{}", toml.text());
+    assert_eq!(toml.judged(&["main", "topic", "v1"]).status, Some(0));
+}
+
+#[test]
+fn a_linked_policy_is_changed_where_it_lies_with_its_mode() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let toml = toml();
+    std::fs::create_dir(toml.0.home.join("real")).unwrap();
+    std::fs::rename(toml.0.home.join("policy.toml"), toml.0.home.join("real/policy.toml")).unwrap();
+    symlink("real/policy.toml", toml.0.home.join("policy.toml")).unwrap();
+    std::fs::set_permissions(toml.0.home.join("real/policy.toml"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    says(&toml.policy(&["settle"]), 0, &[]);
+    assert!(toml.0.home.join("policy.toml").is_symlink());
+    let metadata = std::fs::metadata(toml.0.home.join("real/policy.toml")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
+    assert!(toml.text().contains("settled = ["));
+    assert_eq!(std::fs::read_dir(toml.0.home.join("real")).unwrap().count(), 1, "no temporary file is left");
+}
