@@ -146,9 +146,13 @@ fn an_exempt_commit_stands_only_where_it_is_mended() {
     }
     assert_eq!(toml.judged(&["--no-walk", &bad]).status, Some(1));
     assert_eq!(toml.judged(&[&format!("{first}..HEAD")]).status, Some(0));
-    // never its ancestors, nor what lies above
-    exempt(&mend, &mend);
-    assert_eq!(toml.judged(&[]).status, Some(1));
+    // never its ancestors, nor what lies above, nor by what was there before
+    for (commit, until) in [(&mend, &bad), (&first, &mend), (&bad, &first)] {
+        exempt(commit, until);
+        assert_eq!(toml.judged(&[]).of_object(&bad), "unsigned");
+        assert_eq!(toml.judged(&[]).status, Some(1));
+    }
+    says(&toml.verify(&[]), 1, &["cannot mend it"]);
     // never what an object itself is
     let raw = world.raw("r", &bad);
     let twice = raw.replacen("author ", &format!("parent {first}\nauthor "), 1);

@@ -131,8 +131,11 @@ pub fn read_directly(named: &str, base: Option<&Path>) -> Result<(PathBuf, Sourc
     let read = |path: &Path| -> Result<Vec<u8>> {
         let why = || format!("cannot read {}", path.display());
         let mut text = Vec::new();
-        fs::File::open(path).with_context(why)?.take(MAX_FILE).read_to_end(&mut text).with_context(why)?;
-        Ok(text)
+        fs::File::open(path).with_context(why)?.take(MAX_FILE + 1).read_to_end(&mut text).with_context(why)?;
+        match u64::try_from(text.len()) {
+            Ok(length) if length <= MAX_FILE => Ok(text),
+            _ => bail!("{} has more than {MAX_FILE} bytes", path.display()),
+        }
     };
     let (name, text) = (path.display().to_string(), read(&path)?);
     let real = path.canonicalize().with_context(|| format!("cannot read {name}"))?;
@@ -158,9 +161,12 @@ fn check_beside(name: &str) -> Result<()> {
 /// Puts a changed file in the place of the old one: whole, or not at all.
 ///
 /// # Errors
-/// Where its folder or it cannot be written.
-pub fn replace(path: &Path, text: &str) -> Result<()> {
+/// Where its folder or it cannot be written, or somebody else changed it meanwhile.
+pub fn replace(path: &Path, old: &[u8], text: &str) -> Result<()> {
     let why = || format!("cannot write {}", path.display());
+    if fs::read(path).with_context(why)? != old {
+        bail!("{} was changed meanwhile; nothing is written, ask again", path.display());
+    }
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(why)?;
     file.write_all(text.as_bytes()).with_context(why)?;

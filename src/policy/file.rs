@@ -185,6 +185,9 @@ fn principal(fields: Fields<'_>) -> Result<PrincipalEntry, FileError> {
     if emails.as_ref().is_some_and(Vec::is_empty) {
         return Err(fields.error_at("emails", "an empty list binds to nobody; leave it out to bind to none"));
     }
+    if emails.iter().flatten().any(|email| email.trim() != email || email.is_empty()) {
+        return Err(fields.error_at("emails", "an address is empty, or has a space at its end"));
+    }
     let keys = fields.tables("keys")?.into_iter().map(key).collect::<Result<_, _>>()?;
     fields.finish(&["roles", "preset", "may"])?;
     Ok(PrincipalEntry { name, emails: emails.unwrap_or_default(), keys })
@@ -224,6 +227,9 @@ fn authority(mut fields: Fields<'_>) -> Result<AuthorityEntry, FileError> {
     };
     if let Some(bad) = principals.iter().find(|item| item.is_empty() || item.contains(',')) {
         return Err(fields.error_at("principals", &format!("`{bad}` is not one pattern")));
+    }
+    if principals.iter().all(|item| item.starts_with('!')) {
+        return Err(fields.error_at("principals", "it names nobody: `!` only takes away"));
     }
     let entry = AuthorityEntry {
         name,
@@ -268,6 +274,9 @@ fn status(fields: &mut Fields<'_>) -> Result<Status, FileError> {
 fn exempt(fields: Fields<'_>) -> Result<Exempt, FileError> {
     let commit = fields.id("commit")?.ok_or_else(|| fields.error("`commit` is missing"))?;
     let until = fields.id("until")?.ok_or_else(|| fields.error("`until` is missing: the commit that mends it"))?;
+    if commit == until {
+        return Err(fields.error_at("until", "a commit cannot mend itself: name the later one that does"));
+    }
     let reason = fields.string("reason")?.ok_or_else(|| fields.error("`reason` is missing"))?;
     fields.finish(&[])?;
     Ok(Exempt { commit, until, reason, line: fields.line() })

@@ -39,6 +39,13 @@ impl<'a> Exemptions<'a> {
         let bad = above(source, tips, judgement.id);
         for exempt in self.listed.iter().filter(|exempt| exempt.commit == judgement.id) {
             let mended = above(source, tips, exempt.until);
+            if mended.contains(&judgement.id) {
+                complain(&format!(
+                    "warning: {}:{}: does not hold: {} lies below {}, and cannot mend it",
+                    self.policy, exempt.line, exempt.until, exempt.commit
+                ));
+                continue;
+            }
             match tips.iter().find(|tip| bad.contains(tip) && !mended.contains(tip)) {
                 None => {
                     judgement.line = Some(exempt.line);

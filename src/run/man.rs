@@ -5,22 +5,32 @@ use crate::report::ExitStatus;
 use anyhow::{Context as _, Result};
 use clap::{Command, CommandFactory as _};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What git-warrant(1) says beyond the options.
 const MANUAL: &str = include_str!("manual.roff");
+
+/// git-warrant-policy(5).
+const POLICY: &str = include_str!("policy.roff");
 
 /// Writes a page a command into a folder, which is made where it is missing.
 ///
 /// # Errors
 /// Where the folder cannot be written to.
 pub fn run(args: &Man) -> Result<ExitStatus> {
-    fs::create_dir_all(&args.to).with_context(|| format!("cannot make the folder {}", args.to.display()))?;
     for (file, page) in pages()? {
-        let path = args.to.join(file);
+        let folder = folder_of(&file, &args.to);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let path = folder.join(file);
         fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(ExitStatus::Accepted)
+}
+
+/// Where a page goes: one of section 5 beside a folder that is called man1, where man(1) looks for it.
+fn folder_of(file: &str, to: &Path) -> PathBuf {
+    let sorted = to.file_name().is_some_and(|name| name == "man1");
+    if sorted && file.ends_with(".5") { to.with_file_name("man5") } else { to.to_owned() }
 }
 
 /// The pages by their file names.
@@ -30,6 +40,7 @@ pub fn run(args: &Man) -> Result<ExitStatus> {
 pub fn pages() -> Result<Vec<(String, Vec<u8>)>> {
     let mut pages = Vec::new();
     add(&mut pages, Cli::command(), "git-warrant")?;
+    pages.push(("git-warrant-policy.5".to_owned(), POLICY.as_bytes().to_vec()));
     Ok(pages)
 }
 

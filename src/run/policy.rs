@@ -90,7 +90,7 @@ impl Draft {
         if dry_run {
             return Ok(stdout().write_all(text.as_bytes())?);
         }
-        replace(&self.path, &text)
+        replace(&self.path, &self.source.text, &text)
     }
 
     /// The branch that is checked out and all tags: what stands today.

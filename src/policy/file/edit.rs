@@ -3,7 +3,7 @@
 use super::PolicyFile;
 use super::fields::FileError;
 use crate::object::ObjectId;
-use toml_edit::{Array, Datetime, DocumentMut, Item, TableLike, Value, value};
+use toml_edit::{Array, Datetime, DocumentMut, InlineTable, Item, Table, TableLike, Value, value};
 
 /// A file that is being changed.
 pub struct Editor(DocumentMut);
@@ -62,28 +62,50 @@ impl Editor {
 
     /// Retires a key or an authority as of a time (RFC 3339, with its zone). Gives whether it is in the file.
     pub fn retire(&mut self, holder: &Holder, before: &str, reason: Option<&str>) -> bool {
-        let (Some(table), Ok(before)) = (self.table_of(holder), before.parse::<Datetime>()) else { return false };
-        table.insert("status", value("retired"));
-        table.insert("before", value(before));
-        if let Some(reason) = reason {
-            table.insert("reason", value(reason));
+        let Ok(before) = before.parse::<Datetime>() else { return false };
+        let retire = |table: &mut dyn TableLike| {
+            table.insert("status", value("retired"));
+            table.insert("before", value(before));
+            if let Some(reason) = reason {
+                table.insert("reason", value(reason));
+            }
+        };
+        match self.item_of(holder) {
+            Some(Found::Table(table)) => retire(table),
+            Some(Found::Inline(table)) => {
+                retire(table);
+                table.fmt(); // it has no comments to lose
+            }
+            None => return false,
         }
         true
     }
 
-    fn table_of(&mut self, holder: &Holder) -> Option<&mut dyn TableLike> {
+    fn item_of(&mut self, holder: &Holder) -> Option<Found<'_>> {
         match holder {
-            Holder::Authority(name) => self.0.get_mut("authorities")?.as_table_like_mut()?.get_mut(name)?.as_table_like_mut(),
+            Holder::Authority(name) => match self.0.get_mut("authorities")?.as_table_like_mut()?.get_mut(name)? {
+                Item::Table(table) => Some(Found::Table(table)),
+                Item::Value(Value::InlineTable(table)) => Some(Found::Inline(table)),
+                _ => None,
+            },
             Holder::Key { principal, index } => {
                 let person = self.0.get_mut("principals")?.as_table_like_mut()?.get_mut(principal)?;
                 match person.as_table_like_mut()?.get_mut("keys")? {
-                    Item::ArrayOfTables(tables) => Some(tables.get_mut(*index)?),
-                    Item::Value(Value::Array(values)) => Some(values.get_mut(*index)?.as_inline_table_mut()?),
+                    Item::ArrayOfTables(tables) => tables.get_mut(*index).map(Found::Table),
+                    Item::Value(Value::Array(values)) => {
+                        values.get_mut(*index).and_then(Value::as_inline_table_mut).map(Found::Inline)
+                    }
                     _ => None,
                 }
             }
         }
     }
+}
+
+/// A table, in the one form or the other.
+enum Found<'a> {
+    Table(&'a mut Table),
+    Inline(&'a mut InlineTable),
 }
 
 #[cfg(test)]
@@ -136,7 +158,7 @@ mod tests {
         let want = format!("{own}status = \"retired\"\nbefore = {BEFORE}\nreason = 'left \"us\"'\n");
         assert_eq!(text, file("").replace(&own, &want));
         let text = edited(&file(""), |it| assert!(it.retire(&key("bob", 0), BEFORE, None)));
-        assert!(text.contains(&format!("'{OTHER}', status = \"retired\", before = {BEFORE} }}] # old")), "{text}");
+        assert!(text.contains(&format!("keys = [{{ ssh = '{OTHER}', status = \"retired\", before = {BEFORE} }}] # old")), "{text}");
         let text = edited(&file(""), |it| assert!(it.retire(&Holder::Authority("corp".into()), BEFORE, None)));
         assert_eq!(text, file("") + &format!("status = \"retired\"\nbefore = {BEFORE}\n"));
         for absent in [key("alice", 1), key("eve", 0), Holder::Authority("alice".into())] {

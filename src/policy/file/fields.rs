@@ -168,18 +168,16 @@ impl<'a> Fields<'a> {
     /// Every key must have been asked for; `later` are those of later versions.
     pub(super) fn finish(&self, later: &[&str]) -> Result<(), FileError> {
         let asked = self.asked.borrow();
-        for (key, item) in self.table.iter().filter(|(key, _)| !asked.contains(key)) {
-            let at = self.table.key(key).and_then(toml_edit::Key::span).or_else(|| item.span());
-            let place = self.place(at);
-            if later.contains(&key) {
-                return Err(place.error(&format!("`{key}` is not in this version")));
-            }
-            let near = asked.iter().copied().chain(later.iter().copied()).min_by_key(|known| distance(known, key));
-            let meant =
-                near.filter(|known| distance(known, key) <= 2).map(|known| format!("; `{known}` is meant?")).unwrap_or_default();
-            return Err(place.error(&format!("`{}` is not a key here{meant}", key.escape_debug())));
+        let Some((key, item)) = self.table.iter().find(|(key, _)| !asked.contains(key)) else { return Ok(()) };
+        let at = self.table.key(key).and_then(toml_edit::Key::span).or_else(|| item.span());
+        let place = self.place(at);
+        if later.contains(&key) {
+            return Err(place.error(&format!("`{key}` is not in this version")));
         }
-        Ok(())
+        let near = asked.iter().copied().chain(later.iter().copied()).min_by_key(|known| distance(known, key));
+        let meant =
+            near.filter(|known| distance(known, key) <= 2).map(|known| format!("; `{known}` is meant?")).unwrap_or_default();
+        Err(place.error(&format!("`{}` is not a key here{meant}", key.escape_debug())))
     }
 }
 

@@ -48,7 +48,7 @@ deny = ["eve@corp.example"]
 
 [[exempt]]
 commit = "ID"
-until = "ID"
+until = "0123456789abcdef0123456789abcdef01234568"
 reason = "reverted"
 "#,
     )
@@ -111,6 +111,10 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         ("version = 1\n[authorities.c]\nssh-ca = \"KEY\"", 2, 1, "for which names"),
         ("version = 1\n[authorities.c]\nssh-ca = \"KEY\"\nprincipals = [\"a,b\"]", 4, 14, "not one pattern"),
+        ("version = 1\n[authorities.c]\nssh-ca = \"KEY\"\nprincipals = [\"!a\"]", 4, 14, "names nobody"),
+        (&format!("{person}emails = [\"a@x\", \"\"]"), 3, 10, "empty"),
+        (&format!("{person}emails = [\"a@x \"]"), 3, 10, "space at its end"),
+        ("version = 1\n[[exempt]]\ncommit = \"ID\"\nuntil = \"ID\"\nreason = \"x\"", 4, 9, "cannot mend itself"),
         ("version = 1\n[authorities.c]\nx509 = \"f\"", 3, 1, "`x509` is not in this version"),
         ("version = 1\n[[exempt]]\ncommit = \"ID\"\nreason = \"x\"", 2, 1, "`until` is missing"),
     ] {
