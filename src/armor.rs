@@ -1,5 +1,9 @@
 //! The armours in which git stores signatures.
 
+mod openpgp;
+
+pub use openpgp::{decode_openpgp, encode_openpgp};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
@@ -51,10 +55,10 @@ const SSH_FOOTER: &[u8] = b"\n-----END SSH SIGNATURE-----";
 /// OpenSSH breaks the lines of an armoured signature after this many characters.
 const SSH_COLUMNS: usize = 70;
 
-/// How an armoured SSH signature is written.
+/// How an armoured signature is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ArmorForm {
-    /// Byte for byte as ssh-keygen writes it.
+    /// Byte for byte as ssh-keygen, or GnuPG, writes it.
     Canonical,
     /// Otherwise wrapped, or followed by text: ssh-keygen reads it.
     Loose,

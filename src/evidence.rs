@@ -11,8 +11,14 @@ pub struct Evidence {
     pub format: Format,
     /// The key that made it.
     pub key: Arc<Key>,
-    /// The hash function over the payload: `sha256` or `sha512`.
+    /// The hash function over the payload, such as `sha256` or `sha512`.
     pub hash: &'static str,
+    /// When the signature says that it was made (OpenPGP), seconds since 1970 (UTC): whoever holds the key chose it.
+    pub made: Option<i64>,
+    /// When the signature says that it ends (OpenPGP), seconds since 1970 (UTC).
+    pub ends: Option<i64>,
+    /// What is too weak to rest on, in words: hash functions, algorithms, versions.
+    pub weak: Vec<&'static str>,
     /// What a FIDO token says of the moment of signing.
     pub token: Option<Token>,
     /// SHA-256 of the payload.
@@ -28,14 +34,44 @@ pub struct Key {
     pub algorithm: String,
     /// OpenSSH's short name, such as `ED25519-SK`.
     pub short: &'static str,
-    /// `SHA256:` and the base64 of the hash of the key; of a certificate, that of the key inside it.
+    /// `SHA256:` and the base64 of the hash of the key; of a certificate, that of the key inside it. Of OpenPGP keys the
+    /// fingerprint, uppercase hexadecimal.
     pub fingerprint: String,
-    /// The public key as it travels (RFC 4253 §6.6); of a certificate, that of the key inside it.
+    /// What a policy lists it by. The public key as it travels (RFC 4253 §6.6); of a certificate, that of the key inside it. Of
+    /// OpenPGP keys the bytes of their certificate's fingerprint.
     pub blob: Vec<u8>,
     /// The modulus size of an RSA key.
     pub rsa_bits: Option<usize>,
     /// The certificate that the signature came with, its authority's signature checked.
     pub certificate: Option<Arc<Certificate>>,
+    /// What its OpenPGP certificate says of it.
+    pub binding: Option<Binding>,
+}
+
+/// What an OpenPGP certificate says of one of its keys. Times are seconds since 1970 (UTC).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The certificate's fingerprint, uppercase hexadecimal.
+    pub certificate: String,
+    /// Its primary user id; text that anybody may have written.
+    pub user_id: Vec<u8>,
+    /// The last moment of the key or of the certificate, whichever comes first.
+    pub ends: Option<i64>,
+    /// Whether the key or the certificate is revoked.
+    pub revoked: Option<Revocation>,
+    /// Whether it is bound by nothing better than weak hash functions or algorithms.
+    pub weak: bool,
+}
+
+/// How a key was revoked (RFC 9580 §5.2.3.31).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Whether nothing that the key ever made stands; else it is only out of use.
+    pub hard: bool,
+    /// Whether a reason is given; without one it counts as hard.
+    pub stated: bool,
+    /// When.
+    pub at: i64,
 }
 
 /// What an authority says of a key (PROTOCOL.certkeys). Times are seconds since 1970 (UTC); `i64::MAX` is for ever.

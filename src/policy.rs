@@ -138,7 +138,7 @@ impl Policy {
             policy.people.add(&person);
             for (key, audited) in principal.keys.into_iter().zip(audited) {
                 let grant = Grant::of_key(&key, Arc::clone(&person), standing(&key.status, audited));
-                policy.add(key.key.blob.clone(), false, grant);
+                policy.add(key.credential.blob().to_vec(), false, grant);
             }
         }
         for (entry, revoked, audited) in parts.authorities {
@@ -194,6 +194,12 @@ impl Policy {
         if let Some(bits) = sizes.into_iter().flatten().find(|&bits| self.demands.strong_rsa && bits < STRICT_RSA_BITS) {
             return Err(Reason::WeakKey { bits, least: STRICT_RSA_BITS });
         }
+        if let Some(what) = evidence.weak.first() {
+            return Err(Reason::Weak { what: (*what).to_owned() });
+        }
+        if key.binding.as_ref().is_some_and(|binding| binding.weak) {
+            return Err(Reason::Weak { what: "a certificate that is bound by weak hash functions or algorithms".to_owned() });
+        }
         if self.demands.refuse_malleable && !evidence.malleable.is_empty() {
             return Err(Reason::Malleable);
         }
@@ -206,7 +212,8 @@ impl Policy {
                 indexes
             }
         };
-        match context.claimed.filter(|&claimed| claimed > context.now.saturating_add(CLOCK_TOLERANCE)) {
+        let mut claims = context.claimed.into_iter().chain(evidence.made);
+        match claims.find(|&claimed| claimed > context.now.saturating_add(CLOCK_TOLERANCE)) {
             Some(claimed) => Err(Reason::ClaimedInFuture { claimed }),
             None => Ok(indexes),
         }
@@ -228,12 +235,12 @@ impl Policy {
         // a listed key keeps its state inside a certificate
         let listed = certificate.and_then(|_| self.keys.get(&evidence.key.blob)).map(Vec::as_slice).unwrap_or_default();
         for grant in self.grants(listed).filter(|_| self.binds).chain([grant]) {
-            grant.stands_at(context).map_or(Ok(()), Err)?;
+            grant.stands_at(evidence, context).map_or(Ok(()), Err)?;
             if !context.settled {
                 grant.token_used(evidence, self.demands.require_touch)?;
             }
         }
-        let held = hold(grant.windows(certificate), context)?;
+        let held = hold(grant.windows(evidence), evidence.made, context)?;
         (candidate.claimed_only, candidate.ends) = (held.claimed_only, held.ends);
         let negated = !context.settled && context.email.is_some_and(|email| grant.negates(email));
         if negated || (self.binds && candidate.mismatch) {

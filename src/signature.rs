@@ -1,5 +1,8 @@
 //! What signs and what verifies, whatever the format.
 
+pub mod curve;
+mod der;
+pub mod openpgp;
 pub mod ssh;
 
 use crate::armor::Format;

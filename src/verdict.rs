@@ -91,6 +91,8 @@ pub enum Reason {
     NamespaceMismatch { found: String },
     AlgorithmUnsupported { algorithm: String },
     WeakKey { bits: usize, least: usize },
+    Weak { what: String },
+    CertificateUnknown { issuer: String },
     BadSignature,
     // the policy
     AuthorityUnlisted { authority: String },
@@ -151,6 +153,7 @@ impl Reason {
             Self::ClaimedOnly { .. }
                 | Self::KeyUnlisted
                 | Self::AuthorityUnlisted { .. }
+                | Self::CertificateUnknown { .. }
                 | Self::KeyRevoked { .. }
                 | Self::KeyRetired
                 | Self::KeyCompromised
@@ -199,6 +202,8 @@ impl Reason {
             Self::NamespaceMismatch { .. } => "namespace-mismatch",
             Self::AlgorithmUnsupported { .. } => "algorithm-unsupported",
             Self::WeakKey { .. } => "weak-key",
+            Self::Weak { .. } => "weak-algorithm",
+            Self::CertificateUnknown { .. } => "certificate-unknown",
             Self::BadSignature => "bad-signature",
             Self::AuthorityUnlisted { .. } => "authority-unlisted",
             Self::CertificateNotForUsers => "certificate-not-for-users",
@@ -247,6 +252,10 @@ impl fmt::Display for Reason {
             Self::NamespaceMismatch { found } => write!(f, "the signature was made for `{found}`, not for `git`"),
             Self::AlgorithmUnsupported { algorithm } => write!(f, "the algorithm `{algorithm}` is not supported"),
             Self::WeakKey { bits, least } => write!(f, "an RSA key of {bits} bits, fewer than {least}"),
+            Self::Weak { what } => write!(f, "it rests on {what}, which is too weak"),
+            Self::CertificateUnknown { issuer } => {
+                write!(f, "signed by the OpenPGP key {issuer}, of which the policy has no certificate")
+            }
             Self::BadSignature => f.write_str("the signature does not match the content"),
             Self::AuthorityUnlisted { authority } => {
                 write!(f, "the policy does not list the authority {authority} that signed the key's certificate")

@@ -215,11 +215,21 @@ const RULES: &[Rule] = &[
         passes: &[("io/keys/file.rs", "use ssh_key::PrivateKey;"), ("io/keys.rs", "use ssh_key::PrivateKey;")],
     },
     Rule {
-        says: "6: third-party types stop at the edge: aws_lc_rs and ed25519_dalek in signature/ssh and io/keys",
-        binds: |file| !within(file, &["signature/ssh", "io/keys"]),
+        says: "6: third-party types stop at the edge: aws_lc_rs and ed25519_dalek in signature and io/keys",
+        binds: |file| !within(file, &["signature", "io/keys"]),
         breaks: |source| source.naming(&["aws_lc_rs", "ed25519_dalek"]),
         caught: &[("policy.rs", "use aws_lc_rs::digest;"), ("run/sign.rs", "fn f(k: ed25519_dalek::SigningKey) {}")],
         passes: &[("signature/ssh/key.rs", "use ed25519_dalek::VerifyingKey;"), ("io/keys/rsa.rs", "use aws_lc_rs::rsa::KeyPair;")],
+    },
+    Rule {
+        says: "6: third-party types stop at the edge: sequoia_openpgp in signature/openpgp",
+        binds: |file| !within(file, &["signature/openpgp"]),
+        breaks: |source| source.naming(&["sequoia_openpgp"]),
+        caught: &[("policy.rs", "use sequoia_openpgp::Cert;"), ("run/import.rs", "fn f(c: sequoia_openpgp::Cert) {}")],
+        passes: &[
+            ("signature/openpgp.rs", "use sequoia_openpgp::Cert;"),
+            ("signature/openpgp/raw.rs", "use sequoia_openpgp::Cert;"),
+        ],
     },
     Rule {
         says: "6: third-party types stop at the edge: what io/git shows to others names no type of git2",

@@ -106,8 +106,8 @@ pub fn find(repository: &Repository, config: &Config, search: &Search) -> Result
     let toml = toml.then(|| parse(&found.name, &found.text)).transpose()?;
     let mut beside = BTreeMap::new();
     for name in toml.iter().flat_map(PolicyFile::named_files) {
-        let content = finder.read_beside(&found, name).with_context(|| format!("the file `{name}` that {} names", found.name))?;
-        beside.insert(name.to_owned(), content);
+        let content = finder.read_beside(&found, &name).with_context(|| format!("the file `{name}` that {} names", found.name))?;
+        beside.insert(name, content);
     }
     let revoked = if let Some(named) = &search.revoked {
         Some(finder.read(named, &caller_dir()?).with_context(|| format!("the file of --revoked {named}"))?.named())
@@ -142,10 +142,10 @@ pub fn read_directly(named: &str, base: Option<&Path>) -> Result<(PathBuf, Sourc
     let toml = is_toml(named).then(|| parse(&name, &text)).transpose()?;
     let mut beside = BTreeMap::new();
     for file in toml.iter().flat_map(PolicyFile::named_files) {
-        check_beside(file)
-            .and_then(|()| read(&real.with_file_name(file)))
+        check_beside(&file)
+            .and_then(|()| read(&real.with_file_name(&file)))
             .with_context(|| format!("{name} names `{file}`"))
-            .map(|content| beside.insert(file.to_owned(), content))?;
+            .map(|content| beside.insert(file.clone(), content))?;
     }
     Ok((real, Source { name, text, toml, beside, revoked: None }))
 }

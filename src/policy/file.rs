@@ -45,7 +45,7 @@ pub struct PrincipalEntry {
 #[derive(Clone, Debug)]
 pub struct KeyEntry {
     /// The key.
-    pub key: ListedKey,
+    pub credential: Credential,
     /// Its line in the file.
     pub line: usize,
     /// Its state.
@@ -54,6 +54,38 @@ pub struct KeyEntry {
     pub touch: bool,
     /// Whether the token must have seen a PIN or a fingerprint.
     pub pin: bool,
+}
+
+/// What somebody signs with.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// An SSH key.
+    Ssh(ListedKey),
+    /// An OpenPGP certificate.
+    OpenPgp {
+        /// The bytes of its fingerprint.
+        fingerprint: Vec<u8>,
+        /// The certificate itself, where the file holds it; else it lies beside.
+        certificate: Option<String>,
+    },
+}
+
+impl Credential {
+    /// What signatures are found by.
+    pub fn blob(&self) -> &[u8] {
+        match self {
+            Self::Ssh(key) => &key.blob,
+            Self::OpenPgp { fingerprint, .. } => fingerprint,
+        }
+    }
+
+    /// The fingerprint, as reports write it.
+    pub fn fingerprint(&self) -> String {
+        match self {
+            Self::Ssh(key) => key.fingerprint.clone(),
+            Self::OpenPgp { fingerprint, .. } => fingerprint.iter().map(|byte| format!("{byte:02X}")).collect(),
+        }
+    }
 }
 
 /// An authority for SSH certificates.
@@ -156,18 +188,29 @@ impl PolicyFile {
     }
 
     /// The files beside the policy that it names.
-    pub fn named_files(&self) -> impl Iterator<Item = &str> {
-        self.authorities.iter().filter_map(|authority| authority.krl.as_deref())
+    pub fn named_files(&self) -> impl Iterator<Item = String> {
+        let keys = self.principals.iter().flat_map(|person| &person.keys);
+        let certificates = keys.filter_map(|key| match &key.credential {
+            Credential::OpenPgp { certificate: None, .. } => Some(certificate_file(&key.credential.fingerprint())),
+            _ => None,
+        });
+        self.authorities.iter().filter_map(|authority| authority.krl.clone()).chain(certificates)
     }
 
     /// A key listed twice would have two states.
     fn refuse_shared_keys(&self, root: &Fields<'_>) -> Result<(), FileError> {
-        let of_persons = self.principals.iter().flat_map(|person| person.keys.iter().map(|it| (&it.key, it.line, &person.name)));
-        let of_authorities = self.authorities.iter().map(|it| (&it.key, it.line, &it.name));
-        let mut seen: HashMap<&[u8], &str> = HashMap::new();
-        for (key, line, name) in of_persons.chain(of_authorities) {
-            if let Some(other) = seen.insert(&key.blob, name) {
-                return Err(root.error_on(line, &format!("the key {} is listed twice (under {other} and {name})", key.fingerprint)));
+        let keys = |person: &'_ PrincipalEntry| -> Vec<_> {
+            person.keys.iter().map(|it| (it.credential.blob().to_vec(), it.credential.fingerprint(), it.line)).collect()
+        };
+        let of_persons = self.principals.iter().flat_map(|person| keys(person).into_iter().map(|key| (key, person.name.as_str())));
+        let of_authorities = self.authorities.iter().map(|it| {
+            let key = (it.key.blob.clone(), it.key.fingerprint.clone(), it.line);
+            (key, it.name.as_str())
+        });
+        let mut seen: HashMap<Vec<u8>, &str> = HashMap::new();
+        for ((blob, fingerprint, line), name) in of_persons.chain(of_authorities) {
+            if let Some(other) = seen.insert(blob, name) {
+                return Err(root.error_on(line, &format!("the key {fingerprint} is listed twice (under {other} and {name})")));
             }
         }
         Ok(())
@@ -193,25 +236,49 @@ fn principal(fields: Fields<'_>) -> Result<PrincipalEntry, FileError> {
     Ok(PrincipalEntry { name, emails: emails.unwrap_or_default(), keys })
 }
 
+/// Where an OpenPGP certificate lies that the policy does not hold itself, beside the policy.
+pub fn certificate_file(fingerprint: &str) -> String {
+    format!("certs/{fingerprint}.pgp")
+}
+
 fn key(mut fields: Fields<'_>) -> Result<KeyEntry, FileError> {
-    let later = ["openpgp", "cert", "keyless", "issuer", "claims", "x509", "ca"];
-    let Some(text) = fields.string("ssh")? else {
-        fields.finish(&later)?;
-        return Err(fields.error("`ssh = \"type base64\"` is missing"));
+    let later = ["keyless", "issuer", "claims", "x509", "ca"];
+    let credential = match (fields.string("ssh")?, fields.string("openpgp")?) {
+        (Some(_), Some(_)) => return Err(fields.error_at("openpgp", "one key has one form: put it into a table of its own")),
+        (Some(text), None) => Credential::Ssh(public_key(&fields, "ssh", &text)?),
+        (None, Some(text)) => {
+            let fingerprint = fingerprint(&text).ok_or_else(|| {
+                fields.error_at("openpgp", "a whole fingerprint is needed here, 40 or 64 hexadecimal digits (gpg --fingerprint)")
+            })?;
+            Credential::OpenPgp { fingerprint, certificate: fields.string("cert")? }
+        }
+        (None, None) => {
+            fields.finish(&later)?;
+            return Err(fields.error("`ssh = \"type base64\"` or `openpgp = \"fingerprint\"` is missing"));
+        }
     };
-    let key = public_key(&fields, "ssh", &text)?;
     let entry = KeyEntry {
         line: fields.line(),
         status: status(&mut fields)?,
         touch: fields.boolean("touch")?.unwrap_or(false),
         pin: fields.boolean("pin")?.unwrap_or(false),
-        key,
+        credential,
     };
-    if (entry.touch || entry.pin) && !entry.key.algorithm.starts_with("sk-") {
+    let on_token = matches!(&entry.credential, Credential::Ssh(key) if key.algorithm.starts_with("sk-"));
+    if (entry.touch || entry.pin) && !on_token {
         return Err(fields.error("touch and pin can be asked of FIDO keys (sk-…) only"));
     }
     fields.finish(&later)?;
     Ok(entry)
+}
+
+/// The bytes of a fingerprint, which may be written in groups.
+fn fingerprint(text: &str) -> Option<Vec<u8>> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    if !matches!(digits.len(), 40 | 64) || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
 }
 
 fn authority(mut fields: Fields<'_>) -> Result<AuthorityEntry, FileError> {

@@ -7,7 +7,7 @@ use super::pattern::PatternList;
 use super::revocation::RevokedKeys;
 use super::{Context, People, principal};
 use crate::evidence::{Certificate, Evidence};
-use crate::verdict::{Principal, Reason, Unjudged, Verdict};
+use crate::verdict::{Principal, Reason, Revoked, Unjudged, Verdict};
 use std::sync::Arc;
 
 /// One entry: a line of an allowed_signers file, or a key or authority of a policy in TOML.
@@ -166,8 +166,20 @@ impl Grant {
     }
 
     /// Whether the key stands at the object's place in the graph.
-    pub(super) fn stands_at(&self, context: &Context<'_>) -> Option<Verdict> {
+    pub(super) fn stands_at(&self, evidence: &Evidence, context: &Context<'_>) -> Option<Verdict> {
         let authority = matches!(self.names, Names::Authority { .. });
+        let revoked = evidence.key.binding.as_ref().and_then(|binding| binding.revoked);
+        match (&self.standing, revoked) {
+            // without a reason given, the policy may say that it was no theft
+            (Standing::Retired, Some(revoked)) if revoked.hard && revoked.stated => {
+                return Some(Verdict::Reject { reason: Reason::KeyRevoked { what: Revoked::Certificate } });
+            }
+            (Standing::Active, Some(revoked)) if revoked.hard => {
+                return Some(Verdict::Reject { reason: Reason::KeyRevoked { what: Revoked::Certificate } });
+            }
+            (Standing::Active, Some(_)) if !context.settled => return Some(Verdict::Reject { reason: Reason::KeyRetired }),
+            _ => {}
+        }
         match &self.standing {
             Standing::Retired if !context.settled => {
                 let reason = if authority { Reason::AuthorityRetired } else { Reason::KeyRetired };
@@ -184,9 +196,16 @@ impl Grant {
         }
     }
 
-    /// The windows that must hold: the entry's, and the certificate's.
-    pub(super) fn windows(&self, certificate: Option<&Certificate>) -> impl Iterator<Item = Window> {
-        [Some(self.window), certificate.map(Window::of_certificate)].into_iter().flatten()
+    /// The windows that must hold: the entry's, the certificate's, the signature's own.
+    pub(super) fn windows(&self, evidence: &Evidence) -> impl Iterator<Item = Window> {
+        let until = |end: Option<i64>| end.map(|end| Window { after: None, before: Some(end), certificate: false });
+        let windows = [
+            Some(self.window),
+            evidence.key.certificate.as_deref().map(Window::of_certificate),
+            until(evidence.key.binding.as_ref().and_then(|binding| binding.ends)),
+            until(evidence.ends),
+        ];
+        windows.into_iter().flatten()
     }
 
     /// Whether the token was used as the entry, or whoever asks, demands.
@@ -258,14 +277,14 @@ pub(super) struct Held {
     pub(super) ends: Option<i64>,
 }
 
-/// Whether all windows hold at the time that matters.
-pub(super) fn hold(windows: impl Iterator<Item = Window>, context: &Context<'_>) -> Result<Held, Reason> {
+/// Whether all windows hold at the time that matters; `made` is when the signature says that it was made.
+pub(super) fn hold(windows: impl Iterator<Item = Window>, made: Option<i64>, context: &Context<'_>) -> Result<Held, Reason> {
     let mut held = Held::default();
     for window in windows {
         if context.settled || (window.after.is_none() && window.before.is_none()) {
             continue;
         }
-        let claimed = context.claimed.ok_or(Reason::NoClaimedTime)?;
+        let claimed = context.claimed.max(made).ok_or(Reason::NoClaimedTime)?; // the later of the two
         if let Some(after) = window.after.filter(|&after| claimed < after) {
             return Err(match window.certificate {
                 true => Reason::CertificateNotYetValid { claimed, after },

@@ -151,7 +151,7 @@ impl<W: Write> Human<W> {
         let are = if dead.commits.len() == 1 { "is" } else { "are" };
         let unsupported = match dead.unsupported {
             0 => String::new(),
-            n => format!(" (of these, {} in a format that is not supported)", thousands(n)),
+            n => format!(" (of these, {} in a way that cannot be checked)", thousands(n)),
         };
         writeln!(
             self.out,
@@ -178,7 +178,7 @@ impl<W: Write + Send> Report for Human<W> {
         let accepted = matches!(judgement.verdict, Verdict::Accept { .. });
         let signed = match &judgement.verdict {
             Verdict::Reject { reason: Reason::Unsigned } => Signed::No,
-            Verdict::Reject { reason: Reason::FormatUnsupported { .. } } => Signed::Unsupported,
+            Verdict::Reject { reason: Reason::FormatUnsupported { .. } | Reason::CertificateUnknown { .. } } => Signed::Unsupported,
             _ => Signed::Yes,
         };
         if matches!(&judgement.verdict, Verdict::Unjudged { why: Unjudged::Shallow | Unjudged::Missing }) {

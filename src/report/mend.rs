@@ -52,7 +52,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             )
         }
         Reason::Unsigned => unsigned(judgement),
-        Reason::FormatUnsupported { .. } if is_forge(email) => format!(
+        Reason::FormatUnsupported { .. } | Reason::CertificateUnknown { .. } if is_forge(email) => format!(
             "made by a forge's merge or squash button, which signs with the forge's own key; merge on your machine and sign (git merge --no-ff -S){}",
             or_baseline(judgement)
         ),
@@ -68,6 +68,15 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::WeakKey { least, .. } => {
             format!("sign with an RSA key of {least} bits or more, or with Ed25519; {}", make_again(judgement))
         }
+        Reason::Weak { .. } => format!("{} with a key and a program of today", make_again(judgement)),
+        Reason::CertificateUnknown { .. } if !is_toml(policy) => format!(
+            "{policy} lists SSH keys only: name the signer in a policy in TOML (openpgp = …, git-warrant-policy(5)); or git config gpg.format ssh, and {}{}",
+            make_again(judgement),
+            or_baseline(judgement)
+        ),
+        Reason::CertificateUnknown { issuer } => format!(
+            "if you know whose key this is: gpg --export {issuer} gives its certificate; put it beside {policy} as certs/FINGERPRINT.pgp, and below [[principals.NAME.keys]] openpgp = \"FINGERPRINT\""
+        ),
         Reason::BadSignature => {
             format!("the content was changed after signing (a rewrite, an encoding, a damaged copy); {}", make_again(judgement))
         }

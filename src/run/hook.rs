@@ -68,7 +68,7 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
         exemptions: Exemptions::new(&loaded.exempt, &loaded.source.name),
     };
     let mut walk = Walk::new(hidden);
-    with_judge(repository.hash(), &loaded.policy, &settled, |judge| {
+    with_judge(repository.hash(), &loaded.policy, &loaded.certificates, &settled, |judge| {
         for update in &updates {
             push.name.clone_from(&update.name);
             judge_update(repository, judge, update, &mut walk, &mut push)?;

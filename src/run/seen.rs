@@ -8,6 +8,7 @@ use crate::policy::ancestry::Ancestry;
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Policy};
 use crate::report::escape::printable;
+use crate::signature::openpgp::Certificates;
 use crate::verdict::Judgement;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ pub(super) fn keys(place: &mut Place, tips: &[ObjectId]) -> Result<String> {
     let commits: Vec<ObjectId> = tips.iter().filter_map(|tip| place.repository.peel_to_commit(tip).ok()).collect();
     let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
     let repository = &mut place.repository;
-    with_judge(repository.hash(), &nobody, &Ancestry::nothing(), |judge| {
+    with_judge(repository.hash(), &nobody, &Certificates::default(), &Ancestry::nothing(), |judge| {
         let mut sink = |judgement: Judgement| {
             if let (Some(evidence), Some(email)) = (&judgement.evidence, &judgement.about.email) {
                 *seen.entry((email.clone(), evidence.key.to_openssh())).or_default() += 1;

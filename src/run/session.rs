@@ -10,11 +10,12 @@ use crate::judge::{Judge, TagPlace};
 use crate::object::{ObjectId, ObjectKind, Tag};
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
 use crate::policy::ancestry::Ancestry;
-use crate::policy::file::{AuthorityEntry, Exempt};
+use crate::policy::file::{AuthorityEntry, Credential, Exempt, PolicyFile, certificate_file};
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Parts, Policy};
 use crate::report::Heading;
 use crate::signature::Verifier;
+use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::signature::ssh::SshVerifier;
 use crate::verdict::{Judgement, Reason, Unjudged, Verdict};
 use anyhow::{Context as _, Result, bail};
@@ -79,6 +80,8 @@ impl Place {
 pub(super) struct Loaded {
     pub(super) source: Source,
     pub(super) policy: Policy,
+    /// The OpenPGP certificates that the policy knows.
+    pub(super) certificates: Certificates,
     /// What is to be said of the file, a line each.
     pub(super) notes: Vec<String>,
     /// What the file leaves out.
@@ -107,11 +110,13 @@ impl Loaded {
         let Some(file) = source.toml.take() else {
             let (signers, notes) = read_lines(&source)?;
             let policy = Policy::new(signers, revoked, asked.of_lines());
-            return Ok(Self { source, policy, notes, baseline: Vec::new(), settled: Vec::new(), exempt: Vec::new() });
+            let certificates = Certificates::default();
+            return Ok(Self { source, policy, certificates, notes, baseline: Vec::new(), settled: Vec::new(), exempt: Vec::new() });
         };
         if let Some(id) = file.ids().find(|id| id.algorithm() != place.repository.hash()) {
             bail!("the policy {} names {id}, which is no id of this repository's hash function", source.name);
         }
+        let certificates = certificates(&file, &source)?;
         let principals = file.principals.into_iter().map(|principal| {
             let audited = principal.keys.iter().map(|key| place.ancestry(key.status.audited().to_vec())).collect();
             (principal, audited)
@@ -123,12 +128,44 @@ impl Loaded {
             parts.authorities.push((authority, revoked, audited));
         }
         let policy = Policy::from_parts(parts, revoked, asked.of_toml());
-        Ok(Self { source, policy, notes: Vec::new(), baseline: file.baseline, settled: file.settled, exempt: file.exempt })
+        let notes = certificates.without_signing_key(clock::now()).map(|fingerprint| {
+            format!(
+                "{}: the certificate {fingerprint} has no key that may sign, or none that can be checked (no Brainpool, no RSA of more than 4096 bits)",
+                source.name
+            )
+        });
+        let notes = notes.collect();
+        Ok(Self { source, policy, certificates, notes, baseline: file.baseline, settled: file.settled, exempt: file.exempt })
     }
 
     pub(super) fn heading(&self, target: String) -> Heading {
         Heading { target, policy: self.source.name.clone(), digest: self.source.digest() }
     }
+}
+
+/// The OpenPGP certificates that a policy names, each of the fingerprint that it is listed by.
+pub(super) fn certificates(file: &PolicyFile, source: &Source) -> Result<Certificates> {
+    let mut all = Certificates::default();
+    for key in file.principals.iter().flat_map(|person| &person.keys) {
+        let Credential::OpenPgp { certificate, .. } = &key.credential else { continue };
+        let fingerprint = key.credential.fingerprint();
+        let (bytes, name) = match certificate {
+            Some(text) => (text.as_bytes(), "`cert`".to_owned()),
+            None => {
+                let name = certificate_file(&fingerprint);
+                (source.beside.get(&name).with_context(|| format!("{name} was not read"))?.as_slice(), format!("the file `{name}`"))
+            }
+        };
+        let what = || format!("{}:{}: {name}", source.name, key.line);
+        let mut own = Certificates::default();
+        own.add(bytes).with_context(what)?;
+        if !own.fingerprints().eq([fingerprint.as_str()]) {
+            let held: Vec<&str> = own.fingerprints().collect();
+            bail!("{} holds the certificate {}, not {fingerprint}", what(), held.join(" and "));
+        }
+        all.add(bytes).with_context(what)?;
+    }
+    Ok(all)
 }
 
 /// What an authority revoked, by the file that the policy names.
@@ -206,15 +243,17 @@ impl Asked {
     }
 }
 
-/// Calls `f` with a judge of this policy, by all the verifiers that are built in.
+/// Calls `f` with a judge of this policy, by all the verifiers that are built in; those of OpenPGP know these certificates.
 pub(super) fn with_judge<T>(
     hash: crate::object::HashAlgorithm,
     policy: &Policy,
+    certificates: &Certificates,
     settled: &Ancestry,
     f: impl FnOnce(&Judge<'_>) -> T,
 ) -> T {
     let ssh = SshVerifier::default();
-    let verifiers: [&dyn Verifier; 1] = [&ssh];
+    let openpgp = OpenPgpVerifier::new(certificates, clock::now());
+    let verifiers: [&dyn Verifier; 2] = [&ssh, &openpgp];
     f(&Judge { verifiers: &verifiers, hash, policy, settled, now: clock::now() })
 }
 

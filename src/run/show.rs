@@ -4,8 +4,9 @@ use super::session::{Asked, Loaded, Place, with_judge};
 use super::{complain, stdout};
 use crate::armor::Format as SignatureFormat;
 use crate::cli::{Format, Show};
-use crate::evidence::{Certificate, Evidence};
+use crate::evidence::{Binding, Certificate, Evidence, Revocation};
 use crate::history::ObjectSource as _;
+use crate::io::clock;
 use crate::io::policy::{NoPolicy, Search};
 use crate::judge::{Found, TagPlace};
 use crate::object::{Commit, HashAlgorithm, Identity, ObjectId, ObjectKind, Tag};
@@ -14,6 +15,7 @@ use crate::report::escape::{name, printable};
 use crate::report::jsonl::{SCHEMA, write_line};
 use crate::report::mend::mend;
 use crate::signature::Verifier;
+use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::signature::ssh::SshVerifier;
 use crate::verdict::{Judgement, Reason, Utc, Verdict};
 use anyhow::{Result, bail};
@@ -47,12 +49,15 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
     let hash = place.repository.hash();
     let target_kind = Tag::parse(&object.data, hash).target.and_then(|target| place.repository.kind(&target));
     let judged = loaded.as_ref().map(|loaded| {
-        with_judge(hash, &loaded.policy, &settled, |judge| match object.kind {
+        with_judge(hash, &loaded.policy, &loaded.certificates, &settled, |judge| match object.kind {
             ObjectKind::Tag => judge.tag(resolved.id, &object.data, TagPlace { ref_name: tag_name.as_deref(), target_kind }),
             _ => judge.commit(resolved.id, &object.data),
         })
     });
-    let mut shown = Shown::of(resolved.id, object.kind, &object.data, hash);
+    let (ssh, none) = (SshVerifier::default(), Certificates::default());
+    let certificates = loaded.as_ref().map_or(&none, |loaded| &loaded.certificates);
+    let openpgp = OpenPgpVerifier::new(certificates, clock::now());
+    let mut shown = Shown::of(resolved.id, object.kind, &object.data, hash, &[&ssh, &openpgp]);
     if let (Some(judged), Some(loaded)) = (&judged, &loaded) {
         shown.verdict = Ruling::Some(Ruled::of(judged, &loaded.source.name));
     }
@@ -128,11 +133,19 @@ struct Signature {
 struct Proof {
     key_type: String,
     key: String,
-    public_key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<ShownCertificate>,
-    namespace: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    openpgp: Option<ShownBinding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'static str>,
     hash: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    weak: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rsa_bits: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,6 +188,38 @@ impl ShownCertificate {
     }
 }
 
+/// What an OpenPGP certificate says of the key.
+#[derive(Serialize)]
+struct ShownBinding {
+    certificate: String,
+    user_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<String>,
+}
+
+impl ShownBinding {
+    fn of(binding: &Binding) -> Self {
+        let revoked = |revoked: Revocation| {
+            let how = if revoked.hard { "nothing that it made stands" } else { "it is out of use" };
+            format!("{}: {how}", Utc(revoked.at))
+        };
+        Self {
+            certificate: binding.certificate.clone(),
+            user_id: lossy(&binding.user_id),
+            ends: binding.ends.map(|ends| Utc(ends).to_string()),
+            revoked: binding.revoked.map(revoked),
+        }
+    }
+
+    fn line(&self) -> String {
+        let ends = self.ends.as_ref().map(|ends| format!(", ends {ends}")).unwrap_or_default();
+        let revoked = self.revoked.as_ref().map(|revoked| format!(", revoked {revoked}")).unwrap_or_default();
+        format!("{} \"{}\"{ends}{revoked}", self.certificate, self.user_id)
+    }
+}
+
 #[derive(Serialize)]
 struct Token {
     touched: bool,
@@ -183,7 +228,7 @@ struct Token {
 }
 
 impl Shown {
-    fn of(id: ObjectId, kind: ObjectKind, raw: &[u8], hash: HashAlgorithm) -> Self {
+    fn of(id: ObjectId, kind: ObjectKind, raw: &[u8], hash: HashAlgorithm, verifiers: &[&dyn Verifier]) -> Self {
         let who = |identity: Identity<'_>| format!("{} <{}>", lossy(identity.name), lossy(identity.email));
         let claimed = |identity: Option<Identity<'_>>| identity.map(|identity| Utc(identity.seconds).to_string());
         if kind == ObjectKind::Tag {
@@ -196,7 +241,7 @@ impl Shown {
                 author: tag.tagger.map(who).unwrap_or_default(),
                 committer: None,
                 claimed: claimed(tag.tagger),
-                signature: Signature::of_tag(&tag),
+                signature: Signature::of_tag(&tag, verifiers),
                 mergetags: Vec::new(),
                 verdict: Ruling::None(NO_POLICY),
             };
@@ -210,14 +255,17 @@ impl Shown {
             author: Identity::parse(commit.author).map_or_else(|| lossy(commit.author), who),
             committer: commit.committer.map(who),
             claimed: claimed(commit.committer),
-            signature: Signature::of(&Found {
-                fault: None,
-                signature: commit.signature.as_deref(),
-                payload: &commit.payload,
-                loose: commit.loose,
-                identity: commit.committer,
-            }),
-            mergetags: commit.mergetags.iter().map(|raw| Signature::of_tag(&Tag::parse(raw, hash))).collect(),
+            signature: Signature::of(
+                &Found {
+                    fault: None,
+                    signature: commit.signature.as_deref(),
+                    payload: &commit.payload,
+                    loose: commit.loose,
+                    identity: commit.committer,
+                },
+                verifiers,
+            ),
+            mergetags: commit.mergetags.iter().map(|raw| Signature::of_tag(&Tag::parse(raw, hash), verifiers)).collect(),
             verdict: Ruling::None(NO_POLICY),
         }
     }
@@ -293,14 +341,13 @@ impl Ruling {
 }
 
 impl Signature {
-    fn of_tag(tag: &Tag<'_>) -> Self {
-        Self::of(&Found { fault: None, signature: tag.signature, payload: &tag.payload, loose: tag.loose, identity: tag.tagger })
+    fn of_tag(tag: &Tag<'_>, verifiers: &[&dyn Verifier]) -> Self {
+        let (signature, payload) = (tag.signature, &tag.payload);
+        Self::of(&Found { fault: None, signature, payload, loose: tag.loose, identity: tag.tagger }, verifiers)
     }
 
-    fn of(found: &Found<'_>) -> Self {
-        let ssh = SshVerifier::default();
-        let verifiers: [&dyn Verifier; 1] = [&ssh];
-        let evidence = found.evidence(&verifiers);
+    fn of(found: &Found<'_>, verifiers: &[&dyn Verifier]) -> Self {
+        let evidence = found.evidence(verifiers);
         Self {
             payload_id: found.payload.id().to_string(),
             result: evidence.as_ref().map_or_else(Reason::code, |_| "good"),
@@ -318,7 +365,13 @@ impl Signature {
             let bits = proof.rsa_bits.map(|bits| format!(" {bits} bits")).unwrap_or_default();
             lines.push(("key", format!("{} {}{bits}", proof.key_type, proof.key)));
             lines.extend(proof.certificate.as_ref().map(|certificate| ("certificate", certificate.line())));
-            lines.push(("made for", format!("namespace {}, message hash {}", proof.namespace, proof.hash)));
+            lines.extend(proof.openpgp.as_ref().map(|binding| ("certificate", binding.line())));
+            let namespace = proof.namespace.map(|namespace| format!("namespace {namespace}, ")).unwrap_or_default();
+            lines.push(("made for", format!("{namespace}message hash {}", proof.hash)));
+            lines.extend(proof.made.as_ref().map(|made| ("made", format!("{made} (chosen by whoever signed)"))));
+            if !proof.weak.is_empty() {
+                lines.push(("weak", proof.weak.join(", ")));
+            }
             if let Some(token) = &proof.token {
                 let touched = if token.touched { "touched" } else { "not touched" };
                 let verified = if token.verified { "user verified (PIN or fingerprint)" } else { "user not verified" };
@@ -338,10 +391,13 @@ impl Proof {
         Self {
             key_type: key.algorithm.clone(),
             key: key.fingerprint.clone(),
-            public_key: key.to_openssh(),
+            public_key: key.binding.is_none().then(|| key.to_openssh()),
             certificate: key.certificate.as_deref().map(ShownCertificate::of),
-            namespace: crate::signature::ssh::NAMESPACE,
+            openpgp: key.binding.as_ref().map(ShownBinding::of),
+            namespace: key.binding.is_none().then_some(crate::signature::ssh::NAMESPACE),
             hash: evidence.hash,
+            made: evidence.made.map(|made| Utc(made).to_string()),
+            weak: evidence.weak.clone(),
             rsa_bits: key.rsa_bits,
             token: evidence.token.map(|token| Token {
                 touched: token.touched(),

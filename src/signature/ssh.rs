@@ -1,8 +1,7 @@
 //! SSH signatures (PROTOCOL.sshsig): what they prove, and how they are made.
 
 mod certificate;
-pub mod curve;
-mod der;
+
 pub mod detached;
 pub mod fingerprint;
 pub mod key;
@@ -85,6 +84,9 @@ impl Verifier for SshVerifier {
             format: Format::Ssh,
             key: Arc::clone(key.info()),
             hash: hash.name(),
+            made: None,
+            ends: None,
+            weak: Vec::new(),
             token: checked.token,
             payload_id: payload.id(),
             malleable: malleable.into_iter().filter(|(is, _)| *is).map(|(_, way)| way).collect(),

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use git_warrant::evidence::Token;
-use git_warrant::signature::ssh::curve::P256;
+use git_warrant::signature::curve::P256;
 use git_warrant::signature::ssh::key::Checked;
 use git_warrant::signature::ssh::wire::Writer;
 use sha2::{Digest, Sha256};

@@ -133,7 +133,7 @@ fn a_policy_in_a_tree_is_a_regular_file_of_a_revision_that_is_there() {
         ("linked/allowed_signers", "not in the tree"),
         ("keys", "not a regular file"),
         ("absent", "not in the tree"),
-        ("p.toml", "TOML"),
+        ("p.toml", "nobody could sign"),
         ("", ""),
     ] {
         says(&at(path), 2, &[word, &format!("refs/heads/main:{path}")]);

@@ -5,7 +5,7 @@ use super::token::Token;
 use crate::evidence::Key;
 use crate::policy::public_key::read_key;
 use crate::report::escape::shell_word;
-use crate::signature::ssh::curve::Curve;
+use crate::signature::curve::Curve;
 use crate::signature::ssh::sign::{Signer, SignerError};
 use crate::signature::ssh::wire::Writer;
 use crate::signature::ssh::{MessageHash, PublicKey};

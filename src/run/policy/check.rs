@@ -1,6 +1,6 @@
 //! `policy check`: is the file valid, and what is in it.
 
-use super::super::session::{Place, read_lines, revoked_by};
+use super::super::session::{Place, certificates, read_lines, revoked_by};
 use super::super::{complain, stdout};
 use crate::cli::PolicyCheck;
 use crate::history::ObjectSource as _;
@@ -52,6 +52,7 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
     for authority in &file.authorities {
         revoked_by(authority, source)?;
     }
+    certificates(file, source)?;
     if let Some(repository) = repository {
         if let Some(id) = file.ids().find(|id| id.algorithm() != repository.hash()) {
             bail!("{} names {id}, which is no id of this repository's hash function", source.name);

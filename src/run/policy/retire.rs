@@ -1,6 +1,6 @@
 //! `policy retire`: somebody leaves, or a key goes out of use.
 
-use super::super::session::with_judge;
+use super::super::session::{certificates, with_judge};
 use super::super::verify::Targets;
 use super::super::{complain, stdout};
 use super::{Draft, refuse};
@@ -81,23 +81,23 @@ struct Leaving {
 impl Leaving {
     fn find(draft: &Draft, who: &str) -> Result<Self> {
         let (mut found, mut ended) = (Self { holders: Vec::new(), blobs: HashSet::new() }, false);
-        let mut take = |holder: Holder, key: &Key, status: &Status| {
+        let mut take = |holder: Holder, blob: &[u8], status: &Status| {
             if *status == Status::Active {
                 found.holders.push(holder);
-                found.blobs.insert(key.blob.clone());
+                found.blobs.insert(blob.to_vec());
             } else {
                 ended = true;
             }
         };
         for person in &draft.file.principals {
             for (index, key) in person.keys.iter().enumerate() {
-                if person.name == who || key.key.fingerprint == who {
-                    take(Holder::Key { principal: person.name.clone(), index }, &key.key, &key.status);
+                if person.name == who || key.credential.fingerprint() == who {
+                    take(Holder::Key { principal: person.name.clone(), index }, key.credential.blob(), &key.status);
                 }
             }
         }
         for authority in draft.file.authorities.iter().filter(|it| it.name == who || it.key.fingerprint == who) {
-            take(Holder::Authority(authority.name.clone()), &authority.key, &authority.status);
+            take(Holder::Authority(authority.name.clone()), &authority.key.blob, &authority.status);
         }
         match (found.holders.is_empty(), ended) {
             (false, _) => Ok(found),
@@ -121,11 +121,12 @@ impl Leaving {
         let baseline = draft.file.baseline.iter().copied().chain(tips);
         let mut walk = Walk::new(Hidden { unasked: ancestors(repository, baseline), baseline: HashSet::new() });
         let nobody = Policy::new(AllowedSigners::default(), RevokedKeys::default(), Demands::default());
+        let certificates = certificates(&draft.file, &draft.source)?;
         let mut found = Vec::new();
         for name in repository.references()?.into_iter().filter(|name| !refs.contains(name)) {
             let Ok(tip) = repository.resolve(&name).and_then(|it| repository.peel_to_commit(&it.id)) else { continue };
             let mut n = 0;
-            with_judge(repository.hash(), &nobody, &Ancestry::nothing(), |judge| {
+            with_judge(repository.hash(), &nobody, &certificates, &Ancestry::nothing(), |judge| {
                 let mut sink = |judgement: Judgement| {
                     n += usize::from(judgement.evidence.is_some_and(|evidence| self.signed(&evidence.key)));
                     Ok::<_, Infallible>(())

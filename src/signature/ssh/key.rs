@@ -1,11 +1,11 @@
 //! SSH public keys, and whether a signature blob is theirs.
 
 use super::certificate;
-use super::curve::{Curve, P256};
-use super::der::rsa_der;
 use super::fingerprint::fingerprint;
 use super::wire::{Reader, WireError, Writer};
 use crate::evidence::{Key, Token};
+use crate::signature::curve::{Curve, P256};
+use crate::signature::der::rsa_der;
 use aws_lc_rs::signature::{
     ParsedPublicKey, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
 };
@@ -190,6 +190,7 @@ impl PublicKey {
             blob: plain,
             rsa_bits,
             certificate,
+            binding: None,
         };
         Ok(Self { info: Arc::new(info), material })
     }

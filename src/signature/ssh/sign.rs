@@ -1,10 +1,10 @@
 //! Making SSH signatures.
 
-use super::curve::{Curve, P256};
 use super::key::{PublicKey, SignatureError};
 use super::sshsig::{MessageHash, SshSig, signed_data};
 use super::wire::{Reader, WireError, Writer};
 use crate::armor;
+use crate::signature::curve::{Curve, P256};
 
 /// Holds a private key, or reaches one, and signs with it.
 pub trait Signer {

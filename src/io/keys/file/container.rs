@@ -2,7 +2,7 @@
 //! 256: those whose number begins with a zero byte, which an mpint leaves out.
 
 use super::super::token::Handle;
-use crate::signature::ssh::curve::Curve;
+use crate::signature::curve::Curve;
 use crate::signature::ssh::wire::{Reader, WireError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -2,7 +2,7 @@
 //! them tells its public key before it is opened, so that which type to read it as comes from the public key beside it.
 
 use super::{Material, ecdsa_algorithm};
-use crate::signature::ssh::curve::Curve;
+use crate::signature::curve::Curve;
 use crate::signature::ssh::wire::Reader;
 use aws_lc_rs::encoding::AsBigEndian as _;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;

@@ -1,0 +1,138 @@
+//! OpenPGP's ASCII armour (RFC 9580 §6) around detached signatures.
+
+use super::{ArmorError, ArmorForm, Format};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+const KINDS: [&[u8]; 2] = [b"PGP SIGNATURE", b"PGP MESSAGE"];
+/// GnuPG breaks lines after this many characters.
+const COLUMNS: usize = 64;
+
+/// Takes the armour off a signature, as leniently as GnuPG does: headers, comments and any line length. A checksum that is
+/// there must be right.
+///
+/// # Errors
+/// Where a marker is missing, the base64 or the checksum is wrong, or a second signature follows.
+pub fn decode_openpgp(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError> {
+    let mut lines = armored.split(|&b| b == b'\n').map(trim);
+    let first = lines.next().unwrap_or_default();
+    let kind = KINDS.into_iter().find(|kind| is_marker(first, b"BEGIN", kind)).ok_or(ArmorError::MissingHeader)?;
+    let (mut body, mut checksum, mut in_headers, mut ended) = (Vec::new(), None, true, false);
+    for line in lines.by_ref() {
+        if is_marker(line, b"END", kind) {
+            ended = true;
+            break;
+        }
+        if in_headers && (line.is_empty() || !line.contains(&b':')) {
+            in_headers = false; // the blank line, or one that somebody lost
+        }
+        match (in_headers, line.strip_prefix(b"=")) {
+            (true, _) => {}
+            (false, Some(sum)) if checksum.is_none() => checksum = Some(sum.to_vec()),
+            (false, Some(_)) => return Err(ArmorError::InvalidBase64),
+            (false, None) if checksum.is_some() && !line.is_empty() => return Err(ArmorError::InvalidBase64),
+            (false, None) => body.extend(line.iter().copied().filter(|b| !matches!(b, b' ' | b'\t'))),
+        }
+    }
+    if !ended {
+        return Err(ArmorError::MissingFooter);
+    }
+    if lines.any(|line| Format::sniff(line).is_some()) {
+        return Err(ArmorError::Several);
+    }
+    let blob = STANDARD.decode(body).map_err(|_| ArmorError::InvalidBase64)?;
+    if checksum.is_some_and(|sum| STANDARD.encode(crc24(&blob)).as_bytes() != sum) {
+        return Err(ArmorError::InvalidBase64);
+    }
+    let form = if encode_openpgp(&blob) == armored { ArmorForm::Canonical } else { ArmorForm::Loose };
+    Ok((blob, form))
+}
+
+/// Armours a signature byte for byte as GnuPG 2.2 does: no headers, lines of 64 characters, a checksum, a newline at the end.
+pub fn encode_openpgp(blob: &[u8]) -> Vec<u8> {
+    let mut out = b"-----BEGIN PGP SIGNATURE-----\n\n".to_vec();
+    for line in STANDARD.encode(blob).as_bytes().chunks(COLUMNS) {
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out.push(b'=');
+    out.extend_from_slice(STANDARD.encode(crc24(blob)).as_bytes());
+    out.extend_from_slice(b"\n-----END PGP SIGNATURE-----\n");
+    out
+}
+
+fn is_marker(line: &[u8], word: &[u8], kind: &[u8]) -> bool {
+    line == [b"-----", word, b" ", kind, b"-----"].concat()
+}
+
+fn trim(line: &[u8]) -> &[u8] {
+    line.trim_ascii_end()
+}
+
+/// RFC 9580 §6.1.1.
+fn crc24(bytes: &[u8]) -> [u8; 3] {
+    let mut crc: u32 = 0x00b7_04ce;
+    for byte in bytes {
+        crc ^= u32::from(*byte) << 16;
+        for _ in 0..8 {
+            crc <<= 1;
+            if crc & 0x0100_0000 != 0 {
+                crc ^= 0x0186_4cfb;
+            }
+        }
+    }
+    let [_, a, b, c] = crc.to_be_bytes();
+    [a, b, c]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip_and_forms() {
+        let blob: Vec<u8> = (0..=200).collect();
+        let text = String::from_utf8(encode_openpgp(&blob)).unwrap();
+        assert_eq!(decode_openpgp(text.as_bytes()), Ok((blob.clone(), ArmorForm::Canonical)));
+        let body: String = text.lines().skip(2).take_while(|line| !line.starts_with('=')).collect();
+        for variant in [
+            text.replace("SIGNATURE", "MESSAGE"),
+            text.replacen("\n\n", "\nVersion: GnuPG v1\nComment: a: b\n\n", 1),
+            text.replace('\n', "\r\n"),
+            format!("{text}trailing\n"),
+            text.trim_end().to_owned(),
+            format!("-----BEGIN PGP SIGNATURE-----\n\n{body}\n-----END PGP SIGNATURE-----\n"),
+            text.replacen("AAEC", "AA EC", 1),
+            text.replacen("\n\n", "\n", 1),
+        ] {
+            assert_eq!(decode_openpgp(variant.as_bytes()), Ok((blob.clone(), ArmorForm::Loose)), "{variant}");
+        }
+    }
+
+    #[test]
+    fn errors() {
+        let text = String::from_utf8(encode_openpgp(b"abcd")).unwrap();
+        let sum = text.lines().find(|line| line.starts_with('=')).unwrap();
+        for (bad, error) in [
+            (String::new(), ArmorError::MissingHeader),
+            (format!(" {text}"), ArmorError::MissingHeader),
+            (text.replace("BEGIN PGP SIGNATURE", "BEGIN PGP PUBLIC KEY BLOCK"), ArmorError::MissingHeader),
+            (text.replace("BEGIN PGP SIGNATURE", "BEGIN PGP MESSAGE"), ArmorError::InvalidBase64),
+            (text.replace("END", "FIN"), ArmorError::InvalidBase64),
+            (text.replace("-----END PGP SIGNATURE-----", ""), ArmorError::MissingFooter),
+            (text.replace(sum, "=AAAA"), ArmorError::InvalidBase64),
+            (text.replace(sum, &format!("{sum}\n{sum}")), ArmorError::InvalidBase64),
+            (text.replace(sum, &format!("{sum}\nYWJj")), ArmorError::InvalidBase64),
+            (text.replace("YWJj", "YW*j"), ArmorError::InvalidBase64),
+            (text.repeat(2), ArmorError::Several),
+        ] {
+            assert_eq!(decode_openpgp(bad.as_bytes()), Err(error), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_the_specification() {
+        assert_eq!(crc24(b""), [0xb7, 0x04, 0xce]);
+        assert_eq!(crc24(b"123456789"), [0x21, 0xcf, 0x02]);
+    }
+}

@@ -1,0 +1,205 @@
+//! OpenPGP signatures (RFC 9580, RFC 4880): what they prove, by the certificates at hand.
+//!
+//! Sequoia reads packets and certificates, and says which keys are bound to a certificate, which may sign, and what is revoked.
+//! The checks around the digest that Sequoia makes in [`Signature::verify_document`] are made here, since the digest comes from
+//! us: the versions of key and signature, the salt of version 6, the times of key and signature.
+
+pub mod certificate;
+mod packet;
+mod raw;
+
+pub use certificate::{CertificateError, Certificates};
+
+use super::Verifier;
+use crate::armor::{self, ArmorError, ArmorForm, Format};
+use crate::evidence::{Evidence, Malleable};
+use crate::object::Payload;
+use crate::verdict::Reason;
+use certificate::SigningKey;
+use sequoia_openpgp::crypto::hash::Hash as _;
+use sequoia_openpgp::packet::Signature;
+use sequoia_openpgp::packet::signature::subpacket::{Subpacket, SubpacketTag, SubpacketValue};
+use sequoia_openpgp::parse::Parse as _;
+use sequoia_openpgp::policy::{HashAlgoSecurity, Policy as _, StandardPolicy};
+use sequoia_openpgp::types::{HashAlgorithm, SignatureType, Timestamp};
+use sequoia_openpgp::{KeyHandle, Packet};
+use std::collections::HashMap;
+
+/// Verifies OpenPGP signatures by the keys of some certificates: whose they are says the policy.
+pub struct OpenPgpVerifier {
+    keys: Vec<SigningKey>,
+    /// The keys by the 8 bytes of their key ids, which anybody can make another key for.
+    by_id: HashMap<Vec<u8>, Vec<usize>>,
+    now: Timestamp,
+}
+
+impl OpenPgpVerifier {
+    /// A verifier that knows these certificates; `now` in seconds since 1970 (UTC).
+    pub fn new(certificates: &Certificates, now: i64) -> Self {
+        let now = moment(now);
+        let keys = certificates.signing_keys(now);
+        let mut by_id: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+        for (index, key) in keys.iter().enumerate() {
+            by_id.entry(key.key.keyid().as_bytes().to_vec()).or_default().push(index);
+        }
+        Self { keys, by_id, now }
+    }
+
+    /// The keys that a signature may be of, by what it says of its issuer.
+    fn candidates(&self, signature: &Signature) -> Vec<&SigningKey> {
+        let issuers = signature.get_issuers();
+        let indexes = issuers.iter().flat_map(|issuer| self.by_id.get(sequoia_openpgp::KeyID::from(issuer).as_bytes()));
+        let mut indexes: Vec<usize> = indexes.flatten().copied().collect();
+        indexes.sort_unstable();
+        indexes.dedup();
+        let named = |key: &&SigningKey| issuers.iter().any(|issuer| issuer.aliases(KeyHandle::from(key.key.fingerprint())));
+        indexes.into_iter().filter_map(|index| self.keys.get(index)).filter(named).collect()
+    }
+
+    /// The key that made a signature, and whether the first bytes of the digest stand in it as they should: nobody signs them.
+    fn check(&self, signature: &Signature, payload: &Payload<'_>) -> Result<(&SigningKey, bool), Reason> {
+        let candidates = self.candidates(signature);
+        if candidates.is_empty() {
+            return Err(Reason::CertificateUnknown { issuer: issuer(signature) });
+        }
+        let digest = digest(signature, payload)?;
+        let matches = |key: &&&SigningKey| may_be_of(signature, key) && key.raw.verify(&key.key, signature, &digest);
+        let key = candidates.iter().find(matches).copied().ok_or(Reason::BadSignature)?;
+        Ok((key, digest.starts_with(signature.digest_prefix())))
+    }
+}
+
+impl Verifier for OpenPgpVerifier {
+    fn format(&self) -> Format {
+        Format::OpenPgp
+    }
+
+    fn verify(&self, armored: &[u8], payload: &Payload<'_>) -> Result<Evidence, Reason> {
+        let malformed = |what: String| Reason::MalformedSignature { what };
+        let (blob, form) = armor::decode_openpgp(armored).map_err(|error| match error {
+            ArmorError::Several => Reason::MultipleSignatures,
+            other => malformed(other.to_string()),
+        })?;
+        let found = packet::read(&blob).map_err(|error| match error {
+            packet::PacketError::Several => Reason::MultipleSignatures,
+            other => malformed(other.to_string()),
+        })?;
+        let signature = match Packet::from_bytes(&found.packet) {
+            Ok(Packet::Signature(signature)) => signature,
+            Ok(_) => return Err(malformed("its version is not known".to_owned())),
+            Err(error) => return Err(malformed(error.to_string())),
+        };
+        if signature.typ() != SignatureType::Binary {
+            return Err(malformed(format!("it is of type {}, not one over bytes", signature.typ())));
+        }
+        let made = signature.signature_creation_time().ok_or_else(|| malformed("it has no creation time".to_owned()))?;
+        let (key, plain_prefix) = self.check(&signature, payload)?;
+        let weak_hash = is_weak(signature.hash_algo());
+        let strict = StandardPolicy::at(self.now);
+        let strictly = strict.signature(&signature, HashAlgoSecurity::CollisionResistance);
+        if let Err(error) = strictly.as_ref().map_err(ToString::to_string).map_err(malformed)
+            && !weak_hash
+            && signature.version() != 3
+        {
+            return Err(error); // a critical subpacket that nobody knows
+        }
+        let weak = [
+            (signature.version() == 3, "a signature of version 3"),
+            (weak_hash, hash_name(signature.hash_algo())),
+            (key.is_dsa(), "a DSA key"),
+        ];
+        let malleable = [
+            (form != ArmorForm::Canonical, Malleable::Armor),
+            (!found.minimal || !plain_prefix || !is_plain(&signature, key, found.old_header), Malleable::Encoding),
+            (key.raw.is_high_s(&signature), Malleable::HighS),
+        ];
+        Ok(Evidence {
+            format: Format::OpenPgp,
+            key: key.info.clone(),
+            hash: hash_name(signature.hash_algo()),
+            token: None,
+            payload_id: payload.id(),
+            made: Some(seconds(made)),
+            ends: signature.signature_expiration_time().map(seconds),
+            weak: weak.into_iter().filter(|(is, _)| *is).map(|(_, what)| what).collect(),
+            malleable: malleable.into_iter().filter(|(is, _)| *is).map(|(_, way)| way).collect(),
+        })
+    }
+}
+
+/// What Sequoia would ask of key and signature before it looks at the digest.
+fn may_be_of(signature: &Signature, key: &SigningKey) -> bool {
+    let salt = signature.salt().map_or(0, <[u8]>::len);
+    let salted = signature.version() != 6 || signature.hash_algo().salt_size().is_ok_and(|size| size == salt);
+    let made = signature.signature_creation_time();
+    (signature.version() == 6) == (key.key.version() == 6)
+        && salted
+        && !(signature.version() == 6 && key.is_dsa())
+        && signature.pk_algo() == key.key.pk_algo()
+        && made.is_some_and(|made| made >= key.key.creation_time())
+}
+
+/// The digest that is signed: of the salt where there is one, the payload, and the signature's own fields.
+fn digest(signature: &Signature, payload: &Payload<'_>) -> Result<Vec<u8>, Reason> {
+    let unsupported = |_| Reason::AlgorithmUnsupported { algorithm: hash_name(signature.hash_algo()).to_owned() };
+    let mut context = signature.hash_algo().context().map_err(unsupported)?.for_signature(signature.version());
+    if let Some(salt) = signature.salt() {
+        context.update(salt);
+    }
+    payload.parts().iter().for_each(|part| context.update(part));
+    signature.hash(&mut context).and_then(|()| context.into_digest()).map_err(unsupported)
+}
+
+/// The key that a signature names, for people.
+fn issuer(signature: &Signature) -> String {
+    let issuers = signature.get_issuers();
+    let fingerprint = issuers.iter().find(|issuer| matches!(issuer, KeyHandle::Fingerprint(_)));
+    fingerprint.or(issuers.first()).map_or_else(|| "that it does not name".to_owned(), |issuer| format!("{issuer:X}"))
+}
+
+/// Whether what nobody signed is as honest programs write it: GnuPG puts the issuer's id there and writes headers of the old
+/// format; others sign the issuer's id, put nothing there, and write new headers. Anything else could be changed by anybody.
+fn is_plain(signature: &Signature, key: &SigningKey, old_header: bool) -> bool {
+    if signature.version() == 3 {
+        return old_header;
+    }
+    let signs_issuer = signature.hashed_area().iter().any(|it| it.tag() == SubpacketTag::Issuer);
+    let mut unhashed = signature.unhashed_area().iter();
+    if signs_issuer || signature.version() == 6 {
+        return !old_header && unhashed.next().is_none();
+    }
+    let is_issuer = |it: &Subpacket| matches!(it.value(), SubpacketValue::Issuer(id) if *id == key.key.keyid());
+    old_header && unhashed.next().is_none_or(|it| is_issuer(it) && !it.critical()) && unhashed.next().is_none()
+}
+
+fn is_weak(hash: HashAlgorithm) -> bool {
+    matches!(hash, HashAlgorithm::MD5 | HashAlgorithm::SHA1 | HashAlgorithm::RipeMD)
+}
+
+fn hash_name(hash: HashAlgorithm) -> &'static str {
+    match hash {
+        HashAlgorithm::MD5 => "md5",
+        HashAlgorithm::SHA1 => "sha1",
+        HashAlgorithm::RipeMD => "ripemd160",
+        HashAlgorithm::SHA224 => "sha224",
+        HashAlgorithm::SHA256 => "sha256",
+        HashAlgorithm::SHA384 => "sha384",
+        HashAlgorithm::SHA512 => "sha512",
+        HashAlgorithm::SHA3_256 => "sha3-256",
+        HashAlgorithm::SHA3_512 => "sha3-512",
+        _ => "unknown hash",
+    }
+}
+
+/// The moment of seconds since 1970 (UTC); OpenPGP ends in 2106.
+fn moment(seconds: i64) -> Timestamp {
+    Timestamp::from(u32::try_from(seconds.max(0)).unwrap_or(u32::MAX))
+}
+
+/// Seconds since 1970 (UTC).
+fn seconds<T>(time: T) -> i64
+where
+    Timestamp: TryFrom<T>,
+{
+    Timestamp::try_from(time).map_or(0, |time| i64::from(u32::from(time)))
+}

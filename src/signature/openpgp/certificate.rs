@@ -1,0 +1,183 @@
+//! Certificates (RFC 9580 §10.1), and which of their keys may sign.
+
+use super::raw::RawKey;
+use super::{moment, seconds};
+use crate::evidence::{Binding, Key, Revocation};
+use sequoia_openpgp::anyhow::Error;
+use sequoia_openpgp::cert::amalgamation::{ValidAmalgamation as _, ValidateAmalgamation as _};
+use sequoia_openpgp::cert::{Cert, CertParser};
+use sequoia_openpgp::crypto::mpi::PublicKey;
+use sequoia_openpgp::packet::Signature;
+use sequoia_openpgp::packet::Tag;
+use sequoia_openpgp::packet::key::{PublicParts, UnspecifiedRole};
+use sequoia_openpgp::parse::Parse as _;
+use sequoia_openpgp::policy::{AsymmetricAlgorithm, StandardPolicy};
+use sequoia_openpgp::types::{
+    Curve, HashAlgorithm, PublicKeyAlgorithm, ReasonForRevocation, RevocationStatus, RevocationType, Timestamp,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Some certificates, each once.
+#[derive(Clone, Debug, Default)]
+pub struct Certificates(BTreeMap<String, Cert>);
+
+/// Why bytes are no certificates.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// They cannot be read.
+    #[error("not an OpenPGP certificate: {0}")]
+    Malformed(String),
+    /// They hold none.
+    #[error("it holds no OpenPGP certificate")]
+    None,
+}
+
+impl Certificates {
+    /// Takes in certificates, armoured or not; what is there already is merged, so that no revocation is lost.
+    ///
+    /// # Errors
+    /// Where one of them cannot be read, or there is none. Nothing is taken in then.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), CertificateError> {
+        let malformed = |error: Error| CertificateError::Malformed(error.to_string());
+        let parser = CertParser::from_bytes(bytes).map_err(malformed)?;
+        let certs: Vec<Cert> = parser.collect::<Result<_, _>>().map_err(malformed)?;
+        if certs.is_empty() {
+            return Err(CertificateError::None);
+        }
+        for cert in certs {
+            let cert = cert.strip_secret_key_material();
+            let fingerprint = cert.fingerprint().to_hex();
+            let merged = match self.0.remove(&fingerprint) {
+                Some(known) => known.merge_public(cert.clone()).unwrap_or(cert),
+                None => cert,
+            };
+            self.0.insert(fingerprint, merged);
+        }
+        Ok(())
+    }
+
+    /// The fingerprints of the certificates, uppercase hexadecimal.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The fingerprints of those that have no key that may sign; `now` in seconds since 1970 (UTC).
+    pub fn without_signing_key(&self, now: i64) -> impl Iterator<Item = &str> {
+        let now = moment(now);
+        self.0.iter().filter(move |(_, cert)| signing_keys(cert, now).is_empty()).map(|(fingerprint, _)| fingerprint.as_str())
+    }
+
+    /// The keys that may sign, as of a moment.
+    pub(super) fn signing_keys(&self, now: Timestamp) -> Vec<SigningKey> {
+        self.0.values().flat_map(|cert| signing_keys(cert, now)).collect()
+    }
+}
+
+/// A key that may sign.
+pub(super) struct SigningKey {
+    pub(super) key: sequoia_openpgp::packet::Key<PublicParts, UnspecifiedRole>,
+    pub(super) raw: RawKey,
+    pub(super) info: Arc<Key>,
+}
+
+impl SigningKey {
+    #[allow(deprecated)] // it is still in old histories
+    pub(super) fn is_dsa(&self) -> bool {
+        self.key.pk_algo() == PublicKeyAlgorithm::DSA
+    }
+}
+
+/// The keys that the newest bindings let sign. Binding and revocations are read without regard to how weak their hashes are:
+/// that a certificate rests on weak ones is said beside, and a revocation counts whatever it was made with.
+fn signing_keys(cert: &Cert, now: Timestamp) -> Vec<SigningKey> {
+    let lenient = lenient(now);
+    let strict = StandardPolicy::at(now);
+    let mut found = Vec::new();
+    for key in cert.keys() {
+        let Ok(valid) = key.clone().with_policy(&lenient, now) else { continue };
+        if !valid.for_signing() {
+            continue;
+        }
+        let primary = valid.valid_cert().primary_key();
+        let ends = [valid.key_expiration_time(), primary.key_expiration_time()].into_iter().flatten().map(seconds).min();
+        let statuses = [cert.revocation_status(&lenient, now), valid.revocation_status()];
+        let sound = key.clone().with_policy(&strict, now).is_ok_and(|valid| valid.for_signing());
+        let (algorithm, short) = names(key.key().mpis());
+        let user_id = valid.valid_cert().primary_userid().ok().map(|id| id.userid().value().to_vec()).unwrap_or_default();
+        let binding =
+            Binding { certificate: cert.fingerprint().to_hex(), user_id, ends, revoked: revocation(&statuses), weak: !sound };
+        let fingerprint = key.key().fingerprint();
+        let info = Key {
+            algorithm: algorithm.to_owned(),
+            short,
+            fingerprint: fingerprint.to_hex(),
+            blob: cert.fingerprint().as_bytes().to_vec(),
+            rsa_bits: match key.key().mpis() {
+                PublicKey::RSA { n, .. } => Some(n.bits()),
+                _ => None,
+            },
+            certificate: None,
+            binding: Some(binding),
+        };
+        let key = key.key().clone().parts_into_public();
+        found.push(SigningKey { raw: RawKey::of(&key), key, info: Arc::new(info) });
+    }
+    found
+}
+
+/// Takes the weak algorithms too.
+fn lenient(now: Timestamp) -> StandardPolicy<'static> {
+    let mut policy = StandardPolicy::at(now);
+    for hash in [HashAlgorithm::MD5, HashAlgorithm::SHA1, HashAlgorithm::RipeMD] {
+        policy.accept_hash(hash);
+    }
+    #[allow(deprecated)] // they are in old histories
+    for algorithm in [
+        AsymmetricAlgorithm::RSA1024,
+        AsymmetricAlgorithm::DSA1024,
+        AsymmetricAlgorithm::DSA2048,
+        AsymmetricAlgorithm::DSA3072,
+        AsymmetricAlgorithm::DSA4096,
+    ] {
+        policy.accept_asymmetric_algo(algorithm);
+    }
+    policy.accept_packet_tag_version(Tag::Signature, 3);
+    policy
+}
+
+/// What a certificate says of its end, or of that of one of its keys.
+fn revocation(statuses: &[RevocationStatus<'_>]) -> Option<Revocation> {
+    let of = |status: &RevocationStatus<'_>| match status {
+        RevocationStatus::Revoked(signatures) => signatures.iter().map(|it| one_revocation(it)).collect(),
+        RevocationStatus::CouldBe(_) | RevocationStatus::NotAsFarAsWeKnow => Vec::new(),
+    };
+    let all: Vec<Revocation> = statuses.iter().flat_map(of).collect();
+    // the worst counts
+    all.into_iter().max_by_key(|it| (it.hard && it.stated, it.hard, std::cmp::Reverse(it.at)))
+}
+
+fn one_revocation(signature: &Signature) -> Revocation {
+    let reason = signature.reason_for_revocation();
+    Revocation {
+        hard: reason.is_none_or(|(reason, _)| reason.revocation_type() == RevocationType::Hard),
+        stated: reason.is_some_and(|(reason, _)| reason != ReasonForRevocation::Unspecified),
+        at: signature.signature_creation_time().map_or(0, seconds),
+    }
+}
+
+/// The name of a key's algorithm, and a short one.
+fn names(key: &PublicKey) -> (&'static str, &'static str) {
+    match key {
+        PublicKey::RSA { .. } => ("rsa", "RSA"),
+        PublicKey::DSA { .. } => ("dsa", "DSA"),
+        PublicKey::EdDSA { .. } => ("eddsa", "EDDSA"),
+        PublicKey::Ed25519 { .. } => ("ed25519", "ED25519"),
+        PublicKey::Ed448 { .. } => ("ed448", "ED448"),
+        PublicKey::ECDSA { curve: Curve::NistP256, .. } => ("ecdsa-nistp256", "ECDSA"),
+        PublicKey::ECDSA { curve: Curve::NistP384, .. } => ("ecdsa-nistp384", "ECDSA"),
+        PublicKey::ECDSA { curve: Curve::NistP521, .. } => ("ecdsa-nistp521", "ECDSA"),
+        PublicKey::ECDSA { .. } => ("ecdsa", "ECDSA"),
+        _ => ("other", "OTHER"),
+    }
+}

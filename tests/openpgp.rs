@@ -1,0 +1,300 @@
+//! OpenPGP signatures that the real gpg made, in histories that a policy in TOML judges.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a test says what went wrong by failing there
+
+mod common;
+#[path = "support/world.rs"]
+mod world;
+
+use common::{has, run, skipped};
+use std::fmt::Write as _;
+use world::{Judged, World, done, says};
+
+/// A home with gpg's keys beside those of SSH, and a repository `r`. What gpg needs in the background ends with the home.
+struct Gpg(World);
+
+impl Gpg {
+    /// `None` where there is no gpg, which has been said.
+    fn new() -> Option<Self> {
+        if !has("gpg") {
+            skipped("OpenPGP signatures by gpg");
+            return None;
+        }
+        let gpg = Self(World::new());
+        let home = gpg.0.home.join("gnupg");
+        std::fs::create_dir_all(&home).unwrap();
+        std::os::unix::fs::symlink("gnupg", gpg.0.home.join(".gnupg")).unwrap();
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(home, std::fs::Permissions::from_mode(0o700)).unwrap();
+        gpg.0.config("gpg.format", "openpgp");
+        gpg.0.repo("r", &[]);
+        std::fs::create_dir(gpg.0.home.join("certs")).unwrap();
+        Some(gpg)
+    }
+
+    fn gpg(&self, args: &[&str], stdin: &[u8]) -> String {
+        let mut command = self.0.home.command("gpg");
+        command.args(["--batch", "--quiet", "--no-tty", "--pinentry-mode=loopback", "--passphrase", ""]).args(args);
+        let done = run(&mut command, stdin);
+        assert!(done.ok(), "{done:?}");
+        done.stdout
+    }
+
+    /// A new key; its fingerprint.
+    fn key(&self, name: &str, algorithm: &str, usage: &str, expire: &str) -> String {
+        let time = ["--faked-system-time", "20200101T000000!"];
+        let user = format!("{name} <{name}@example.com>");
+        let old = if expire == "old" { &time[..] } else { &[] };
+        let expire = if expire == "old" { "1y" } else { expire };
+        self.gpg(&[old, &["--quick-gen-key", &user, algorithm, usage, expire]].concat(), b"");
+        let listed = self.gpg(&["--list-keys", "--with-colons", &user], b"");
+        listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':').to_owned()
+    }
+
+    fn export(&self, fingerprint: &str) {
+        self.gpg(&["--yes", "--armor", "--output", &format!("certs/{fingerprint}.pgp"), "--export", fingerprint], b"");
+    }
+
+    /// A signed commit in a name; its id.
+    fn commit(&self, message: &str, name: &str, key: &str) -> String {
+        let settings = [format!("user.name={name}"), format!("user.email={name}@example.com"), format!("user.signingKey={key}")];
+        self.0.commit_as("r", message, &settings, &["-S"])
+    }
+
+    fn policy(&self, text: &str) {
+        self.0.home.write("policy.toml", format!("version = 1\n{text}"));
+    }
+
+    fn judged(&self, args: &[&str]) -> Judged {
+        self.0.judged_by("r", self.0.home.join("policy.toml").to_str().unwrap(), args)
+    }
+
+    fn word(&self, id: &str) -> String {
+        self.judged(&[]).of_object(id)
+    }
+
+    /// A commit like another, with another signature.
+    fn with_signature(&self, id: &str, edit: impl Fn(&str) -> String) -> String {
+        let raw = self.0.raw("r", id);
+        let start = raw.find("gpgsig ").unwrap();
+        let end = raw.find("\n\n").unwrap();
+        let armored = raw[start + 7..end].replace("\n ", "\n") + "\n";
+        let mut header = String::from("gpgsig");
+        for line in edit(&armored).trim_end_matches('\n').split('\n') {
+            let _ = writeln!(header, " {line}");
+        }
+        let edited = format!("{}{}{}", &raw[..start], header.trim_end(), &raw[end..]);
+        self.0.object("r", "commit", edited.as_bytes())
+    }
+}
+
+impl Drop for Gpg {
+    fn drop(&mut self) {
+        let _ = done(self.0.home.command("gpgconf").args(["--kill", "all"]));
+    }
+}
+
+fn listed(name: &str, fingerprint: &str, more: &str) -> String {
+    format!("[principals.{name}]\nemails = [\"{name}@example.com\"]\nkeys = [{{ openpgp = \"{fingerprint}\"{more} }}]\n")
+}
+
+#[test]
+fn signatures_of_every_algorithm_and_of_ssh_in_one_walk() {
+    let Some(gpg) = Gpg::new() else { return };
+    let mut text = String::new();
+    for (name, algorithm) in [("ed", "ed25519"), ("rsa", "rsa3072"), ("nist", "nistp256"), ("nist5", "nistp521")] {
+        let fingerprint = gpg.key(name, algorithm, "sign", "never");
+        gpg.export(&fingerprint);
+        gpg.commit(name, name, &fingerprint);
+        text += &listed(name, &fingerprint, "");
+    }
+    gpg.0.home.git(
+        "r",
+        &[
+            "-c",
+            "user.name=ed",
+            "-c",
+            "user.email=ed@example.com",
+            "-c",
+            "user.signingKey=ed@example.com",
+            "tag",
+            "-s",
+            "-m",
+            "m",
+            "v1",
+        ],
+    );
+    gpg.0.config("gpg.format", "ssh");
+    gpg.0.commit("r", "by ssh", &["-S"]);
+    let _ = write!(text, "[[principals.alice.keys]]\nssh = \"{}\"\n", gpg.0.home.public("alice"));
+    gpg.policy(&text);
+    let judged = gpg.judged(&["HEAD", "v1"]);
+    assert_eq!((judged.status, judged.count("accepted")), (Some(0), 6), "{}", judged.stdout);
+    assert_eq!(judged.summary["signers"]["ed"], 2);
+    let path = gpg.0.home.join("policy.toml").to_str().unwrap().to_owned();
+    let shown = done(&mut gpg.0.warrant("r", &["show", "--policy", &path, "HEAD~1"]));
+    for words in ["signature   good", "\"nist5 <nist5@example.com>\"", "message hash sha", "accept"] {
+        assert!(shown.stdout.contains(words), "{shown:?}");
+    }
+    // without a certificate there is nothing to check by: by allowed_signers and by a policy that lacks it
+    let judged = gpg.0.judged_by("r", &gpg.0.policy(), &["HEAD~1"]);
+    assert!(judged.words().iter().all(|word| word == "certificate-unknown"), "{}", judged.stdout);
+    says(&done(&mut gpg.0.warrant("r", &["policy", "check", &path])), 0, &[]);
+    // what cannot be checked is said when the policy is read, not only when it is met
+    let pool = gpg.key("pool", "brainpoolP256r1", "sign", "never");
+    gpg.export(&pool);
+    gpg.policy(&(listed("pool", &pool, "") + &text));
+    says(&gpg.0.verify_by("r", &path, &[]), 0, &["warning", &pool, "has no key that may sign, or none that can be checked"]);
+    std::fs::remove_dir_all(gpg.0.home.join("certs")).unwrap();
+    says(&gpg.0.verify_by("r", &path, &[]), 2, &["certs/", "cannot read"]);
+}
+
+#[test]
+fn a_certificate_is_that_of_its_fingerprint() {
+    let Some(gpg) = Gpg::new() else { return };
+    let (one, two) = (gpg.key("one", "ed25519", "sign", "never"), gpg.key("two", "ed25519", "sign", "never"));
+    let signed = gpg.commit("signed", "one", &one);
+    let export = |names: &[&str]| gpg.gpg(&[&["--armor", "--export"], names].concat(), b"");
+    let refused = |certificate: &str, words: &[&str]| {
+        gpg.policy(&format!("[[principals.one.keys]]\nopenpgp = \"{one}\"\ncert = \"\"\"\n{certificate}\"\"\"\n"));
+        let path = gpg.0.home.join("policy.toml").to_str().unwrap().to_owned();
+        says(&gpg.0.verify_by("r", &path, &[]), 2, words);
+    };
+    refused(&export(&[&two]), &["policy.toml:2", &two, &one]);
+    refused(&export(&[&one, &two]), &["policy.toml:2", &two]);
+    refused("nonsense", &["policy.toml:2", "not an OpenPGP certificate"]);
+    gpg.policy(&format!("[[principals.one.keys]]\nopenpgp = \"{one}\"\ncert = \"\"\"\n{}\"\"\"\n", export(&[&one])));
+    assert_eq!(gpg.word(&signed), "accept");
+}
+
+#[test]
+fn ends_and_revocations() {
+    let Some(gpg) = Gpg::new() else { return };
+    let revoke = |fingerprint: &str, code: &str| {
+        // what gpg prepared when it made the key, with the colon that keeps it from being used by chance; or by hand, with a reason
+        let mut command = gpg.0.home.command("gpg");
+        let answers = format!("y\n{code}\n\ny\n");
+        command.args([
+            "--no-tty",
+            "--command-fd=0",
+            "--status-fd=2",
+            "--pinentry-mode=loopback",
+            "--passphrase",
+            "",
+            "--gen-revoke",
+            fingerprint,
+        ]);
+        let made = run(&mut command, answers.as_bytes());
+        assert!(made.ok(), "{made:?}");
+        gpg.gpg(&["--import"], made.stdout.as_bytes());
+    };
+    let mut cases = Vec::new();
+    for (name, code) in [("stolen", "1"), ("replaced", "2"), ("unused", "3"), ("unexplained", "0")] {
+        let key = gpg.key(name, "ed25519", "sign", "never");
+        let id = gpg.commit(name, name, &key);
+        revoke(&key, code);
+        cases.push((name, key, id));
+    }
+    let expired = gpg.key("expired", "ed25519", "sign", "1d");
+    let id = gpg.commit("expired", "expired", &expired);
+    gpg.gpg(&["--faked-system-time", "20200101T000000!", "--quick-gen-key", "old <old@example.com>", "ed25519", "sign", "1y"], b"");
+    let old = gpg.gpg(&["--list-keys", "--with-colons", "old@example.com"], b"");
+    let old = old.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':').to_owned();
+    let before = {
+        gpg.0.home.write("gpg-of-2020", "#!/bin/sh\nexec gpg --faked-system-time 20200201T000000! \"$@\"\n");
+        use std::os::unix::fs::PermissionsExt as _;
+        let program = gpg.0.home.join("gpg-of-2020");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let settings = [
+            "user.name=old".to_owned(),
+            "user.email=old@example.com".to_owned(),
+            format!("user.signingKey={old}"),
+            format!("gpg.program={}", program.display()),
+        ];
+        gpg.0.commit_as("r", "in 2020", &settings, &["-S"])
+    };
+    cases.push(("expired", expired, id));
+    cases.push(("old", old, before.clone()));
+    let head = gpg.0.id("r", "HEAD");
+    cases.iter().for_each(|(_, key, _)| gpg.export(key));
+    let words = |state: &str, root: &str| {
+        let text: String = cases.iter().map(|(name, key, _)| listed(name, key, state)).collect();
+        gpg.policy(&format!("{root}\n{text}"));
+        let judged = gpg.judged(&[]);
+        cases.iter().map(|(name, _, id)| format!("{name} {}", judged.of_object(id))).collect::<Vec<_>>()
+    };
+    let settled = format!("settled = [\"{head}\"]");
+    let audited = format!(", status = \"compromised\", audited = [\"{head}\"]");
+    // "old" is committed today and says so, although the signature says 2020: the later of the two counts
+    for (state, root, want) in [
+        ("", "", ["key-revoked", "key-retired", "key-retired", "key-revoked", "accept", "key-expired"]),
+        ("", &settled, ["key-revoked", "accept", "accept", "key-revoked", "accept", "accept"]),
+        (", status = \"retired\"", &settled, ["key-revoked", "accept", "accept", "accept", "accept", "accept"]),
+        (", status = \"retired\"", "", ["key-revoked", "key-retired", "key-retired", "key-retired", "key-retired", "key-retired"]),
+        (&audited, "", ["accept", "accept", "accept", "accept", "accept", "key-expired"]),
+    ] {
+        let got = words(state, root);
+        let want: Vec<String> = cases.iter().zip(want).map(|((name, _, _), word)| format!("{name} {word}")).collect();
+        assert_eq!(got, want, "{state} {root}");
+    }
+}
+
+#[test]
+fn what_is_written_otherwise_is_noted_or_refused() {
+    let Some(gpg) = Gpg::new() else { return };
+    let key = gpg.key("alice", "rsa2048", "sign", "never");
+    let weak = gpg.key("weak", "rsa1024", "sign", "never");
+    let good = gpg.commit("good", "alice", &key);
+    gpg.export(&key);
+    gpg.export(&weak);
+    gpg.policy(&format!("{}{}", listed("alice", &key, ""), listed("weak", &weak, "")));
+    assert_eq!(gpg.word(&good), "accept");
+    let judge = |id: &str| {
+        let judged = gpg.judged(&["--no-walk", id]);
+        let (_, word, warnings) = judged.verdicts().remove(0);
+        let strict = gpg.judged(&["--no-walk", "--strict", id]).of_object(id);
+        (format!("{word} {}", warnings.join(" ")).trim().to_owned(), strict)
+    };
+    assert_eq!(judge(&good), ("accept".to_owned(), "accept".to_owned()));
+    type Edit<'a> = &'a dyn Fn(&str) -> String;
+    let edits: [(&str, Edit<'_>, &str); 7] = [
+        ("a comment", &|it| it.replacen("\n\n", "\nComment: x\n\n", 1), "accept malleable"),
+        ("a trailing line", &|it| format!("{it}trailing\n"), "accept malleable"),
+        ("another name", &|it| it.replace("SIGNATURE", "MESSAGE"), "accept malleable"),
+        ("twice", &|it| it.repeat(2), "multiple-signatures"),
+        (
+            "a checksum of something else",
+            &|it| {
+                let line = it.lines().find(|line| line.starts_with('=')).unwrap().to_owned();
+                it.replace(&line, "=AAAA")
+            },
+            "malformed-signature",
+        ),
+        ("cut", &|it| it.lines().take(4).map(|line| format!("{line}\n")).collect(), "malformed-signature"),
+        ("clear text", &|_| "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nx\n".to_owned(), "unknown-format"),
+    ];
+    for (what, edit, want) in edits {
+        let (lax, strict) = judge(&gpg.with_signature(&good, edit));
+        assert_eq!(lax, want, "{what}");
+        assert_eq!(strict, want.replace("accept ", ""), "{what}");
+    }
+    // signatures over the same bytes that gpg makes on request
+    let payload = {
+        let raw = gpg.0.raw("r", &good);
+        let start = raw.find("gpgsig ").unwrap();
+        let end = raw.find("\n\n").unwrap();
+        format!("{}{}", &raw[..start], &raw[end + 1..])
+    };
+    for (args, want) in [
+        (&["--digest-algo", "SHA1", "-u", &key][..], "weak-algorithm"),
+        (&["--textmode", "-u", &key], "malformed-signature"),
+        (&["-u", &weak], "weak-key"),
+        (&["-u", &key, "-u", &weak], "multiple-signatures"),
+        (&["-u", &key, "--sig-notation", "!x@example.com=y"], "malformed-signature"), // critical, and nobody knows it
+        (&["-u", &key, "--sig-notation", "x@example.com=y"], "accept"),
+    ] {
+        let armored = gpg.gpg(&[&["--armor", "--detach-sign", "--allow-weak-digest-algos"], args].concat(), payload.as_bytes());
+        assert_eq!(judge(&gpg.with_signature(&good, |_| armored.clone())).0, want, "{args:?}");
+    }
+    let inline = gpg.gpg(&["--armor", "--sign", "-u", &key], payload.as_bytes());
+    assert_eq!(judge(&gpg.with_signature(&good, |_| inline.clone())).0, "malformed-signature");
+}
