@@ -92,7 +92,7 @@ impl Judge<'_> {
             (None, None, Ok(evidence)) => self.policy.decide(evidence, &context),
         };
         let verdict = match decision.verdict {
-            Verdict::Reject { reason } if reason.is_of_time() && !self.settled.complete => {
+            Verdict::Reject { reason } if reason.is_cured_by_settling() && !self.settled.complete => {
                 Verdict::Unjudged { why: Unjudged::SettledMissing { reason: Box::new(reason) } }
             }
             verdict => verdict,

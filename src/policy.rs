@@ -26,7 +26,7 @@ const NAMESPACE: &[u8] = b"git";
 /// How far a claimed time may lie ahead of our clock, in seconds.
 const CLOCK_TOLERANCE: i64 = 600;
 /// The least RSA key under `--strict` and in TOML, in bits.
-const STRICT_RSA_BITS: usize = 2048;
+pub const STRICT_RSA_BITS: usize = 2048;
 
 /// How much a policy asks beyond its file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -234,7 +234,10 @@ impl Policy {
         candidate.take(speaks, context);
         // a listed key keeps its state inside a certificate
         let listed = certificate.and_then(|_| self.keys.get(&evidence.key.blob)).map(Vec::as_slice).unwrap_or_default();
-        for grant in self.grants(listed).filter(|_| self.binds).chain([grant]) {
+        let as_authority = self.authorities.get(&evidence.key.blob).map(Vec::as_slice).unwrap_or_default();
+        let others = self.grants(listed).chain(self.grants(as_authority)).filter(|_| self.binds);
+        for grant in others.chain([grant]) {
+            candidate.line = grant.line;
             grant.stands_at(evidence, context).map_or(Ok(()), Err)?;
             if !context.settled {
                 grant.token_used(evidence, self.demands.require_touch)?;
@@ -278,7 +281,9 @@ impl People {
                     place.insert(Some(Arc::clone(person)));
                 }
                 Entry::Occupied(mut place) => {
-                    place.insert(None);
+                    if !place.get().as_ref().is_some_and(|known| Arc::ptr_eq(known, person)) {
+                        place.insert(None);
+                    }
                 }
             }
         }
@@ -300,6 +305,8 @@ fn standing(status: &Status, audited: Ancestry) -> Standing {
 /// One entry's answer.
 struct Candidate<'a> {
     grant: &'a Grant,
+    /// The line that it rests on: that of another entry where this one refuses.
+    line: usize,
     principal: Principal,
     mismatch: bool,
     /// Whether nothing says which addresses are the signer's.
@@ -315,6 +322,7 @@ impl<'a> Candidate<'a> {
     fn of(grant: &'a Grant) -> Self {
         Self {
             grant,
+            line: grant.line,
             principal: principal(b""),
             mismatch: false,
             unbound: false,
@@ -338,7 +346,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn conclude(self, evidence: &Evidence) -> Decision {
-        let line = Some(self.grant.line);
+        let line = Some(self.line);
         if let Some(verdict) = self.refused {
             return Decision { verdict, warnings: Vec::new(), line, ends: None };
         }

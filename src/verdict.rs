@@ -102,6 +102,7 @@ pub enum Reason {
     IdentityDenied { name: String },
     UserNotVerified,
     NoTouch,
+    NoPin,
     CertificateNotYetValid { claimed: i64, after: i64 },
     CertificateExpired { claimed: i64, before: i64 },
     KeyUnlisted,
@@ -171,10 +172,13 @@ impl Reason {
     }
 
     /// Whether it would not be one for something settled.
-    pub fn is_of_time(&self) -> bool {
+    pub fn is_cured_by_settling(&self) -> bool {
         matches!(
             self,
-            Self::KeyRetired
+            Self::SignerNotCommitter { .. }
+                | Self::NoTouch
+                | Self::NoPin
+                | Self::KeyRetired
                 | Self::AuthorityRetired
                 | Self::KeyNotYetValid { .. }
                 | Self::KeyExpired { .. }
@@ -212,6 +216,7 @@ impl Reason {
             Self::IdentityDenied { .. } => "identity-denied",
             Self::UserNotVerified => "user-not-verified",
             Self::NoTouch => "no-touch",
+            Self::NoPin => "no-pin",
             Self::CertificateNotYetValid { .. } => "certificate-not-yet-valid",
             Self::CertificateExpired { .. } => "certificate-expired",
             Self::KeyUnlisted => "key-unlisted",
@@ -270,8 +275,9 @@ impl fmt::Display for Reason {
                 write!(f, "the certificate names {name}, for whom the policy lets its authority speak no more")
             }
             Self::UserNotVerified => f.write_str(
-                "a PIN or a fingerprint is asked for (verify-required of the certificate, pin of the policy), and none was given to a token",
+                "the certificate asks for a PIN or a fingerprint (verify-required), and the token says that none was given",
             ),
+            Self::NoPin => f.write_str("the policy asks for a PIN or a fingerprint (pin), and none was given to a token"),
             Self::NoTouch => f.write_str("a touched FIDO token is asked for, and none was touched"),
             Self::CertificateNotYetValid { claimed, after } => {
                 write!(f, "dated {}, before the certificate begins ({})", Utc(*claimed), Utc(*after))

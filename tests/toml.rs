@@ -112,6 +112,12 @@ fn a_retired_key_stands_where_it_is_settled_and_a_compromised_one_where_it_was_a
     let compromised = format!("status = \"compromised\"\naudited = [\"{absent}\"]");
     assert_eq!(states("", &compromised), ["settled-missing"; 4]);
     assert_eq!(toml.judged(&["refs/heads/main"]).status, Some(3));
+    // so, too, where an address or a touch would be forgiven below it
+    let elsewhere = format!("settled = [\"{absent}\"]\n[principals.bob]\nemails = [\"x@example.com\"]\n");
+    toml.write(&format!("{elsewhere}{}", toml.bob("")));
+    assert_eq!(toml.judged(&["refs/heads/main"]).words(), ["settled-missing", "settled-missing"]);
+    toml.write(&format!("settled = [\"{absent}\"]\n{}", toml.bob("")));
+    assert_eq!(toml.judged(&["--require-touch", "refs/heads/main"]).words(), ["settled-missing", "settled-missing"]);
     // a baseline is left out, never accepted
     toml.write(&format!("baseline = [\"{old}\"]\n{}{}", toml.alice(""), toml.bob("")));
     let judged = toml.judged(&["refs/heads/main"]);
@@ -191,6 +197,10 @@ fn authorities_their_lists_and_their_denied() {
     assert_eq!(judged(&authority("deny = [\"bob@example.com\"]")), "identity-denied");
     assert_eq!(judged(&authority("status = \"retired\"")), "authority-retired");
     assert_eq!(judged(&authority("status = \"compromised\"")), "authority-compromised");
+    // the key of a lost authority does not come back as a person's
+    let lost =
+        format!("[authorities.old]\nssh-ca = \"{}\"\nprincipals = [\"x\"]\nstatus = \"compromised\"\n", world.home.public("bob"));
+    assert_eq!(judged(&format!("{}{lost}", authority(""))), "authority-compromised");
     let person = "[principals.robert]\nemails = [\"bob@example.com\"]\n";
     toml.write(&format!("{}{person}", authority("")));
     assert_eq!(toml.judged(&[]).lines[0]["principal"], "robert");
@@ -259,10 +269,22 @@ fn what_is_not_valid_is_said_with_its_line_and_column() {
     // ids of the other hash function would settle nothing for ever
     toml.write(&format!("settled = [\"{}\"]\n{}", "00".repeat(32), toml.alice("")));
     says(&toml.verify(&[]), 2, &["no id of this repository's hash function"]);
+    // what could never mean what it stands for
+    let tree = toml.0.home.git("r", &["rev-parse", "HEAD^{tree}"]);
+    let head = toml.0.id("r", "HEAD");
+    for (root, words) in
+        [(format!("baseline = [\"{tree}\"]"), &["is a tree"][..]), (format!("settled = [\"{tree}\"]"), &["is a tree"])]
+    {
+        toml.write(&format!("{root}\n{}", toml.alice("")));
+        says(&toml.verify(&[]), 2, words);
+        says(&done(&mut toml.0.warrant("r", &["policy", "check", &toml.path()])), 2, words);
+    }
+    toml.write(&format!("{}[[exempt]]\ncommit = \"{head}\"\nuntil = \"{tree}\"\nreason = \"x\"\n", toml.alice("")));
+    says(&toml.verify(&[]), 2, &["policy.toml:7", "is a tree; name a commit"]);
     // git's own setting stays git's own form
     toml.write(&toml.alice(""));
     toml.0.config("gpg.ssh.allowedSignersFile", &toml.path());
-    says(&done(&mut toml.0.warrant("r", &["verify"])), 2, &["no line that can be used"]);
+    says(&done(&mut toml.0.warrant("r", &["verify"])), 2, &["git reads allowed_signers here", "warrant.policy"]);
     toml.0.config("warrant.policy", &toml.path());
     assert_eq!(done(&mut toml.0.warrant("r", &["verify"])).status, Some(0));
 }

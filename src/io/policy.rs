@@ -4,11 +4,12 @@ use super::config::Config;
 use super::git::Repository;
 use crate::object::ObjectId;
 use crate::policy::file::PolicyFile;
+use crate::report::mend::is_toml;
 use anyhow::{Context as _, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, fchown};
 use std::path::{Component, Path, PathBuf};
 use std::{env, fs};
 
@@ -98,8 +99,13 @@ pub fn find(repository: &Repository, config: &Config, search: &Search) -> Result
     } else if let Some(named) = config.get("warrant.policy")? {
         (finder.read(&named, repository.top()).with_context(|| format!("the policy of warrant.policy = {named}"))?, is_toml(&named))
     } else if let Some(named) = config.get("gpg.ssh.allowedSignersFile")? {
+        if is_toml(&named) {
+            bail!(
+                "gpg.ssh.allowedSignersFile = {named}: git reads allowed_signers here; a policy in TOML is named by warrant.policy"
+            );
+        }
         let found = finder.read_path(&named, repository.top());
-        (found.with_context(|| format!("the file of gpg.ssh.allowedSignersFile = {named}"))?, false) // git's own form, whatever its name
+        (found.with_context(|| format!("the file of gpg.ssh.allowedSignersFile = {named}"))?, false)
     } else {
         return Err(NoPolicy.into());
     };
@@ -109,15 +115,16 @@ pub fn find(repository: &Repository, config: &Config, search: &Search) -> Result
         let content = finder.read_beside(&found, &name).with_context(|| format!("the file `{name}` that {} names", found.name))?;
         beside.insert(name, content);
     }
-    let revoked = if let Some(named) = &search.revoked {
-        Some(finder.read(named, &caller_dir()?).with_context(|| format!("the file of --revoked {named}"))?.named())
-    } else if let Some(named) = config.get("gpg.ssh.revocationFile")? {
-        let found = finder.read_path(&named, repository.top());
-        Some(found.with_context(|| format!("the file of gpg.ssh.revocationFile = {named}"))?.named())
-    } else {
-        None
-    };
+    let revoked = finder.revoked(config)?;
     Ok(Source { name: found.name, text: found.text, toml, beside, revoked })
+}
+
+/// The revocation file that the configuration names, and its name.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn revocation_file(repository: &Repository, config: &Config) -> Result<Option<(String, Vec<u8>)>> {
+    Finder { repository, search: &Search::default() }.revoked(config)
 }
 
 /// Reads a policy file for a look at it, or to change it: nothing is judged by it, so it may lie anywhere. Needs no repository.
@@ -128,26 +135,28 @@ pub fn find(repository: &Repository, config: &Config, search: &Search) -> Result
 pub fn read_directly(named: &str, base: Option<&Path>) -> Result<(PathBuf, Source)> {
     let base = base.map_or_else(caller_dir, |base| Ok(base.to_owned()))?;
     let path = base.join(expand_home(named)?);
-    let read = |path: &Path| -> Result<Vec<u8>> {
-        let why = || format!("cannot read {}", path.display());
-        let mut text = Vec::new();
-        fs::File::open(path).with_context(why)?.take(MAX_FILE + 1).read_to_end(&mut text).with_context(why)?;
-        match u64::try_from(text.len()) {
-            Ok(length) if length <= MAX_FILE => Ok(text),
-            _ => bail!("{} has more than {MAX_FILE} bytes", path.display()),
-        }
-    };
-    let (name, text) = (path.display().to_string(), read(&path)?);
+    let (name, text) = (path.display().to_string(), read_bounded(&path)?);
     let real = path.canonicalize().with_context(|| format!("cannot read {name}"))?;
     let toml = is_toml(named).then(|| parse(&name, &text)).transpose()?;
     let mut beside = BTreeMap::new();
     for file in toml.iter().flat_map(PolicyFile::named_files) {
         check_beside(&file)
-            .and_then(|()| read(&real.with_file_name(&file)))
+            .and_then(|()| read_bounded(&real.with_file_name(&file)))
             .with_context(|| format!("{name} names `{file}`"))
             .map(|content| beside.insert(file.clone(), content))?;
     }
     Ok((real, Source { name, text, toml, beside, revoked: None }))
+}
+
+/// Reads a file, or what a pipe gives: all of it, or it is an error.
+fn read_bounded(path: &Path) -> Result<Vec<u8>> {
+    let why = || format!("cannot read {}", path.display());
+    let mut text = Vec::new();
+    fs::File::open(path).with_context(why)?.take(MAX_FILE + 1).read_to_end(&mut text).with_context(why)?;
+    match u64::try_from(text.len()) {
+        Ok(length) if length <= MAX_FILE => Ok(text),
+        _ => bail!("{} has more than {MAX_FILE} bytes", path.display()),
+    }
 }
 
 /// A name of a file beside a policy.
@@ -168,17 +177,16 @@ pub fn replace(path: &Path, old: &[u8], text: &str) -> Result<()> {
         bail!("{} was changed meanwhile; nothing is written, ask again", path.display());
     }
     let folder = path.parent().unwrap_or(Path::new("/"));
+    let old = fs::metadata(path).with_context(why)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(why)?;
     file.write_all(text.as_bytes()).with_context(why)?;
-    file.as_file().set_permissions(fs::metadata(path).with_context(why)?.permissions()).with_context(why)?;
+    fchown(file.as_file(), Some(old.uid()), Some(old.gid()))
+        .with_context(|| format!("{} cannot be kept the file of its owner; run this as whoever owns it", path.display()))?;
+    file.as_file().set_permissions(old.permissions()).with_context(why)?;
     file.as_file().sync_all().with_context(why)?;
     file.persist(path).with_context(why)?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(why)?;
     Ok(())
-}
-
-/// Whether a name is that of a policy in TOML.
-pub fn is_toml(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|extension| extension == "toml")
 }
 
 /// Reads a policy in TOML.
@@ -225,6 +233,17 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
+    fn revoked(&self, config: &Config) -> Result<Option<(String, Vec<u8>)>> {
+        Ok(if let Some(named) = &self.search.revoked {
+            Some(self.read(named, &caller_dir()?).with_context(|| format!("the file of --revoked {named}"))?.named())
+        } else if let Some(named) = config.get("gpg.ssh.revocationFile")? {
+            let found = self.read_path(&named, self.repository.top());
+            Some(found.with_context(|| format!("the file of gpg.ssh.revocationFile = {named}"))?.named())
+        } else {
+            None
+        })
+    }
+
     /// `REV:PATH` where REV begins with `refs/` or is a full id; a file otherwise.
     fn read(&self, named: &str, base: &Path) -> Result<Found> {
         match named.split_once(':') {
@@ -301,10 +320,7 @@ impl Finder<'_> {
         if self.search.hook || !(kind.is_fifo() || kind.is_char_device()) {
             return Ok(None);
         }
-        let mut text = Vec::new();
-        let file = fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        file.take(MAX_FILE).read_to_end(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Some(text))
+        read_bounded(path).map(Some)
     }
 
     /// The path below the top of the work tree where it lies in it: by its own name, whatever links stand in that, or by where
@@ -354,7 +370,6 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// A hook's policy decides for everybody: nobody but root and the hook's user may be able to change it.
 fn refuse_foreign(path: &Path, metadata: &fs::Metadata) -> Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
     let user = rustix::process::geteuid().as_raw();
     if metadata.uid() != 0 && metadata.uid() != user {
         bail!(

@@ -11,7 +11,7 @@ pub use fields::FileError;
 use super::pattern::PatternList;
 use super::public_key::{ListedKey, read_key};
 use crate::object::ObjectId;
-use fields::{Fields, Place};
+use fields::{Fields, Text};
 use std::collections::HashMap;
 use toml_edit::Document;
 
@@ -152,12 +152,13 @@ impl PolicyFile {
     /// # Errors
     /// At the first thing that is not as this version of the format has it, with its line and column.
     pub fn parse(text: &[u8]) -> Result<Self, FileError> {
-        let text = std::str::from_utf8(text).map_err(|error| Place::of(text, error.valid_up_to()).error("not UTF-8"))?;
+        let lines = Text::new(text);
+        let text = std::str::from_utf8(text).map_err(|error| lines.place(error.valid_up_to()).error("not UTF-8"))?;
         let document = Document::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            Place::of(text.as_bytes(), at).error(error.message().trim())
+            lines.place(at).error(error.message().trim())
         })?;
-        let root = Fields::of_root(text, document.as_table());
+        let root = Fields::of_root(&lines, document.as_table());
         match root.integer("version")? {
             Some(1) => {}
             Some(other) => return Err(root.error_at("version", &format!("version {other} is not known; this program knows 1"))),
@@ -231,6 +232,9 @@ fn principal(fields: Fields<'_>) -> Result<PrincipalEntry, FileError> {
     if emails.iter().flatten().any(|email| email.trim() != email || email.is_empty()) {
         return Err(fields.error_at("emails", "an address is empty, or has a space at its end"));
     }
+    if let Some(pattern) = emails.iter().flatten().find(|email| is_pattern(email)) {
+        return Err(fields.error_at("emails", &format!("`{pattern}` is a pattern; addresses are meant, letter by letter")));
+    }
     let keys = fields.tables("keys")?.into_iter().map(key).collect::<Result<_, _>>()?;
     fields.finish(&["roles", "preset", "may"])?;
     Ok(PrincipalEntry { name, emails: emails.unwrap_or_default(), keys })
@@ -298,6 +302,11 @@ fn authority(mut fields: Fields<'_>) -> Result<AuthorityEntry, FileError> {
     if principals.iter().all(|item| item.starts_with('!')) {
         return Err(fields.error_at("principals", "it names nobody: `!` only takes away"));
     }
+    let deny = fields.strings("deny")?.unwrap_or_default();
+    if let Some(name) = deny.iter().find(|name| name.is_empty() || is_pattern(name)) {
+        let what = format!("`{name}` is no name; deny lists names letter by letter, and `principals` takes `!` patterns");
+        return Err(fields.error_at("deny", &what));
+    }
     let entry = AuthorityEntry {
         name,
         key,
@@ -305,10 +314,15 @@ fn authority(mut fields: Fields<'_>) -> Result<AuthorityEntry, FileError> {
         status: status(&mut fields)?,
         principals: PatternList::new(principals.join(",").as_bytes()),
         krl: fields.string("krl")?,
-        deny: fields.strings("deny")?.unwrap_or_default(),
+        deny,
     };
     fields.finish(&later)?;
     Ok(entry)
+}
+
+/// Whether somebody took a place for names to be one for patterns.
+fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?']) || name.starts_with('!')
 }
 
 fn public_key(fields: &Fields<'_>, name: &str, text: &str) -> Result<ListedKey, FileError> {

@@ -214,7 +214,7 @@ impl Grant {
             return Err(Reason::NoTouch);
         }
         if self.pin && !evidence.token.is_some_and(|token| token.verified()) {
-            return Err(Reason::UserNotVerified);
+            return Err(Reason::NoPin);
         }
         Ok(())
     }

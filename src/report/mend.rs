@@ -5,6 +5,11 @@ use crate::evidence::Evidence;
 use crate::object::ObjectKind;
 use crate::verdict::{Fault, Judgement, Reason, Revoked, Unjudged, Utc, Verdict};
 
+/// Whether a file of this name is a policy in TOML; another is one of allowed_signers.
+pub fn is_toml(name: &str) -> bool {
+    name.ends_with(".toml")
+}
+
 /// What the person in front can do about a verdict; `None` where nothing is to be mended. Text from the repository in it is
 /// not yet escaped.
 pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
@@ -68,7 +73,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::WeakKey { least, .. } => {
             format!("sign with an RSA key of {least} bits or more, or with Ed25519; {}", make_again(judgement))
         }
-        Reason::Weak { .. } => format!("{} with a key and a program of today", make_again(judgement)),
+        Reason::Weak { .. } => format!("use a key and a program of today; {}", make_again(judgement)),
         Reason::CertificateUnknown { .. } if !is_toml(policy) => format!(
             "{policy} lists SSH keys only: name the signer in a policy in TOML (openpgp = …, git-warrant-policy(5)); or git config gpg.format ssh, and {}{}",
             make_again(judgement),
@@ -85,7 +90,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             let authority = authority.map(|certificate| certificate.authority.to_openssh()).unwrap_or_default();
             if is_toml(policy) {
                 return format!(
-                    "if this authority may speak for your people, add to {policy}: authorities.NAME = {{ ssh-ca = \"{authority}\", principals = [\"*@example.org\"] }}"
+                    "if this authority may speak for your people, add at the end of {policy} a table [authorities.NAME] with ssh-ca = \"{authority}\" and principals = [\"*@example.org\"], each on a line"
                 );
             }
             format!(
@@ -100,14 +105,16 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             format!("have the authority name {name} (ssh-keygen -s CA -n {name} …), or widen {}", at_line(judgement, policy))
         }
         Reason::IdentityDenied { .. } => {
-            format!("{} by somebody else, or change the `deny` of {}", make_again(judgement), at_line(judgement, policy))
+            format!("somebody else has to sign it; or change the `deny` of {}", at_line(judgement, policy))
         }
-        Reason::UserNotVerified => format!(
-            "{} with the PIN of a FIDO key (made with ssh-keygen -O verify-required, it asks for it)",
-            make_again(judgement)
-        ),
+        Reason::UserNotVerified | Reason::NoPin => {
+            format!(
+                "use a FIDO key with its PIN (made with ssh-keygen -O verify-required, it asks for it); {}",
+                make_again(judgement)
+            )
+        }
         Reason::NoTouch => format!(
-            "{} with a FIDO key, and touch it (a key made with ssh-keygen -O no-touch-required does not ask)",
+            "use a FIDO key, and touch it (one made with ssh-keygen -O no-touch-required does not ask); {}",
             make_again(judgement)
         ),
         Reason::CertificateNotYetValid { .. } | Reason::CertificateExpired { .. } => {
@@ -115,15 +122,16 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         }
         Reason::KeyUnlisted => unlisted(judgement, policy),
         Reason::KeyRevoked { what: Revoked::Certificate } => {
-            format!("the certificate is in the revocation file; {} with another certificate", make_again(judgement))
+            format!("the certificate is revoked: use another one; {}", make_again(judgement))
         }
-        Reason::KeyRevoked { what } => format!("the {what} is in the revocation file; {} with another key", make_again(judgement)),
+        Reason::KeyRevoked { what } => format!("the {what} is revoked: use another key; {}", make_again(judgement)),
         Reason::KeyRetired | Reason::AuthorityRetired => {
-            let settle = if judgement.reference.is_some() { "ask whoever keeps the policy to settle it" } else { "settle it" };
+            let whom = if judgement.reference.is_some() { "ask whoever keeps the policy to add" } else { "add" };
+            let line = at_line(judgement, policy);
             format!(
-                "{} with a key that is in use; or, if it was there before {} was retired, {settle}: git warrant policy settle REF",
+                "use a key that is in use, and {}; or, if it was there before the key of {line} was retired, {whom} {} to `settled` of {policy} (its ancestors are settled with it)",
                 make_again(judgement),
-                at_line(judgement, policy)
+                judgement.id
             )
         }
         Reason::KeyCompromised | Reason::AuthorityCompromised => format!(
@@ -149,7 +157,12 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::NoClaimedTime => "make the tag again with a tagger: git tag -s -f NAME TARGET".to_owned(),
         Reason::ClaimedInFuture { .. } => format!("check the clock of the machine that signed; {}", make_again(judgement)),
         Reason::SignerNotCommitter { committer, principal } => {
-            let names = if is_toml(policy) { "`emails` of the principal at" } else { "names in" };
+            let certified = judgement.evidence.as_ref().is_some_and(|evidence| evidence.key.certificate.is_some());
+            let names = match (is_toml(policy), certified) {
+                (true, true) => "`emails` of a principal in the policy of",
+                (true, false) => "`emails` of the principal at",
+                (false, _) => "names in",
+            };
             format!(
                 "after a colleague's rebase the committer should sign with the committer's own key; if {principal} and {committer} are one person, add {committer} to the {names} {}",
                 at_line(judgement, policy)
@@ -171,7 +184,7 @@ fn unlisted(judgement: &Judgement, policy: &str) -> String {
     let key = judgement.evidence.as_ref().map(|evidence| evidence.key.to_openssh()).unwrap_or_default();
     if is_toml(policy) {
         return format!(
-            "if you know whose key this is, add it under its principal in {policy}: [[principals.NAME.keys]], and below that ssh = \"{key}\"; a key that was removed when it was retired: put it back with status = \"retired\", and settle what it signed (git warrant policy settle)"
+            "if you know whose key this is, add it under its principal in {policy}: [[principals.NAME.keys]], and below that ssh = \"{key}\"; a key that was removed when it was retired: put it back with status = \"retired\", and add the last commit that it signed to `settled`"
         );
     }
     format!(
@@ -228,11 +241,6 @@ fn or_baseline(judgement: &Judgement) -> String {
         return String::new();
     }
     format!("; or leave the past out: --baseline {}", judgement.id)
-}
-
-/// Policies are named for their form.
-fn is_toml(policy: &str) -> bool {
-    policy.ends_with(".toml")
 }
 
 fn at_line(judgement: &Judgement, policy: &str) -> String {

@@ -5,16 +5,18 @@ mod retire;
 mod settle;
 
 use super::session::{Asked, Loaded, Place};
-use super::verify::{Beyond, Targets, judge, with_configured};
+use super::verify::{Beyond, Targets, judge};
 use super::{colour, complain, stdout};
 use crate::cli::{EditArgs, Policy, PolicyAction};
-use crate::io::policy::{Source, is_toml, parse, read_directly, replace};
+use crate::io::policy::{Source, parse, read_directly, replace, revocation_file};
 use crate::object::{ObjectId, ObjectKind};
 use crate::policy::file::PolicyFile;
-use crate::policy::file::edit::Editor;
+use crate::policy::file::edit::{Addition, Editor};
 use crate::report::escape::printable;
 use crate::report::human::{Human, Style};
-use crate::report::{ExitStatus, Report as _, Summary};
+use crate::report::mend::is_toml;
+use crate::report::{ExitStatus, Report, Summary};
+use crate::verdict::{Judgement, Verdict};
 use anyhow::{Context as _, Result, bail};
 use std::collections::HashSet;
 use std::io::{self, Write as _};
@@ -59,26 +61,29 @@ impl Draft {
         let (path, source) = read_directly(&named, base.as_deref())
             .with_context(|| format!("the policy {named} (to change it, name the file: REV:PATH cannot be changed)"))?;
         let file = source.toml.clone().with_context(|| format!("{named} is no policy in TOML"))?;
+        let source = Source { revoked: revocation_file(&place.repository, &place.config)?, ..source };
         Ok(Self { place, path, source, file })
     }
 
-    /// Judges refs under a text of the policy; says nothing unless something is rejected. Gives the counts.
+    /// Judges refs under a text of the policy, by nothing else that this user configured: the file speaks for everybody. Says
+    /// nothing unless something speaks against settling it.
     fn judge(&mut self, text: &[u8], targets: &Targets) -> Result<Summary> {
         let toml = Some(parse(&self.source.name, text)?);
         let source = Source { toml, text: text.to_vec(), ..self.source.clone() };
         let loaded = Loaded::of(&mut self.place, source, Asked::default())?;
-        let beyond = Beyond {
-            baseline: with_configured(&self.place, "warrant.baseline", &[])?,
-            settled: with_configured(&self.place, "warrant.settled", &[])?,
-            ..Beyond::default()
-        };
         let style = Style { colour: colour(&io::stderr()), ..Style::default() };
         let mut lines = Vec::new();
         let mut report = Human::new(&mut lines, loaded.heading(targets.heading()), style)?;
-        let summary = judge(&mut self.place, &loaded, targets, &beyond, &mut report)?;
+        let mut watch = Watch { report: &mut report, freed: false };
+        let mut summary = judge(&mut self.place, &loaded, targets, &Beyond::default(), &mut watch)?;
+        let freed = watch.freed;
         report.finish(&summary)?;
-        if summary.exit_status() != ExitStatus::Accepted {
+        if summary.exit_status() != ExitStatus::Accepted || freed {
             io::stderr().write_all(&lines)?;
+        }
+        if freed {
+            complain("git-warrant: settling would let an exempt commit stand everywhere, also where it is not mended");
+            summary.rejected += 1;
         }
         Ok(summary)
     }
@@ -93,36 +98,54 @@ impl Draft {
         replace(&self.path, &self.source.text, &text)
     }
 
-    /// The branch that is checked out and all tags: what stands today.
+    /// The branch that is checked out and all tags, save those of files and trees: what stands today.
     fn protected(&self) -> Result<Vec<String>> {
-        let refs: Vec<String> =
-            self.place.repository.references()?.into_iter().filter(|name| name.starts_with("refs/tags/")).collect();
-        let head = self.place.repository.resolve_symbolic(b"HEAD")?;
-        let branch = std::str::from_utf8(&head).ok().filter(|name| name.starts_with("refs/heads/"));
-        let branch = branch.filter(|name| self.place.repository.resolve(name).is_ok()).map(str::to_owned);
-        Ok(branch.into_iter().chain(refs).collect())
+        let repository = &self.place.repository;
+        let head = repository.resolve_symbolic(b"HEAD")?;
+        let branch = std::str::from_utf8(&head).ok().filter(|name| name.starts_with("refs/heads/")).map(str::to_owned);
+        let tags = repository.references()?.into_iter().filter(|name| name.starts_with("refs/tags/"));
+        let judged =
+            |name: &String| repository.resolve(name).is_ok_and(|it| matches!(it.kind, ObjectKind::Commit | ObjectKind::Tag));
+        Ok(branch.into_iter().chain(tags).filter(judged).collect())
     }
 
-    /// The list `settled` with some refs added: ids below others are left out, ids that are not here stay.
-    fn settled_with(&mut self, refs: &[String]) -> Result<Vec<(ObjectId, String)>> {
-        let mut wanted: Vec<(ObjectId, String)> = self.file.settled.iter().map(|id| (*id, String::new())).collect();
+    /// What has to be added to `settled` for some refs, with a comment each: the tips that no other covers, and every tag on the
+    /// way to them, for nothing covers a tag. And what lies below these.
+    fn settled_with(&mut self, refs: &[String]) -> Result<(Vec<Addition>, HashSet<ObjectId>)> {
+        let (mut wanted, mut commits) = (Vec::new(), HashSet::new());
         for name in refs {
-            let resolved = self.place.repository.resolve(name)?;
-            let commit = self.place.repository.peel_to_commit(&resolved.id)?;
-            for id in [resolved.id, commit] {
-                if !wanted.iter().any(|(known, _)| *known == id) {
-                    wanted.push((id, printable(name).into_owned()));
-                }
+            let id = self.place.repository.resolve(name)?.id;
+            for (id, kind) in self.place.chain(id) {
+                match kind {
+                    ObjectKind::Commit => commits.insert(id),
+                    ObjectKind::Tag => true,
+                    ObjectKind::Tree | ObjectKind::Blob => continue, // nothing signs them
+                };
+                wanted.push((id, printable(name).into_owned()));
             }
         }
-        let mut below = HashSet::new();
-        for (id, _) in &wanted {
-            // a tag covers nothing but itself, and nothing covers a tag
-            if self.place.repository.kind(id) == Some(ObjectKind::Commit) && !below.contains(id) {
-                below.extend(self.place.strictly_below(id));
-            }
-        }
-        Ok(wanted.into_iter().filter(|(id, _)| !below.contains(id)).collect())
+        let below = self.place.strictly_below(&commits);
+        let known = self.place.ancestry(self.file.settled.clone()).objects;
+        let mut seen = HashSet::new();
+        wanted.retain(|(id, _)| !below.contains(id) && !known.contains(id) && seen.insert(*id));
+        Ok((wanted, below))
+    }
+}
+
+/// Passes judgements on, and looks whether one of an exempt commit is for something that settling cures.
+struct Watch<'a> {
+    report: &'a mut dyn Report,
+    freed: bool,
+}
+
+impl Report for Watch<'_> {
+    fn judged(&mut self, judgement: Judgement) -> io::Result<()> {
+        self.freed |= matches!(&judgement.verdict, Verdict::Exempt { reason, .. } if reason.is_cured_by_settling());
+        self.report.judged(judgement)
+    }
+
+    fn finish(&mut self, summary: &Summary) -> io::Result<()> {
+        self.report.finish(summary)
     }
 }
 

@@ -7,18 +7,22 @@ use crate::io::config::Config;
 use crate::io::git::Repository;
 use crate::io::policy::{self, Search, Source};
 use crate::judge::{Judge, TagPlace};
-use crate::object::{ObjectId, ObjectKind, Tag};
+use crate::object::{Commit, ObjectId, ObjectKind, Tag};
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
 use crate::policy::ancestry::Ancestry;
 use crate::policy::file::{AuthorityEntry, Credential, Exempt, PolicyFile, certificate_file};
 use crate::policy::revocation::RevokedKeys;
-use crate::policy::{Demands, Parts, Policy};
+use crate::policy::{Demands, Parts, Policy, STRICT_RSA_BITS};
 use crate::report::Heading;
 use crate::signature::Verifier;
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::signature::ssh::SshVerifier;
 use crate::verdict::{Judgement, Reason, Unjudged, Verdict};
 use anyhow::{Context as _, Result, bail};
+use std::collections::HashSet;
+
+/// Tags of tags of tags: honest ones have one or two.
+const MOST_TAGS: usize = 16;
 
 /// A repository and its configuration, before any policy.
 pub(super) struct Place {
@@ -62,15 +66,28 @@ impl Place {
         Ok(self.ancestry(ids))
     }
 
-    /// What lies below a commit, without the commit itself.
-    pub(super) fn strictly_below(&mut self, id: &ObjectId) -> std::collections::HashSet<ObjectId> {
-        let mut below = history::ancestors(&mut self.repository, [*id]);
-        below.remove(id);
-        below
+    /// The tags that an object leads through, itself first, and what stands at their end, as far as it is here.
+    pub(super) fn chain(&mut self, id: ObjectId) -> Vec<(ObjectId, ObjectKind)> {
+        let (mut chain, mut next) = (Vec::new(), Some(id));
+        while let Some(id) = next.filter(|_| chain.len() < MOST_TAGS) {
+            let Ok(object) = self.repository.read(&id) else { break };
+            chain.push((id, object.kind));
+            let target = || Tag::parse(&object.data, self.repository.hash()).target;
+            next = if object.kind == ObjectKind::Tag { target() } else { None };
+        }
+        chain
+    }
+
+    /// What lies below commits: the ancestors of their parents.
+    pub(super) fn strictly_below(&mut self, commits: &HashSet<ObjectId>) -> HashSet<ObjectId> {
+        let hash = self.repository.hash();
+        let read = commits.iter().filter_map(|id| self.repository.read(id).ok());
+        let parents: Vec<ObjectId> = read.flat_map(|commit| Commit::parse(&commit.data, hash).parents).collect();
+        history::ancestors(&mut self.repository, parents)
     }
 
     /// What lies at or below ids.
-    fn ancestry(&mut self, ids: Vec<ObjectId>) -> Ancestry {
+    pub(super) fn ancestry(&mut self, ids: Vec<ObjectId>) -> Ancestry {
         let complete = ids.iter().all(|id| self.repository.kind(id).is_some());
         Ancestry { objects: history::ancestors(&mut self.repository, ids), complete }
     }
@@ -113,10 +130,9 @@ impl Loaded {
             let certificates = Certificates::default();
             return Ok(Self { source, policy, certificates, notes, baseline: Vec::new(), settled: Vec::new(), exempt: Vec::new() });
         };
-        if let Some(id) = file.ids().find(|id| id.algorithm() != place.repository.hash()) {
-            bail!("the policy {} names {id}, which is no id of this repository's hash function", source.name);
-        }
+        check_ids(&file, &source, &place.repository)?;
         let certificates = certificates(&file, &source)?;
+        let weak_keys = weak_keys(&file);
         let principals = file.principals.into_iter().map(|principal| {
             let audited = principal.keys.iter().map(|key| place.ancestry(key.status.audited().to_vec())).collect();
             (principal, audited)
@@ -134,7 +150,10 @@ impl Loaded {
                 source.name
             )
         });
-        let notes = notes.collect();
+        let weak = weak_keys.into_iter().map(|(line, bits)| {
+            format!("{}:{line}: an RSA key of {bits} bits signs nothing here: 2048 are the least", source.name)
+        });
+        let notes = notes.chain(weak).collect();
         Ok(Self { source, policy, certificates, notes, baseline: file.baseline, settled: file.settled, exempt: file.exempt })
     }
 
@@ -166,6 +185,36 @@ pub(super) fn certificates(file: &PolicyFile, source: &Source) -> Result<Certifi
         all.add(bytes).with_context(what)?;
     }
     Ok(all)
+}
+
+/// The lines of RSA keys that are too short, with their bits.
+pub(super) fn weak_keys(file: &PolicyFile) -> Vec<(usize, usize)> {
+    let own = file.principals.iter().flat_map(|person| &person.keys).filter_map(|key| match &key.credential {
+        Credential::Ssh(ssh) => Some((key.line, ssh.rsa_bits?)),
+        Credential::OpenPgp { .. } => None,
+    });
+    let authorities = file.authorities.iter().filter_map(|authority| Some((authority.line, authority.key.rsa_bits?)));
+    own.chain(authorities).filter(|(_, bits)| *bits < STRICT_RSA_BITS).collect()
+}
+
+/// Refuses ids that could never mean what they stand for.
+pub(super) fn check_ids(file: &PolicyFile, source: &Source, repository: &Repository) -> Result<()> {
+    if let Some(id) = file.ids().find(|id| id.algorithm() != repository.hash()) {
+        bail!("the policy {} names {id}, which is no id of this repository's hash function", source.name);
+    }
+    for exempt in &file.exempt {
+        for id in [exempt.commit, exempt.until] {
+            if let Some(kind) = repository.kind(&id).filter(|kind| *kind != ObjectKind::Commit) {
+                bail!("{}:{}: {id} is a {kind}; name a commit (git rev-parse {id}^{{commit}})", source.name, exempt.line);
+            }
+        }
+    }
+    for id in file.baseline.iter().chain(&file.settled) {
+        if let Some(kind @ (ObjectKind::Tree | ObjectKind::Blob)) = repository.kind(id) {
+            bail!("the policy {} names {id}, which is a {kind}: nothing lies below that", source.name);
+        }
+    }
+    Ok(())
 }
 
 /// What an authority revoked, by the file that the policy names.
@@ -274,11 +323,9 @@ pub(super) fn judge_tags<E>(
     ref_name: Option<&[u8]>,
     sink: &mut dyn FnMut(Judgement) -> Result<(), E>,
 ) -> Result<Target, E> {
-    /// Tags of tags of tags: honest ones have one or two.
-    const MOST: usize = 16;
     let mut id = tag;
     let mut ref_name = ref_name;
-    for _ in 0..MOST {
+    for _ in 0..MOST_TAGS {
         let raw = match repository.read(&id) {
             Ok(object) if object.kind == ObjectKind::Tag => object.data,
             Ok(object) if object.kind == ObjectKind::Commit => return Ok(Target::Commit(id)),

@@ -75,7 +75,7 @@ fn a_bad_certificates_push_is_refused_by_its_code() {
         ("ca", &[], "certificate-principals", "ssh-keygen -s CA -n bob@example.com"),
         ("ca", &["-h", "-n", "bob@example.com"], "certificate-not-for-users", "issue a user certificate"),
         ("ca", &["-n", "bob@example.com", "-O", "critical:x@y=1"], "critical-option", "without it"),
-        ("ca", &["-n", "bob@example.com", "-O", "verify-required"], "user-not-verified", "with the PIN"),
+        ("ca", &["-n", "bob@example.com", "-O", "verify-required"], "user-not-verified", "with its PIN"),
         ("ca", &["-n", "bob@example.com", "-V", "20200101:20210101"], "certificate-expired", "renew the certificate"),
         ("ca", &["-n", "bob@example.com", "-V", "20980101:20990101"], "certificate-not-yet-valid", "renew the certificate"),
     ] {

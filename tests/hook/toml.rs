@@ -26,7 +26,7 @@ fn a_push_is_judged_and_told_the_policys_line() {
     let text = String::from_utf8(world.home.read("policy.toml")).unwrap();
     world.home.write("policy.toml", text.replace("active", "retired"));
     world.commit("c", "late", &["-S"]);
-    server.refused(&["main"], &["key-retired", "policy.toml:4", "git warrant policy settle"]);
+    server.refused(&["main"], &["key-retired", "policy.toml:4", "to `settled` of"]);
     let text = text.replace("active", "retired").replacen("version = 1\n", &format!("version = 1\nsettled = [\"{good}\"]\n"), 1);
     world.home.write("policy.toml", text);
     server.refused(&["main"], &["key-retired"]);

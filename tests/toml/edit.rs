@@ -30,7 +30,13 @@ fn check_says_what_is_in_a_file() {
     let toml = toml();
     let checked = toml.policy(&["check"]);
     assert_eq!(checked.status, Some(0), "{checked:?}");
-    for words in ["policy.toml: valid (sha256:", "2 principals, 2 keys: 2 active, 0 retired, 0 compromised", "0 settled"] {
+    for words in [
+        "policy.toml: valid (sha256:",
+        "principal alice, alice@example.com: SHA256:",
+        "principal bob, bound to no address: SHA256:",
+        "(active)",
+        "0 settled",
+    ] {
         assert!(checked.stdout.contains(words), "{checked:?}");
     }
     // anywhere: inside the work tree, and outside of any repository
@@ -54,7 +60,7 @@ fn settle_writes_down_what_stands_and_keeps_the_rest() {
     let dry = toml.policy(&["settle", "--dry-run"]);
     assert_eq!((dry.status, toml.text()), (Some(0), before.clone()), "{dry:?}");
     let settled = toml.policy(&["settle"]);
-    assert!(settled.ok() && settled.stdout.contains("2 ids are settled now"), "{settled:?}");
+    assert!(settled.ok() && settled.stdout.contains("2 settled"), "{settled:?}");
     assert_eq!(toml.text(), dry.stdout);
     let list = format!("settled = [\n    # refs/heads/main\n    \"{main}\",\n    # refs/tags/v1\n    \"{tag}\",\n]\n");
     assert_eq!(toml.text(), before.replacen("version = 1\n", &format!("version = 1\n{list}"), 1));
@@ -82,11 +88,11 @@ fn who_leaves_is_retired_and_what_he_signed_stands() {
     toml.0.home.git("r", &["checkout", "-q", "-b", "topic"]);
     toml.by_bob("not merged");
     toml.0.home.git("r", &["checkout", "-q", "main"]);
-    says(&toml.policy(&["retire", "bob"]), 2, &["refs/heads/topic: 1 commits", "--settle refs/heads/topic", "--leave"]);
+    says(&toml.policy(&["retire", "bob"]), 2, &["refs/heads/topic (1)", "--settle refs/heads/topic", "--leave"]);
     assert_eq!(toml.text(), before);
     let retired = toml.policy(&["retire", "bob", "--leave", "--reason", "left"]);
-    says(&retired, 0, &["refs/heads/topic: 1 commits are rejected from now on"]);
-    assert!(retired.stdout.contains("bob is retired (1 keys)"), "{retired:?}");
+    says(&retired, 0, &["refs/heads/topic: what bob signed there is rejected from now on (1)"]);
+    assert!(retired.stdout.contains("bob is retired"), "{retired:?}");
     let text = toml.text();
     let lines: Vec<&str> = text.lines().filter(|line| !before.contains(line)).collect();
     assert!(lines.contains(&"status = \"retired\"") && lines.contains(&"reason = \"left\""), "{text}");
@@ -130,4 +136,69 @@ fn a_linked_policy_is_changed_where_it_lies_with_its_mode() {
     assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
     assert!(toml.text().contains("settled = ["));
     assert_eq!(std::fs::read_dir(toml.0.home.join("real")).unwrap().count(), 1, "no temporary file is left");
+}
+
+#[test]
+fn settling_frees_nothing_that_the_policy_itself_does_not_accept() {
+    let toml = toml();
+    let bad = toml.0.id("r", "HEAD");
+    let fix = toml.0.commit("r", "fix", &["-S"]);
+    toml.0.home.git("r", &["branch", "-q", "at-bad", &bad]);
+    toml.0.home.git("r", &["tag", "-d", "v1"]);
+    let retired = format!("{}{}", toml.alice(""), toml.bob("status = \"retired\""));
+    // exempt on main, where it is mended; settled it would stand everywhere
+    toml.write(&format!("{retired}[[exempt]]\ncommit = \"{bad}\"\nuntil = \"{fix}\"\nreason = \"stolen\"\n"));
+    let text = toml.text();
+    assert_eq!(toml.judged(&["main"]).status, Some(0));
+    says(&toml.policy(&["settle"]), 1, &["nothing is written", "exempt commit stand everywhere"]);
+    says(&toml.policy(&["retire", "alice"]), 1, &["nothing is written"]);
+    // what this user leaves out, or settles, is not what the file says
+    for setting in ["warrant.baseline", "warrant.settled"] {
+        toml.write(&retired);
+        toml.0.config(setting, &bad);
+        assert_eq!(toml.judged(&["main"]).status, Some(0));
+        says(&toml.policy(&["settle"]), 1, &["nothing is written", "key-retired"]);
+        toml.0.home.git("", &["config", "--global", "--unset", setting]);
+    }
+    // a key that is revoked elsewhere
+    toml.write(&format!("{}{}", toml.alice(""), toml.bob("")));
+    toml.0.home.write("revoked", toml.0.home.public("bob"));
+    toml.0.config("gpg.ssh.revocationFile", toml.0.home.join("revoked").to_str().unwrap());
+    says(&toml.policy(&["settle"]), 1, &["nothing is written", "key-revoked"]);
+    toml.0.home.write("revoked", "");
+    says(&toml.policy(&["check"]), 2, &["gpg.ssh.revocationFile"]);
+    assert_ne!(toml.text(), text);
+    assert!(!toml.text().contains("settled"), "{}", toml.text());
+}
+
+#[test]
+fn every_tag_on_the_way_is_settled_and_tags_of_files_are_too() {
+    let toml = toml();
+    let mut as_bob = toml.0.person("bob");
+    as_bob.iter_mut().for_each(|setting| *setting = format!("-c{setting}"));
+    let bob: Vec<&str> = as_bob.iter().flat_map(|setting| ["-c", setting.trim_start_matches("-c")]).collect();
+    let tag = |name: &str, target: &str| toml.0.home.git("r", &[&bob[..], &["tag", "-s", "-m", "m", name, target]].concat());
+    tag("inner", "HEAD");
+    tag("outer", "inner");
+    toml.0.home.git("r", &["tag", "-d", "inner"]);
+    toml.0.home.git("r", &["tag", "lightweight", "HEAD:bob's"]);
+    tag("file", "HEAD:bob's");
+    says(&toml.policy(&["retire", "bob"]), 0, &[]);
+    let judged = toml.judged(&["main", "v1", "outer", "file"]);
+    assert_eq!(judged.status, Some(0), "{}", judged.stdout);
+    assert_eq!(toml.policy(&["retire", "alice"]).status, Some(0));
+}
+
+#[test]
+fn who_is_retired_and_can_still_be_certified_is_named() {
+    let toml = toml();
+    toml.0.home.key("ca", &["ed25519"], "");
+    let ca = toml.0.home.public("ca");
+    let authority = format!("[authorities.corp]\nssh-ca = \"{ca}\"\nprincipals = [\"*@example.com\"]\n");
+    let carol = "[principals.carol]\nemails = [\"carol@example.com\"]\n";
+    toml.write(&format!("{}{}{carol}{authority}", toml.alice(""), toml.bob("")));
+    says(&toml.policy(&["retire", "carol"]), 2, &["carol has no key", "`deny` of the authority"]);
+    says(&toml.policy(&["retire", "alice"]), 0, &["corp may still certify keys for alice@example.com", "`deny`"]);
+    toml.write(&format!("{}{}", authority.replace("corp", "bob"), toml.bob("")));
+    says(&toml.policy(&["retire", "bob"]), 2, &["a principal and an authority", "fingerprint"]);
 }

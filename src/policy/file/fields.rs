@@ -24,15 +24,27 @@ pub(super) struct Place {
     column: usize,
 }
 
-impl Place {
-    pub(super) fn of(text: &[u8], offset: usize) -> Self {
-        let before = text.get(..offset).unwrap_or(text);
-        let start = before.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        let line = before.iter().filter(|&&b| b == b'\n').count() + 1;
-        let column = String::from_utf8_lossy(before.get(start..).unwrap_or_default()).chars().count() + 1;
-        Self { line, column }
+/// A file's bytes, and where its lines begin.
+pub(super) struct Text<'a> {
+    bytes: &'a [u8],
+    starts: Vec<usize>,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        let ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n');
+        Self { bytes, starts: std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect() }
     }
 
+    pub(super) fn place(&self, offset: usize) -> Place {
+        let line = self.starts.partition_point(|&start| start <= offset);
+        let start = line.checked_sub(1).and_then(|index| self.starts.get(index)).copied().unwrap_or(0);
+        let before = self.bytes.get(start..offset).unwrap_or_default();
+        Place { line, column: String::from_utf8_lossy(before).chars().count() + 1 }
+    }
+}
+
+impl Place {
     pub(super) fn error(&self, what: &str) -> FileError {
         FileError { line: self.line, column: self.column, what: what.to_owned() }
     }
@@ -40,7 +52,7 @@ impl Place {
 
 /// A table, and which of its keys were asked for.
 pub(super) struct Fields<'a> {
-    text: &'a str,
+    text: &'a Text<'a>,
     table: &'a dyn TableLike,
     /// The last part of the table's name.
     name: String,
@@ -49,11 +61,11 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of_root(text: &'a str, table: &'a dyn TableLike) -> Self {
+    pub(super) fn of_root(text: &'a Text<'a>, table: &'a dyn TableLike) -> Self {
         Self::new(text, table, "", 0)
     }
 
-    fn new(text: &'a str, table: &'a dyn TableLike, name: &str, start: usize) -> Self {
+    fn new(text: &'a Text<'a>, table: &'a dyn TableLike, name: &str, start: usize) -> Self {
         Self { text, table, name: name.to_owned(), start, asked: RefCell::default() }
     }
 
@@ -63,12 +75,12 @@ impl<'a> Fields<'a> {
 
     /// The line at which the table begins.
     pub(super) fn line(&self) -> usize {
-        Place::of(self.text.as_bytes(), self.start).line
+        self.text.place(self.start).line
     }
 
     /// An error of the table.
     pub(super) fn error(&self, what: &str) -> FileError {
-        Place::of(self.text.as_bytes(), self.start).error(what)
+        self.text.place(self.start).error(what)
     }
 
     /// An error on a line.
@@ -82,7 +94,7 @@ impl<'a> Fields<'a> {
     }
 
     fn place(&self, span: Option<Range<usize>>) -> Place {
-        Place::of(self.text.as_bytes(), span.map_or(self.start, |span| span.start))
+        self.text.place(span.map_or(self.start, |span| span.start))
     }
 
     fn get(&self, key: &'static str) -> Option<&'a Item> {

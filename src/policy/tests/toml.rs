@@ -91,7 +91,6 @@ fn who_has_addresses_signs_under_them_only() {
     let dateless = Context { email: None, ..context() };
     assert_eq!(by(&bound("a@x"), &evidence(), &context()), "alice");
     assert_eq!(by(&bound("A@x"), &evidence(), &context()), "signer-not-committer");
-    assert_eq!(by(&bound("*"), &evidence(), &context()), "signer-not-committer"); // addresses, not patterns
     assert_eq!(by(&bound("b@x"), &evidence(), &settled), "alice");
     assert_eq!(by(&bound("b@x"), &evidence(), &dateless), "signer-not-committer");
     assert_eq!(by(unbound, &evidence(), &dateless), "alice");
@@ -113,7 +112,7 @@ fn tokens() {
         ("touch = true", 0, "no-touch"),
         ("touch = true", 4, "no-touch"),
         ("touch = true", 1, "alice"),
-        ("pin = true", 1, "user-not-verified"),
+        ("pin = true", 1, "no-pin"),
         ("pin = true", 5, "alice"),
         ("pin = true\ntouch = true", 4, "no-touch"),
         ("pin = true", 4, "alice no-touch"),
@@ -147,6 +146,7 @@ fn authorities_and_their_people() {
         (alice, "", &["a@x"], "alice"),
         (alice, "", &["alice@y"], "certificate-principals"), // hers, but not the authority's to say
         (alice, "", &["b@x"], "signer-not-committer"),
+        ("[principals.alice]\nemails = [\"a@x\", \"a@x\"]\n", "", &["a@x"], "alice"),
         (&format!("{alice}{both}"), "", &["a@x"], "a@x"), // an address of two persons names neither
     ] {
         let text = format!("{people}[authorities.corp]\nssh-ca = \"CA\"\nprincipals = [\"*@x\"]\n{authority}");

@@ -1,20 +1,25 @@
 //! `policy check`: is the file valid, and what is in it.
 
-use super::super::session::{Place, certificates, read_lines, revoked_by};
+use super::super::session::{Place, certificates, check_ids, read_lines, revoked_by, weak_keys};
 use super::super::{complain, stdout};
 use crate::cli::PolicyCheck;
-use crate::history::ObjectSource as _;
-use crate::io::git::Repository;
+use crate::io::git::{OpenError, Repository};
 use crate::io::policy::{Search, Source, find, read_directly};
-use crate::policy::file::{PolicyFile, Status};
+use crate::policy::file::{PolicyFile, PrincipalEntry, Status};
+use crate::policy::revocation::RevokedKeys;
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use std::io::Write as _;
 
 /// Checks a file, or the policy that is used here.
 pub(super) fn run(args: &PolicyCheck) -> Result<ExitStatus> {
     let place = Place::open();
+    if let Err(error) = &place
+        && !matches!(error.downcast_ref(), Some(OpenError::NotFound))
+    {
+        return Err(place.err().unwrap_or_else(|| anyhow!("no repository")));
+    }
     let source = match &args.file {
         Some(file) => read_directly(file, None)?.1,
         None => {
@@ -22,6 +27,9 @@ pub(super) fn run(args: &PolicyCheck) -> Result<ExitStatus> {
             find(&place.repository, &place.config, &Search::default())?
         }
     };
+    if let Some((name, text)) = &source.revoked {
+        RevokedKeys::parse(text).with_context(|| format!("the file {name} of gpg.ssh.revocationFile"))?;
+    }
     let digest = source.digest();
     let lines = match &source.toml {
         Some(file) => of_toml(&source, file, place.as_ref().ok().map(|place| &place.repository))?,
@@ -53,10 +61,12 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
         revoked_by(authority, source)?;
     }
     certificates(file, source)?;
+    for (line, bits) in weak_keys(file) {
+        let name = printable(&source.name);
+        complain(&format!("warning: {name}:{line}: an RSA key of {bits} bits signs nothing here: 2048 are the least"));
+    }
     if let Some(repository) = repository {
-        if let Some(id) = file.ids().find(|id| id.algorithm() != repository.hash()) {
-            bail!("{} names {id}, which is no id of this repository's hash function", source.name);
-        }
+        check_ids(file, source, repository)?;
         let absent = file.ids().filter(|id| repository.kind(id).is_none());
         absent.for_each(|id| {
             complain(&format!(
@@ -65,20 +75,29 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
             ));
         });
     }
-    let keys: Vec<&Status> = file.principals.iter().flat_map(|person| &person.keys).map(|key| &key.status).collect();
-    let state = |of: fn(&Status) -> bool| keys.iter().filter(|status| of(status)).count();
-    Ok(vec![
-        format!(
-            "{}, {}: {} active, {} retired, {} compromised",
-            count(file.principals.len(), "principal", "principals"),
-            count(keys.len(), "key", "keys"),
-            state(|status| *status == Status::Active),
-            state(|status| *status == Status::Retired),
-            state(|status| matches!(status, Status::Compromised { .. }))
-        ),
-        count(file.authorities.len(), "authority", "authorities"),
-        format!("{} settled, {} in the baseline, {} exempt", file.settled.len(), file.baseline.len(), file.exempt.len()),
-    ])
+    let mut lines: Vec<String> = file.principals.iter().map(of_person).collect();
+    lines.extend(
+        file.authorities
+            .iter()
+            .map(|authority| format!("authority {} ({}), {}", authority.name, authority.key.fingerprint, state(&authority.status))),
+    );
+    lines.push(format!("{} settled, {} in the baseline, {} exempt", file.settled.len(), file.baseline.len(), file.exempt.len()));
+    Ok(lines)
+}
+
+fn of_person(person: &PrincipalEntry) -> String {
+    let keys: Vec<String> =
+        person.keys.iter().map(|key| format!("{} ({})", key.credential.fingerprint(), state(&key.status))).collect();
+    let emails = if person.emails.is_empty() { "bound to no address".to_owned() } else { person.emails.join(" ") };
+    format!("principal {}, {emails}: {}", person.name, if keys.is_empty() { "no key".to_owned() } else { keys.join(", ") })
+}
+
+fn state(status: &Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Retired => "retired",
+        Status::Compromised { .. } => "compromised",
+    }
 }
 
 fn count(n: usize, one: &str, many: &str) -> String {

@@ -33,7 +33,7 @@ pub(super) fn run(args: &PolicyRetire) -> Result<ExitStatus> {
     if !beyond.is_empty() && !args.leave {
         let mut lines = vec![format!("these refs hold more that {} signed, which would be rejected from now on:", args.who)];
         let flags: Vec<String> = beyond.iter().map(|(name, _)| format!("--settle {}", shell_word(name))).collect();
-        lines.extend(beyond.iter().map(|(name, n)| format!("  {name}: {n} commits")));
+        lines.extend(beyond.iter().map(|(name, n)| format!("  {name} ({n})")));
         lines.push(format!("settle them with {}, or leave them with --leave; nothing is written yet", flags.join(" ")));
         bail!("{}", lines.join("\n"));
     }
@@ -44,7 +44,8 @@ pub(super) fn run(args: &PolicyRetire) -> Result<ExitStatus> {
         if summary.exit_status() != ExitStatus::Accepted {
             return Ok(refuse(&summary, &targets.heading()));
         }
-        editor.settle(&draft.settled_with(&refs)?);
+        let (added, covered) = draft.settled_with(&refs)?;
+        editor.settle(&added, &covered);
     }
     let before = Utc(clock::now()).to_string();
     for holder in &leaving.holders {
@@ -58,14 +59,16 @@ pub(super) fn run(args: &PolicyRetire) -> Result<ExitStatus> {
     draft.write(&editor, args.edit.dry_run)?;
     if !args.edit.dry_run {
         let (name, who) = (printable(&draft.source.name).into_owned(), printable(&args.who).into_owned());
-        writeln!(
-            stdout(),
-            "{name}: {who} is retired ({} keys), and what stood on {} refs is settled",
-            leaving.holders.len(),
-            refs.len()
-        )?;
+        writeln!(stdout(), "{name}: {who} is retired, and what stood on these refs is settled: {}", refs.join(" "))?;
         for (reference, n) in &beyond {
-            complain(&format!("warning: {}: {n} commits are rejected from now on", printable(reference)));
+            complain(&format!("warning: {}: what {who} signed there is rejected from now on ({n})", printable(reference)));
+        }
+        for (authority, line, email) in leaving.still_certified(&draft) {
+            let email = printable(&email).into_owned();
+            complain(&format!(
+                "warning: {name}:{line}: the authority {} may still certify keys for {email}; to end that too, add {email} to its `deny`",
+                printable(&authority)
+            ));
         }
     }
     Ok(ExitStatus::Accepted)
@@ -99,6 +102,17 @@ impl Leaving {
         for authority in draft.file.authorities.iter().filter(|it| it.name == who || it.key.fingerprint == who) {
             take(Holder::Authority(authority.name.clone()), &authority.key.blob, &authority.status);
         }
+        let person = draft.file.principals.iter().any(|person| person.name == who);
+        let authority = draft.file.authorities.iter().any(|authority| authority.name == who);
+        if person && authority {
+            bail!("{who} is a principal and an authority in {}: name the fingerprint of the key", draft.source.name);
+        }
+        if found.holders.is_empty() && person && !ended {
+            bail!(
+                "{who} has no key in {}; to refuse certificates for {who}, add the names to the `deny` of the authority",
+                draft.source.name
+            );
+        }
         match (found.holders.is_empty(), ended) {
             (false, _) => Ok(found),
             (true, true) => bail!("{who} has no active key in {}: nothing is left to retire", draft.source.name),
@@ -109,6 +123,21 @@ impl Leaving {
         }
     }
 
+    /// The active authorities whose patterns match an address of somebody who leaves, with their lines.
+    fn still_certified(&self, draft: &Draft) -> Vec<(String, usize, String)> {
+        let leaves = |name: &str| self.holders.iter().any(|it| matches!(it, Holder::Key { principal, .. } if principal == name));
+        let emails = draft.file.principals.iter().filter(|person| leaves(&person.name)).flat_map(|person| &person.emails);
+        let mut found = Vec::new();
+        for email in emails {
+            for authority in draft.file.authorities.iter().filter(|it| it.status == Status::Active && !it.deny.contains(email)) {
+                if authority.principals.matches(email.as_bytes()) {
+                    found.push((authority.name.clone(), authority.line, email.clone()));
+                }
+            }
+        }
+        found
+    }
+
     fn signed(&self, key: &Key) -> bool {
         let authority = key.certificate.as_deref().map(|certificate| &certificate.authority.blob);
         self.blobs.contains(&key.blob) || authority.is_some_and(|blob| self.blobs.contains(blob))
@@ -117,9 +146,9 @@ impl Leaving {
     /// The refs that hold more of what they signed than the given ones, and how many commits; each commit counts once.
     fn beyond(&self, draft: &mut Draft, refs: &[String]) -> Result<Vec<(String, usize)>> {
         let tips = Targets::resolve(&draft.place, refs)?.commits(&draft.place.repository);
+        let hidden = [draft.place.peeled(&draft.file.baseline), draft.file.settled.clone(), tips].concat();
         let repository = &mut draft.place.repository;
-        let baseline = draft.file.baseline.iter().copied().chain(tips);
-        let mut walk = Walk::new(Hidden { unasked: ancestors(repository, baseline), baseline: HashSet::new() });
+        let mut walk = Walk::new(Hidden { unasked: ancestors(repository, hidden), baseline: HashSet::new() });
         let nobody = Policy::new(AllowedSigners::default(), RevokedKeys::default(), Demands::default());
         let certificates = certificates(&draft.file, &draft.source)?;
         let mut found = Vec::new();

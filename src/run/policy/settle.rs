@@ -26,12 +26,13 @@ pub(super) fn run(args: &PolicySettle) -> Result<ExitStatus> {
         return Ok(refuse(&summary, &targets.heading()));
     }
     let mut editor = Editor::new(&draft.source.text).map_err(|error| anyhow!("{}: {error}", draft.source.name))?;
-    let settled = draft.settled_with(&refs)?;
-    editor.settle(&settled);
+    let (added, covered) = draft.settled_with(&refs)?;
+    editor.settle(&added, &covered);
     draft.write(&editor, args.edit.dry_run)?;
     if !args.edit.dry_run {
         let name = printable(&draft.source.name).into_owned();
-        writeln!(stdout(), "{name}: {} ids are settled now, as {} judged objects stand today", settled.len(), summary.judged())?;
+        let judged = summary.judged();
+        writeln!(stdout(), "{name}: {} settled; what was judged now and is accepted: {judged}", added.len())?;
     }
     Ok(ExitStatus::Accepted)
 }
