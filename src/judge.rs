@@ -1,11 +1,11 @@
 //! One object in, one judgement out.
 
 use crate::evidence::{Evidence, Malleable};
-use crate::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, ObjectKind, Payload, Tag, clip};
+use crate::object::{Commit, Fault, HashAlgorithm, Identity, ObjectId, ObjectKind, Payload, PushCertificate, RefUpdate, Tag, clip};
 use crate::policy::ancestry::Ancestry;
 use crate::policy::{Context, Decision, Policy};
 use crate::signature::{self, Verifier};
-use crate::verdict::{About, Judgement, Reason, Unjudged, Verdict};
+use crate::verdict::{About, Judgement, Reason, Unjudged, Verdict, Warning};
 
 /// Judges objects of one repository by one policy, or says what they prove where there is none.
 #[derive(Clone, Copy)]
@@ -76,11 +76,32 @@ impl Judge<'_> {
         self.conclude(id, ObjectKind::Tag, found, about, misplaced)
     }
 
+    /// Judges the content of a push certificate (its kind is that of the blob in which git keeps it), given what git itself says
+    /// of the push: the policy says who may sign, the rest has to agree.
+    pub fn push_certificate(&self, id: ObjectId, raw: &[u8], push: &Push<'_>) -> Judgement {
+        let certificate = PushCertificate::parse(raw);
+        let about = About {
+            author: certificate.pusher.clone(),
+            claimed: certificate.date,
+            subject: "push certificate".to_owned(),
+            ..About::default()
+        };
+        let misplaced = push.disagrees(&certificate).err();
+        let PushCertificate { fault, signature, payload, .. } = &certificate;
+        let found = Found { fault: fault.clone(), signature: *signature, payload, loose: false, identity: None };
+        let mut judgement = self.conclude(id, ObjectKind::Blob, found, about, misplaced);
+        if push.nonce == Nonce::NotAsked && matches!(judgement.verdict, Verdict::Accept { .. }) {
+            judgement.warnings.push(Warning::NoNonce);
+        }
+        judgement
+    }
+
     fn conclude(&self, id: ObjectId, kind: ObjectKind, found: Found<'_>, about: About, misplaced: Option<Reason>) -> Judgement {
         let evidence = found.evidence(self.verifiers);
         let context = Context {
             object: id,
             email: found.identity.map(|identity| identity.email),
+            nameless: kind == ObjectKind::Blob,
             claimed: about.claimed,
             now: self.now,
             settled: self.settled.objects.contains(&id),
@@ -108,6 +129,52 @@ impl Judge<'_> {
             evidence: evidence.ok(),
             about,
             reference: None,
+        }
+    }
+}
+
+/// What a server knows of a push.
+#[derive(Clone, Debug)]
+pub struct Push<'a> {
+    /// The ref updates that are asked for.
+    pub updates: Vec<RefUpdate<'a>>,
+    /// What is to stand against replays.
+    pub nonce: Nonce,
+}
+
+/// What a server knows of the nonce of a push certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Nonce {
+    /// The server asks for none.
+    NotAsked,
+    /// This one has to stand in the certificate.
+    Is(String),
+    /// Git found it to be one that this server made a moment ago for the same push in two steps.
+    Recent,
+    /// Git found it wanting; in its words.
+    Refused(String),
+}
+
+impl Push<'_> {
+    fn disagrees(&self, certificate: &PushCertificate<'_>) -> Result<(), Reason> {
+        let text = |name: &[u8]| clip(name);
+        let signed = |update: &&RefUpdate<'_>| !certificate.updates.contains(update);
+        if let Some(update) = self.updates.iter().find(signed) {
+            let what = match certificate.updates.iter().find(|it| it.name == update.name) {
+                Some(other) => format!("it moves {} from {} to {}, the push does not", text(update.name), other.old, other.new),
+                None => format!("it does not name {}", text(update.name)),
+            };
+            return Err(Reason::PushMismatch { what });
+        }
+        if let Some(update) = certificate.updates.iter().find(|update| !self.updates.contains(update)) {
+            return Err(Reason::PushMismatch { what: format!("it names {}, which is not pushed", text(update.name)) });
+        }
+        let found = certificate.nonce.map(text).unwrap_or_default();
+        match &self.nonce {
+            Nonce::NotAsked | Nonce::Recent => Ok(()),
+            Nonce::Is(nonce) if *nonce == found => Ok(()),
+            Nonce::Is(nonce) => Err(Reason::PushNonce { what: format!("its nonce is `{found}`, not `{nonce}`") }),
+            Nonce::Refused(status) => Err(Reason::PushNonce { what: format!("git says {status} of its nonce `{found}`") }),
         }
     }
 }

@@ -8,12 +8,14 @@ mod commit;
 mod fault;
 mod id;
 mod payload;
+mod push_certificate;
 mod tag;
 
 pub use commit::Commit;
 pub use fault::Fault;
 pub use id::{HashAlgorithm, NotAnId, ObjectId};
 pub use payload::{Payload, PayloadId};
+pub use push_certificate::{PushCertificate, RefUpdate};
 pub use tag::Tag;
 
 use std::fmt;

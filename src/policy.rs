@@ -81,6 +81,8 @@ pub struct Context<'a> {
     pub object: ObjectId,
     /// The committer's (of a tag: the tagger's) e-mail.
     pub email: Option<&'a [u8]>,
+    /// Whether it names nobody by nature: a push certificate.
+    pub nameless: bool,
     /// The committer's date: whoever holds the key chose it.
     pub claimed: Option<i64>,
     /// Now.
@@ -336,8 +338,8 @@ impl<'a> Candidate<'a> {
     /// A settled past is not asked for its committer.
     fn take(&mut self, speaks: Speaks, context: &Context<'_>) {
         self.principal = speaks.principal;
-        self.mismatch = speaks.committer == Committer::NotAmong && !context.settled;
-        self.unbound = speaks.committer == Committer::Unbound && !context.settled;
+        self.mismatch = speaks.committer == Committer::NotAmong && !context.settled && !context.nameless;
+        self.unbound = speaks.committer == Committer::Unbound && !context.settled && !context.nameless;
         self.wildcard = speaks.wildcard;
     }
 

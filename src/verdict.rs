@@ -120,6 +120,9 @@ pub enum Reason {
     SignerNotCommitter { committer: String, principal: String },
     Wildcard { pattern: String },
     Malleable,
+    // the push
+    PushMismatch { what: String },
+    PushNonce { what: String },
     // the ref
     NoRule,
     ReplaceRef,
@@ -155,6 +158,8 @@ impl Reason {
                 | Self::KeyUnlisted
                 | Self::AuthorityUnlisted { .. }
                 | Self::CertificateUnknown { .. }
+                | Self::PushMismatch { .. }
+                | Self::PushNonce { .. }
                 | Self::KeyRevoked { .. }
                 | Self::KeyRetired
                 | Self::KeyCompromised
@@ -234,6 +239,8 @@ impl Reason {
             Self::SignerNotCommitter { .. } => "signer-not-committer",
             Self::Wildcard { .. } => "wildcard",
             Self::Malleable => "malleable",
+            Self::PushMismatch { .. } => "push-certificate-mismatch",
+            Self::PushNonce { .. } => "push-certificate-nonce",
             Self::NoRule => "no-rule",
             Self::ReplaceRef => "replace-ref",
         }
@@ -313,6 +320,8 @@ impl fmt::Display for Reason {
             }
             Self::Wildcard { pattern } => write!(f, "the only line for the key lets it speak for anybody (`{pattern}`)"),
             Self::Malleable => f.write_str("the same signature can be written in another way"),
+            Self::PushMismatch { what } => write!(f, "the push certificate was made for another push: {what}"),
+            Self::PushNonce { what } => write!(f, "the push certificate may be an old one: {what}"),
             Self::NoRule => f.write_str("no rule of the policy covers this ref"),
             Self::ReplaceRef => f.write_str("replace refs make git show other objects than those that were signed"),
         }
@@ -380,6 +389,8 @@ pub enum Warning {
     NoTouch,
     /// The key's line lets it speak for anybody.
     Wildcard,
+    /// A push certificate that the server asked for no nonce in: it may have been sent before.
+    NoNonce,
 }
 
 impl Warning {
@@ -391,6 +402,7 @@ impl Warning {
             Self::SignerNotCommitter => "signer-not-committer",
             Self::NoTouch => "no-touch",
             Self::Wildcard => "wildcard",
+            Self::NoNonce => "no-nonce",
         }
     }
 }

@@ -297,6 +297,7 @@ fn no_policy_without_the_key_accepts() {
             let context = Context {
                 object: ObjectId::from_bytes(&[0; 20]).unwrap(),
                 email: Some(identity.email),
+                nameless: false,
                 claimed: Some(identity.seconds),
                 now: NOW,
                 settled: false,

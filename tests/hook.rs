@@ -9,6 +9,8 @@ mod common;
 mod mend;
 #[path = "hook/policy.rs"]
 mod policy;
+#[path = "hook/push_certificates.rs"]
+mod push_certificates;
 #[path = "hook/toml.rs"]
 mod toml;
 #[path = "support/world.rs"]

@@ -127,7 +127,7 @@ impl<'a> Tag<'a> {
 }
 
 /// The place of the last line that begins with a signature marker (git's `parse_signed_buffer`).
-fn last_marker(raw: &[u8]) -> Option<usize> {
+pub(super) fn last_marker(raw: &[u8]) -> Option<usize> {
     let mut at = 0;
     let mut found = None;
     for line in raw.split_inclusive(|&b| b == b'\n') {

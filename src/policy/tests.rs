@@ -28,6 +28,7 @@ fn context() -> Context<'static> {
     Context {
         object: ObjectId::from_bytes(&[1; 20]).unwrap(),
         email: Some(b"a@x"),
+        nameless: false,
         claimed: Some(NOW - 1000),
         now: NOW,
         settled: false,

@@ -174,6 +174,8 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::Malleable => {
             format!("{} with ssh-keygen's own armour and, for ECDSA, a low S (git-warrant writes both)", make_again(judgement))
         }
+        Reason::PushMismatch { .. } => "push again: git push --signed; a certificate holds for one push only".to_owned(),
+        Reason::PushNonce { .. } => "push again: git push --signed; where it comes again, whoever runs the server looks at receive.certNonceSeed and its clock".to_owned(),
         Reason::NoRule => "push to refs/heads/… or refs/tags/…; nothing else is covered".to_owned(),
         Reason::ReplaceRef => "do not push refs/replace/…; rewrite the history instead".to_owned(),
     }
@@ -202,7 +204,7 @@ fn plain_email(judgement: &Judgement) -> &str {
 fn unsigned(judgement: &Judgement) -> String {
     let about = &judgement.about;
     let committer = about.email.as_deref().unwrap_or("unknown");
-    if judgement.kind == Some(ObjectKind::Tag) {
+    if matches!(judgement.kind, Some(ObjectKind::Tag | ObjectKind::Blob)) {
         return make_again(judgement);
     }
     if is_forge(committer) {
@@ -224,6 +226,9 @@ fn unsigned(judgement: &Judgement) -> String {
 /// How a commit or a tag is made again, signed.
 fn make_again(judgement: &Judgement) -> String {
     let about = &judgement.about;
+    if judgement.kind == Some(ObjectKind::Blob) {
+        return "push again: git push --signed".to_owned(); // what is signed in a blob is a push certificate
+    }
     match (&about.tag_name, about.parents.first()) {
         (Some(name), _) if !is_plain_name(name) => "make the tag again under another name, signed (git tag -s)".to_owned(),
         (Some(name), _) => {

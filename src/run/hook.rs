@@ -7,8 +7,8 @@ use crate::cli::PreReceive;
 use crate::history::{Hidden, ObjectSource as _, Walk, ancestors};
 use crate::io::git::Repository;
 use crate::io::policy::Search;
-use crate::judge::Judge;
-use crate::object::{ObjectId, ObjectKind};
+use crate::judge::{self, Judge, Nonce};
+use crate::object::{ObjectId, ObjectKind, RefUpdate};
 use crate::report::escape::{is_plain_name, printable, shell_word};
 use crate::report::human::{Human, Style};
 use crate::report::{ExitStatus, Report, Summary};
@@ -68,7 +68,13 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
         exemptions: Exemptions::new(&loaded.exempt, &loaded.source.name),
     };
     let mut walk = Walk::new(hidden);
+    let certificate = push_certificate(repository)?;
     with_judge(repository.hash(), &loaded.policy, &loaded.certificates, &settled, |judge| {
+        if let Some((id, raw)) = &certificate {
+            "this push".clone_into(&mut push.name);
+            let known = judge::Push { updates: ref_updates(&input), nonce: nonce()? };
+            push.take(judge.push_certificate(*id, raw, &known))?;
+        }
         for update in &updates {
             push.name.clone_from(&update.name);
             judge_update(repository, judge, update, &mut walk, &mut push)?;
@@ -85,6 +91,34 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
         mends.iter().for_each(|mend| complain(&format!("    run: {}", printable(mend))));
     }
     Ok(summary.exit_status())
+}
+
+/// The certificate that came with the push, read from the quarantine where git put it. What git found out about its signature is
+/// not asked.
+fn push_certificate(repository: &mut Repository) -> Result<Option<(ObjectId, Vec<u8>)>> {
+    let Some(id) = env::var_os("GIT_PUSH_CERT").filter(|id| !id.is_empty()) else { return Ok(None) };
+    let id = id.to_str().and_then(|id| id.parse().ok()).context("GIT_PUSH_CERT is no object id")?;
+    let object = repository.read(&id).with_context(|| format!("the push certificate {id} cannot be read"))?;
+    if object.kind != ObjectKind::Blob {
+        bail!("the push certificate {id} is a {}", object.kind);
+    }
+    Ok(Some((id, object.data)))
+}
+
+/// What the server says of the nonce: it made it, and compares it before any hook runs.
+fn nonce() -> io::Result<Nonce> {
+    let text = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let status = text("GIT_PUSH_CERT_NONCE_STATUS");
+    Ok(match (text("GIT_PUSH_CERT_NONCE").filter(|nonce| !nonce.is_empty()), status.as_deref()) {
+        (None, None | Some("UNSOLICITED")) => Nonce::NotAsked,
+        (Some(nonce), Some("OK")) => Nonce::Is(nonce),
+        (Some(_), Some("SLOP")) => Nonce::Recent,
+        (_, status) => Nonce::Refused(status.unwrap_or("nothing").to_owned()),
+    })
+}
+
+fn ref_updates(input: &[u8]) -> Vec<RefUpdate<'_>> {
+    input.split(|&b| b == b'\n').filter_map(RefUpdate::parse).collect()
 }
 
 /// What is pushed, for the report's first line.

@@ -8,8 +8,8 @@ use crate::evidence::{Binding, Certificate, Evidence, Revocation};
 use crate::history::ObjectSource as _;
 use crate::io::clock;
 use crate::io::policy::{NoPolicy, Search};
-use crate::judge::{Found, TagPlace};
-use crate::object::{Commit, HashAlgorithm, Identity, ObjectId, ObjectKind, Tag};
+use crate::judge::{Found, Nonce, Push, TagPlace};
+use crate::object::{Commit, HashAlgorithm, Identity, ObjectId, ObjectKind, PushCertificate, Tag};
 use crate::report::ExitStatus;
 use crate::report::escape::{name, printable};
 use crate::report::jsonl::{SCHEMA, write_line};
@@ -31,7 +31,8 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
     let resolved = place.repository.resolve(&args.revision)?;
     let tag_name = resolved.reference.as_deref().and_then(|reference| reference.strip_prefix(b"refs/tags/")).map(<[u8]>::to_vec);
     let object = place.repository.read(&resolved.id)?;
-    if !matches!(object.kind, ObjectKind::Commit | ObjectKind::Tag) {
+    let push_certificate = object.kind == ObjectKind::Blob && PushCertificate::is_one(&object.data);
+    if !matches!(object.kind, ObjectKind::Commit | ObjectKind::Tag) && !push_certificate {
         bail!("`{}` is a {}, which cannot carry a signature; name a commit or a tag", args.revision, object.kind);
     }
     let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), ..Search::default() };
@@ -50,6 +51,11 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
     let target_kind = Tag::parse(&object.data, hash).target.and_then(|target| place.repository.kind(&target));
     let judged = loaded.as_ref().map(|loaded| {
         with_judge(hash, &loaded.policy, &loaded.certificates, &settled, |judge| match object.kind {
+            ObjectKind::Blob => {
+                // by itself: which push it came with is not known here
+                let updates = PushCertificate::parse(&object.data).updates;
+                judge.push_certificate(resolved.id, &object.data, &Push { updates, nonce: Nonce::NotAsked })
+            }
             ObjectKind::Tag => judge.tag(resolved.id, &object.data, TagPlace { ref_name: tag_name.as_deref(), target_kind }),
             _ => judge.commit(resolved.id, &object.data),
         })
@@ -231,6 +237,22 @@ impl Shown {
     fn of(id: ObjectId, kind: ObjectKind, raw: &[u8], hash: HashAlgorithm, verifiers: &[&dyn Verifier]) -> Self {
         let who = |identity: Identity<'_>| format!("{} <{}>", lossy(identity.name), lossy(identity.email));
         let claimed = |identity: Option<Identity<'_>>| identity.map(|identity| Utc(identity.seconds).to_string());
+        if kind == ObjectKind::Blob {
+            let certificate = PushCertificate::parse(raw);
+            let (signature, payload) = (certificate.signature, &certificate.payload);
+            return Self {
+                schema: SCHEMA,
+                object: id.to_string(),
+                kind: "push-certificate",
+                fault: certificate.fault.as_ref().map(ToString::to_string),
+                author: certificate.pusher,
+                committer: None,
+                claimed: certificate.date.map(|date| Utc(date).to_string()),
+                signature: Signature::of(&Found { fault: None, signature, payload, loose: false, identity: None }, verifiers),
+                mergetags: Vec::new(),
+                verdict: Ruling::None(NO_POLICY),
+            };
+        }
         if kind == ObjectKind::Tag {
             let tag = Tag::parse(raw, hash);
             return Self {
