@@ -121,7 +121,7 @@ fn a_certificate_holds_for_its_own_push_only() {
         (text.replace("SSH SIGNATURE", "PGP SIGNATURE"), "malformed-signature"),
         (text.replace("-----END SSH SIGNATURE-----", ""), "malformed-signature"),
         (format!("{text}-----BEGIN SSH SIGNATURE-----\n"), "malformed-header"), // git signs up to the last marker
-        (String::new(), "malformed-header"),
+        (String::new(), "unterminated-header"),
         ("\0".to_owned(), "nul-in-header"),
     ] {
         says(&called(bad.as_bytes(), ok, &line), 1, &[code]);
