@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::common::Done;
-use super::world::{done, says};
+use super::world::done;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
@@ -19,6 +19,14 @@ fn server() -> Server {
 
 fn hook(server: &Server, args: &[&str]) -> Done {
     done(&mut server.0.installed("server.git", &[&["warrant", "hook"], args].concat()))
+}
+
+/// The status, and words of what is said on either stream.
+#[track_caller]
+fn says(done: &Done, status: i32, words: &[&str]) {
+    assert_eq!(done.status, Some(status), "{done:?}");
+    let text = format!("{}{}", done.stdout, done.stderr);
+    words.iter().for_each(|word| assert!(text.contains(word), "`{word}` is not said: {text}"));
 }
 
 /// A hook that keeps its input, and ends with a status.
@@ -87,7 +95,7 @@ fn a_symlink_is_kept_as_one_and_what_git_would_not_run_is_not_run() {
     assert_eq!(fs::read_link(server.0.home.join(HOOK)).unwrap().to_str(), Some("real"));
     server.mode("server.git/hooks/real", 0o644);
     says(&hook(&server, &["install"]), 0, &["not executable"]);
-    server.0.commit("c", "signed", &["-S"]);
+    server.0.commit("c", "signed again", &["-S"]);
     assert!(!server.passes(&["main"]).stderr.contains("witness"));
 }
 
@@ -153,7 +161,7 @@ fn any_path_of_the_program_is_called_and_its_loss_refuses() {
     says(&done(&mut install), 0, &["installed"]);
     server.passes(&["main"]);
     fs::remove_file(&program).unwrap();
-    server.0.commit("c", "signed", &["-S"]);
+    server.0.commit("c", "signed again", &["-S"]);
     let refused = server.push(&["main"]);
     assert!(!refused.ok() && refused.stderr.contains("run: git warrant hook install"), "{refused:?}");
 }
