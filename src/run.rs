@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod demo;
 pub mod hook;
+pub mod hook_install;
 pub mod man;
 pub mod native;
 pub mod policy;
