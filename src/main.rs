@@ -7,7 +7,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let status = match Request::of_argv(std::env::args_os()) {
         Request::SshKeygen(request) => run::ssh_keygen::run(request),
-        Request::Gpg(format) => run::gpg(format),
+        Request::Gpg(request) => run::gpg::run(request),
+        Request::Gpgsm => run::gpgsm(),
         Request::Native(args) => run::native::run(args),
     };
     ExitCode::from(status)

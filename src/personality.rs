@@ -1,8 +1,9 @@
 //! Which program git takes us for: argv to request.
 
+pub mod gpg;
 pub mod ssh_keygen;
 
-use crate::armor::Format;
+use gpg::{Gpg, GpgUsage};
 use ssh_keygen::{SshKeygen, UsageError};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -13,8 +14,10 @@ use std::path::Path;
 pub enum Request {
     /// A command of our own, with the arguments after argv\[0\].
     Native(Vec<OsString>),
-    /// What git asks of `gpg.program` or `gpg.x509.program`.
-    Gpg(Format),
+    /// What git asks of `gpg.program`, or why it cannot be read.
+    Gpg(Result<Gpg, GpgUsage>),
+    /// What git asks of `gpg.x509.program`.
+    Gpgsm,
     /// What git asks of `gpg.ssh.program`, or why it cannot be read.
     SshKeygen(Result<SshKeygen, UsageError>),
 }
@@ -29,11 +32,11 @@ impl Request {
         let name = Path::new(&program).file_name().unwrap_or_default();
         match name.as_bytes() {
             b"ssh-keygen" | b"git-warrant-ssh" => Self::SshKeygen(SshKeygen::parse(&args)),
-            b"gpg" | b"git-warrant-gpg" => Self::Gpg(Format::OpenPgp),
-            b"gpgsm" | b"git-warrant-gpgsm" => Self::Gpg(Format::X509),
+            b"gpg" | b"git-warrant-gpg" => Self::Gpg(Gpg::parse(&args)),
+            b"gpgsm" | b"git-warrant-gpgsm" => Self::Gpgsm,
             _ => match args.first().map(|first| first.as_bytes()) {
                 Some(first) if first.starts_with(b"-Y") => Self::SshKeygen(SshKeygen::parse(&args)),
-                Some(first) if is_gpg(first) => Self::Gpg(Format::OpenPgp),
+                Some(first) if is_gpg(first) => Self::Gpg(Gpg::parse(&args)),
                 _ => Self::Native(args),
             },
         }
@@ -62,8 +65,8 @@ mod tests {
     fn argv_decides() {
         type Check = fn(&Request) -> bool;
         const SSH: Check = |request| matches!(request, Request::SshKeygen(_));
-        const GPG: Check = |request| *request == Request::Gpg(Format::OpenPgp);
-        const GPGSM: Check = |request| *request == Request::Gpg(Format::X509);
+        const GPG: Check = |request| matches!(request, Request::Gpg(_));
+        const GPGSM: Check = |request| *request == Request::Gpgsm;
         const NATIVE: Check = |request| matches!(request, Request::Native(_));
         let table: [(&[&str], Check); 21] = [
             (&[], NATIVE),

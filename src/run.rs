@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod demo;
+pub mod gpg;
 pub mod hook;
 pub mod hook_install;
 pub mod man;
@@ -15,17 +16,13 @@ mod exempt;
 mod seen;
 mod session;
 
-use crate::armor::Format;
 use std::env;
 use std::io::{self, BufWriter, IsTerminal, Read, Stdout, Write};
 
-/// What git gets where it takes us for gpg or gpgsm; the exit status.
-pub fn gpg(format: Format) -> u8 {
+/// What git gets where it takes us for gpgsm; the exit status.
+pub fn gpgsm() -> u8 {
     drain_stdin();
-    complain(match format {
-        Format::X509 => "git-warrant: X.509 is not built in",
-        _ => "git-warrant: OpenPGP is not built in",
-    });
+    complain("git-warrant: X.509 is not built in");
     2
 }
 

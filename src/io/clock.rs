@@ -14,6 +14,14 @@ pub fn local(civil: DateTime) -> Option<i64> {
     mktime(&TimeZone::system(), civil)
 }
 
+/// A time as GnuPG's messages have it, in the machine's zone.
+pub fn local_line(time: i64) -> String {
+    match Timestamp::from_second(time) {
+        Ok(time) => time.to_zoned(TimeZone::system()).strftime("%a %b %e %H:%M:%S %Y %Z").to_string(),
+        Err(_) => format!("@{time}"),
+    }
+}
+
 /// A time as OpenSSH's messages have it: the wall clock of the machine's zone, which is not named.
 pub fn local_text(time: i64) -> String {
     text_in(TimeZone::system(), time)

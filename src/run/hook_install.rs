@@ -30,7 +30,8 @@ pub fn install(args: &HookInstall) -> Result<ExitStatus> {
     }
     let policy = &args.with.policy;
     let search = Search { policy: policy.policy.clone(), revoked: policy.revoked.clone(), range_start: None, hook: true };
-    Loaded::find(&mut place, &search, Asked::by_hook(policy, args.with.allow_wildcard)).context("nothing is installed: the hook could not work")?;
+    Loaded::find(&mut place, &search, Asked::by_hook(policy, args.with.allow_wildcard))
+        .context("nothing is installed: the hook could not work")?;
     let file = HookFile::find(&place.repository, &place.config, args.change.outside)?;
     let found = file.found()?;
     let (hook, kept) = (file.hook.display(), file.kept.display());
@@ -49,7 +50,9 @@ pub fn install(args: &HookInstall) -> Result<ExitStatus> {
         && !chained
         && memchr::memmem::find(text, KEPT.as_bytes()).is_some()
     {
-        bail!("{hook} runs {kept} as well, and that is gone or cannot be run; put it back (chmod +x), or run: git warrant hook uninstall");
+        bail!(
+            "{hook} runs {kept} as well, and that is gone or cannot be run; put it back (chmod +x), or run: git warrant hook uninstall"
+        );
     }
     let script = script(&args.with, chained)?;
     if found == Found::File(Some(script.clone())) {

@@ -5,6 +5,8 @@
 //! us: the versions of key and signature, the salt of version 6, the times of key and signature.
 
 pub mod certificate;
+pub mod detached;
+pub mod keyring;
 mod packet;
 mod raw;
 
@@ -16,6 +18,7 @@ use crate::evidence::{Evidence, Malleable};
 use crate::object::Payload;
 use crate::verdict::Reason;
 use certificate::SigningKey;
+use sequoia_openpgp::anyhow::Error;
 use sequoia_openpgp::crypto::hash::Hash as _;
 use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::packet::signature::subpacket::{Subpacket, SubpacketTag, SubpacketValue};
@@ -141,13 +144,18 @@ fn may_be_of(signature: &Signature, key: &SigningKey) -> bool {
 
 /// The digest that is signed: of the salt where there is one, the payload, and the signature's own fields.
 fn digest(signature: &Signature, payload: &Payload<'_>) -> Result<Vec<u8>, Reason> {
-    let unsupported = |_| Reason::AlgorithmUnsupported { algorithm: hash_name(signature.hash_algo()).to_owned() };
-    let mut context = signature.hash_algo().context().map_err(unsupported)?.for_signature(signature.version());
+    let parts = payload.parts().iter().copied();
+    digest_of(signature, parts).map_err(|_| Reason::AlgorithmUnsupported { algorithm: hash_name(signature.hash_algo()).to_owned() })
+}
+
+fn digest_of<'a>(signature: &Signature, parts: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>, Error> {
+    let mut context = signature.hash_algo().context()?.for_signature(signature.version());
     if let Some(salt) = signature.salt() {
         context.update(salt);
     }
-    payload.parts().iter().for_each(|part| context.update(part));
-    signature.hash(&mut context).and_then(|()| context.into_digest()).map_err(unsupported)
+    parts.for_each(|part| context.update(part));
+    signature.hash(&mut context)?;
+    context.into_digest()
 }
 
 /// The key that a signature names, for people.

@@ -45,16 +45,37 @@ impl Certificates {
         if certs.is_empty() {
             return Err(CertificateError::None);
         }
-        for cert in certs {
-            let cert = cert.strip_secret_key_material();
-            let fingerprint = cert.fingerprint().to_hex();
-            let merged = match self.0.remove(&fingerprint) {
-                Some(known) => known.merge_public(cert.clone()).unwrap_or(cert),
-                None => cert,
-            };
-            self.0.insert(fingerprint, merged);
-        }
+        certs.into_iter().for_each(|cert| self.merge(cert));
         Ok(())
+    }
+
+    /// Takes in what can be read of a keyring that is not ours to mend; the rest is passed over.
+    pub fn add_readable(&mut self, bytes: &[u8]) {
+        let certs = CertParser::from_bytes(bytes).into_iter().flatten().flatten();
+        certs.for_each(|cert| self.merge(cert));
+    }
+
+    fn merge(&mut self, cert: Cert) {
+        let cert = cert.strip_secret_key_material();
+        let fingerprint = cert.fingerprint().to_hex();
+        let merged = match self.0.remove(&fingerprint) {
+            Some(known) => known.merge_public(cert.clone()).unwrap_or(cert),
+            None => cert,
+        };
+        self.0.insert(fingerprint, merged);
+    }
+
+    /// The user ids of a certificate that it stands by now, the primary one first; text that anybody may have written. `now` in
+    /// seconds since 1970 (UTC).
+    pub fn user_ids(&self, fingerprint: &str, now: i64) -> Vec<Vec<u8>> {
+        let lenient = lenient(moment(now));
+        let Some(valid) = self.0.get(fingerprint).and_then(|cert| cert.with_policy(&lenient, moment(now)).ok()) else {
+            return Vec::new();
+        };
+        let primary = valid.primary_userid().ok().map(|id| id.userid().value().to_vec());
+        let others =
+            valid.userids().revoked(false).map(|id| id.userid().value().to_vec()).filter(|id| Some(id) != primary.as_ref());
+        primary.iter().cloned().chain(others).collect()
     }
 
     /// The fingerprints of the certificates, uppercase hexadecimal.

@@ -30,22 +30,35 @@ const PADDING: u8 = 21;
 
 /// Takes the one signature packet out; markers and padding, which mean nothing, are passed over and make it not minimal.
 pub(super) fn read(bytes: &[u8]) -> Result<SignaturePacket, PacketError> {
-    let (mut rest, mut found, mut strays) = (bytes, None, false);
+    let mut all = read_all(bytes)?;
+    match (all.pop(), all.is_empty()) {
+        (Some(found), true) => Ok(found),
+        (Some(_), false) => Err(PacketError::Several),
+        (None, _) => Err(PacketError::None),
+    }
+}
+
+/// Takes the signature packets out.
+pub(super) fn read_all(bytes: &[u8]) -> Result<Vec<SignaturePacket>, PacketError> {
+    let (mut rest, mut found, mut strays) = (bytes, Vec::new(), false);
     while let Some((packet, after)) = next(rest)? {
         rest = after;
         match packet.tag {
-            SIGNATURE if found.is_some() => return Err(PacketError::Several),
-            SIGNATURE => found = Some(packet),
+            SIGNATURE => found.push(rewrite(&packet)?),
             MARKER | PADDING => strays = true,
             other => return Err(PacketError::NotASignature(other)),
         }
     }
-    let found = found.ok_or(PacketError::None)?;
+    found.iter_mut().for_each(|packet| packet.minimal &= !strays);
+    Ok(found)
+}
+
+fn rewrite(found: &Raw<'_>) -> Result<SignaturePacket, PacketError> {
     let (body, trimmed) = trim_numbers(found.body).ok_or(PacketError::Malformed)?;
     let mut packet = vec![0xc0 | SIGNATURE, 0xff];
     packet.extend(u32::try_from(body.len()).map_err(|_| PacketError::Malformed)?.to_be_bytes());
     packet.extend(body);
-    Ok(SignaturePacket { packet, old_header: found.old, minimal: found.minimal && !trimmed && !strays })
+    Ok(SignaturePacket { packet, old_header: found.old, minimal: found.minimal && !trimmed })
 }
 
 struct Raw<'a> {

@@ -1,0 +1,196 @@
+//! What GnuPG keeps of other people's keys: keyboxes, and how far it trusts them.
+
+use sequoia_openpgp::types::HashAlgorithm;
+use std::collections::HashMap;
+
+const KEYBOX_OPENPGP: u8 = 2;
+
+/// A certificate in a keyring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept<'a> {
+    /// What a keybox says in front of it, the fingerprints of all its keys among that; empty where there is no such index.
+    pub index: &'a [u8],
+    /// Its packets; where there is no index, those of all certificates of the file.
+    pub packets: &'a [u8],
+}
+
+/// The OpenPGP certificates in a keybox (pubring.kbx; GnuPG's kbx/keybox-blob.c). A file that is no keybox is one of packets
+/// alone (pubring.gpg) and comes back whole. A blob that reaches beyond the file ends the list.
+pub fn certificates_of(file: &[u8]) -> Vec<Kept<'_>> {
+    if file.get(8..12) != Some(b"KBXf") {
+        return vec![Kept { index: b"", packets: file }];
+    }
+    let mut found = Vec::new();
+    let mut rest = file;
+    while let Some(length) = number(rest, 0).filter(|&length| length > 5) {
+        let Some((blob, after)) = rest.split_at_checked(length) else { break };
+        rest = after;
+        if blob.get(4) == Some(&KEYBOX_OPENPGP) {
+            let place = number(blob, 8).zip(number(blob, 12));
+            found.extend(place.and_then(|(start, length)| {
+                Some(Kept { index: blob.get(..start)?, packets: blob.get(start..start.checked_add(length)?)? })
+            }));
+        }
+    }
+    found
+}
+
+/// How far somebody is believed, in GnuPG's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)] // they are GnuPG's
+pub enum Trust {
+    #[default]
+    Unknown,
+    Expired,
+    Undefined,
+    Never,
+    Marginal,
+    Fully,
+    Ultimate,
+}
+
+impl Trust {
+    fn of_byte(byte: u8) -> Self {
+        match byte & 0x0f {
+            1 => Self::Expired,
+            2 => Self::Undefined,
+            3 => Self::Never,
+            4 => Self::Marginal,
+            5 => Self::Fully,
+            6 => Self::Ultimate,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The word of a status line, after `TRUST_`.
+    pub fn status(self) -> &'static str {
+        match self {
+            Self::Unknown | Self::Undefined | Self::Expired => "UNDEFINED",
+            Self::Never => "NEVER",
+            Self::Marginal => "MARGINAL",
+            Self::Fully => "FULLY",
+            Self::Ultimate => "ULTIMATE",
+        }
+    }
+
+    /// The word that GnuPG prints behind a user id.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::Undefined => "undefined",
+            Self::Never => "never",
+            Self::Marginal => "marginal",
+            Self::Fully => "full",
+            Self::Ultimate => "ultimate",
+        }
+    }
+}
+
+/// GnuPG's trustdb.gpg: what it worked out last of whose user ids are believed (g10/tdbio.c).
+#[derive(Clone, Debug, Default)]
+pub struct TrustDb {
+    /// By the fingerprint's 20 bytes: the ownertrust, and the believed user ids by their hash.
+    certificates: HashMap<Vec<u8>, (Trust, Vec<(Vec<u8>, Trust)>)>,
+}
+
+const RECORD: usize = 40;
+const TRUST: u8 = 12;
+const VALID: u8 = 13;
+
+impl TrustDb {
+    /// Reads the file; what makes no sense in it is believed by nobody.
+    pub fn parse(file: &[u8]) -> Self {
+        let record = |index: usize| file.get(index.checked_mul(RECORD)?..)?.get(..RECORD);
+        let mut certificates = HashMap::new();
+        for chunk in file.chunks_exact(RECORD).filter(|chunk| chunk.first() == Some(&TRUST)) {
+            let (Some(fingerprint), Some(&owner)) = (chunk.get(2..22), chunk.get(22)) else { continue };
+            let mut ids = Vec::new();
+            let mut next = number(chunk, 26);
+            // a list that goes round has an end here
+            while let Some(valid) = next.filter(|&at| at != 0 && ids.len() < 1000).and_then(record) {
+                if valid.first() != Some(&VALID) {
+                    break;
+                }
+                ids.extend(valid.get(2..22).zip(valid.get(22)).map(|(hash, trust)| (hash.to_vec(), Trust::of_byte(*trust))));
+                next = number(valid, 23);
+            }
+            certificates.insert(fingerprint.to_vec(), (Trust::of_byte(owner), ids));
+        }
+        Self { certificates }
+    }
+
+    /// How far it is believed that a certificate is that of a user id.
+    pub fn validity(&self, fingerprint: &[u8], user_id: &[u8]) -> Trust {
+        let Some((owner, ids)) = self.certificates.get(fingerprint) else { return Trust::Unknown };
+        if *owner == Trust::Ultimate {
+            return Trust::Ultimate;
+        }
+        let hash = ripemd160(user_id);
+        ids.iter().find(|(id, _)| Some(id) == hash.as_ref()).map_or(Trust::Unknown, |(_, trust)| *trust)
+    }
+
+    /// The best of what is believed of any of its user ids.
+    pub fn best(&self, fingerprint: &[u8]) -> Trust {
+        let known = self.certificates.get(fingerprint);
+        known.map_or(Trust::Unknown, |(owner, ids)| {
+            if *owner == Trust::Ultimate { *owner } else { ids.iter().map(|(_, trust)| *trust).max().unwrap_or_default() }
+        })
+    }
+}
+
+fn ripemd160(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut context = HashAlgorithm::RipeMD.context().ok()?.for_digest();
+    context.update(bytes);
+    context.into_digest().ok()
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<usize> {
+    let four: [u8; 4] = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
+    usize::try_from(u32::from_be_bytes(four)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(kind: u8, content: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(16 + content.len()).unwrap();
+        let own = u32::try_from(content.len()).unwrap();
+        [&length.to_be_bytes()[..], &[kind, 1, 0, 0], &16u32.to_be_bytes(), &own.to_be_bytes(), content].concat()
+    }
+
+    #[test]
+    fn keyboxes() {
+        let header = [&32u32.to_be_bytes()[..], &[1, 1, 0, 2], b"KBXf", &[0; 20]].concat();
+        let file = [header.clone(), blob(2, b"one"), blob(3, b"x509"), blob(2, b"two")].concat();
+        let packets = |file| certificates_of(file).into_iter().map(|it| it.packets).collect::<Vec<_>>();
+        assert_eq!(packets(&file), [b"one", b"two"]);
+        assert_eq!(certificates_of(&file).first().unwrap().index.len(), 16);
+        assert_eq!(packets(file.get(..file.len() - 1).unwrap()), [b"one"]);
+        assert!(certificates_of(&header).is_empty());
+        assert_eq!(certificates_of(b"packets"), [Kept { index: b"", packets: b"packets" }]);
+        let endless = [header, vec![0; 40]].concat();
+        assert!(certificates_of(&endless).is_empty());
+    }
+
+    #[test]
+    fn trust() {
+        let mut file = vec![0; RECORD * 4];
+        file[RECORD] = TRUST;
+        file[RECORD + 2..RECORD + 22].copy_from_slice(&[7; 20]);
+        file[RECORD + 22] = 4;
+        file[RECORD + 29] = 2;
+        file[RECORD * 2] = VALID;
+        file[RECORD * 2 + 2..RECORD * 2 + 22].copy_from_slice(&ripemd160(b"a").unwrap());
+        file[RECORD * 2 + 22] = 5;
+        file[RECORD * 2 + 26] = 2; // itself
+        let trust = TrustDb::parse(&file);
+        assert_eq!(trust.validity(&[7; 20], b"a"), Trust::Fully);
+        assert_eq!(trust.validity(&[7; 20], b"b"), Trust::Unknown);
+        assert_eq!((trust.best(&[7; 20]), trust.best(&[8; 20])), (Trust::Fully, Trust::Unknown));
+        file[RECORD + 22] = 6;
+        assert_eq!(TrustDb::parse(&file).validity(&[7; 20], b"b"), Trust::Ultimate);
+        assert_eq!(TrustDb::parse(b"short").best(&[7; 20]), Trust::Unknown);
+    }
+}
