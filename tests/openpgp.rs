@@ -2,96 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a test says what went wrong by failing there
 
 mod common;
+#[path = "support/gnupg.rs"]
+mod gnupg;
 #[path = "support/world.rs"]
 mod world;
 
-use common::{has, run, skipped};
+use gnupg::Gpg;
 use std::fmt::Write as _;
-use world::{Judged, World, done, says};
-
-/// A home with gpg's keys beside those of SSH, and a repository `r`. What gpg needs in the background ends with the home.
-struct Gpg(World);
-
-impl Gpg {
-    /// `None` where there is no gpg, which has been said.
-    fn new() -> Option<Self> {
-        if !has("gpg") {
-            skipped("OpenPGP signatures by gpg");
-            return None;
-        }
-        let gpg = Self(World::new());
-        let home = gpg.0.home.join("gnupg");
-        std::fs::create_dir_all(&home).unwrap();
-        std::os::unix::fs::symlink("gnupg", gpg.0.home.join(".gnupg")).unwrap();
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(home, std::fs::Permissions::from_mode(0o700)).unwrap();
-        gpg.0.config("gpg.format", "openpgp");
-        gpg.0.repo("r", &[]);
-        std::fs::create_dir(gpg.0.home.join("certs")).unwrap();
-        Some(gpg)
-    }
-
-    fn gpg(&self, args: &[&str], stdin: &[u8]) -> String {
-        let mut command = self.0.home.command("gpg");
-        command.args(["--batch", "--quiet", "--no-tty", "--pinentry-mode=loopback", "--passphrase", ""]).args(args);
-        let done = run(&mut command, stdin);
-        assert!(done.ok(), "{done:?}");
-        done.stdout
-    }
-
-    /// A new key; its fingerprint.
-    fn key(&self, name: &str, algorithm: &str, usage: &str, expire: &str) -> String {
-        let time = ["--faked-system-time", "20200101T000000!"];
-        let user = format!("{name} <{name}@example.com>");
-        let old = if expire == "old" { &time[..] } else { &[] };
-        let expire = if expire == "old" { "1y" } else { expire };
-        self.gpg(&[old, &["--quick-gen-key", &user, algorithm, usage, expire]].concat(), b"");
-        let listed = self.gpg(&["--list-keys", "--with-colons", &user], b"");
-        listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':').to_owned()
-    }
-
-    fn export(&self, fingerprint: &str) {
-        self.gpg(&["--yes", "--armor", "--output", &format!("certs/{fingerprint}.pgp"), "--export", fingerprint], b"");
-    }
-
-    /// A signed commit in a name; its id.
-    fn commit(&self, message: &str, name: &str, key: &str) -> String {
-        let settings = [format!("user.name={name}"), format!("user.email={name}@example.com"), format!("user.signingKey={key}")];
-        self.0.commit_as("r", message, &settings, &["-S"])
-    }
-
-    fn policy(&self, text: &str) {
-        self.0.home.write("policy.toml", format!("version = 1\n{text}"));
-    }
-
-    fn judged(&self, args: &[&str]) -> Judged {
-        self.0.judged_by("r", self.0.home.join("policy.toml").to_str().unwrap(), args)
-    }
-
-    fn word(&self, id: &str) -> String {
-        self.judged(&[]).of_object(id)
-    }
-
-    /// A commit like another, with another signature.
-    fn with_signature(&self, id: &str, edit: impl Fn(&str) -> String) -> String {
-        let raw = self.0.raw("r", id);
-        let start = raw.find("gpgsig ").unwrap();
-        let end = raw.find("\n\n").unwrap();
-        let armored = raw[start + 7..end].replace("\n ", "\n") + "\n";
-        let mut header = String::from("gpgsig");
-        for line in edit(&armored).trim_end_matches('\n').split('\n') {
-            let _ = writeln!(header, " {line}");
-        }
-        let edited = format!("{}{}{}", &raw[..start], header.trim_end(), &raw[end..]);
-        self.0.object("r", "commit", edited.as_bytes())
-    }
-}
-
-impl Drop for Gpg {
-    fn drop(&mut self) {
-        let _ = done(self.0.home.command("gpgconf").args(["--kill", "all"]));
-    }
-}
+use world::{done, says};
 
 fn listed(name: &str, fingerprint: &str, more: &str) -> String {
     format!("[principals.{name}]\nemails = [\"{name}@example.com\"]\nkeys = [{{ openpgp = \"{fingerprint}\"{more} }}]\n")
@@ -169,36 +87,16 @@ fn a_certificate_is_that_of_its_fingerprint() {
 #[test]
 fn ends_and_revocations() {
     let Some(gpg) = Gpg::new() else { return };
-    let revoke = |fingerprint: &str, code: &str| {
-        // what gpg prepared when it made the key, with the colon that keeps it from being used by chance; or by hand, with a reason
-        let mut command = gpg.0.home.command("gpg");
-        let answers = format!("y\n{code}\n\ny\n");
-        command.args([
-            "--no-tty",
-            "--command-fd=0",
-            "--status-fd=2",
-            "--pinentry-mode=loopback",
-            "--passphrase",
-            "",
-            "--gen-revoke",
-            fingerprint,
-        ]);
-        let made = run(&mut command, answers.as_bytes());
-        assert!(made.ok(), "{made:?}");
-        gpg.gpg(&["--import"], made.stdout.as_bytes());
-    };
     let mut cases = Vec::new();
     for (name, code) in [("stolen", "1"), ("replaced", "2"), ("unused", "3"), ("unexplained", "0")] {
         let key = gpg.key(name, "ed25519", "sign", "never");
         let id = gpg.commit(name, name, &key);
-        revoke(&key, code);
+        gpg.revoke(&key, code);
         cases.push((name, key, id));
     }
     let expired = gpg.key("expired", "ed25519", "sign", "1d");
     let id = gpg.commit("expired", "expired", &expired);
-    gpg.gpg(&["--faked-system-time", "20200101T000000!", "--quick-gen-key", "old <old@example.com>", "ed25519", "sign", "1y"], b"");
-    let old = gpg.gpg(&["--list-keys", "--with-colons", "old@example.com"], b"");
-    let old = old.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':').to_owned();
+    let old = gpg.old("old");
     let before = {
         gpg.0.home.write("gpg-of-2020", "#!/bin/sh\nexec gpg --faked-system-time 20200201T000000! \"$@\"\n");
         use std::os::unix::fs::PermissionsExt as _;

@@ -8,6 +8,7 @@ pub mod agent;
 mod ask;
 mod file;
 pub mod generate;
+pub mod gpg_agent;
 pub mod terminal;
 mod token;
 

@@ -172,8 +172,7 @@ impl Gpg {
                     _ => return Err(GpgUsage::Option(format!("--{name}"))),
                 }
             } else if let Some(bundle) = bytes.strip_prefix(b"-").filter(|bundle| !bundle.is_empty()) {
-                let mut letters = bundle.iter().enumerate();
-                while let Some((at, letter)) = letters.next() {
+                for (at, letter) in bundle.iter().enumerate() {
                     match letter {
                         b's' => sign = true,
                         b'b' => (sign, detach) = (true, true),

@@ -1,5 +1,7 @@
 //! In gpg's place, as git calls it: detached signatures made and verified, status lines, messages, exit statuses.
 
+mod signing;
+
 use super::{complain, drain_stdin};
 use crate::io::clock;
 use crate::io::gnupg::Gnupg;
@@ -22,7 +24,8 @@ const FAILED: u8 = 2;
 pub fn run(request: Result<Gpg, GpgUsage>) -> u8 {
     let done = request.map_err(anyhow::Error::from).and_then(|gpg| match &gpg.action {
         Action::Verify { signature, data } => verify(&gpg, signature, data.as_deref()),
-        Action::Sign | Action::Unknown => Err(GpgUsage::Action.into()),
+        Action::Sign => signing::sign(&gpg),
+        Action::Unknown => Err(GpgUsage::Action.into()),
     });
     done.unwrap_or_else(|error| {
         drain_stdin();
@@ -248,8 +251,7 @@ fn date(time: i64) -> String {
 
 /// A fingerprint in groups of four, a wider gap in the middle.
 fn grouped(fingerprint: &str) -> String {
-    let groups: Vec<String> =
-        fingerprint.as_bytes().chunks(4).map(|group| String::from_utf8_lossy(group).into_owned()).collect();
+    let groups: Vec<String> = fingerprint.as_bytes().chunks(4).map(|group| String::from_utf8_lossy(group).into_owned()).collect();
     let (left, right) = groups.split_at(groups.len() / 2);
     format!("{}  {}", left.join(" "), right.join(" "))
 }

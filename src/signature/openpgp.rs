@@ -9,6 +9,7 @@ pub mod detached;
 pub mod keyring;
 mod packet;
 mod raw;
+pub mod sign;
 
 pub use certificate::{CertificateError, Certificates};
 

@@ -90,9 +90,12 @@ impl Trust {
 /// GnuPG's trustdb.gpg: what it worked out last of whose user ids are believed (g10/tdbio.c).
 #[derive(Clone, Debug, Default)]
 pub struct TrustDb {
-    /// By the fingerprint's 20 bytes: the ownertrust, and the believed user ids by their hash.
-    certificates: HashMap<Vec<u8>, (Trust, Vec<(Vec<u8>, Trust)>)>,
+    /// By the fingerprint's 20 bytes.
+    certificates: HashMap<Vec<u8>, Believed>,
 }
+
+/// The ownertrust of a certificate's holder, and how far its user ids are believed, by their hashes.
+type Believed = (Trust, Vec<(Vec<u8>, Trust)>);
 
 const RECORD: usize = 40;
 const TRUST: u8 = 12;

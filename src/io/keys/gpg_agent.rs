@@ -1,0 +1,308 @@
+//! gpg-agent, spoken to as gpg does (the Assuan protocol; GnuPG's manual, "Agent Commands"): it holds the secret key, asks for
+//! its passphrase, and signs.
+
+use crate::signature::openpgp::sign::Numbers;
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::env;
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long an answer may take that needs nobody.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long somebody may take to find a passphrase, or a card.
+const PERSON: Duration = Duration::from_secs(600);
+/// A longer line, or a longer answer, is no agent's.
+const MAX_LINE: u64 = 4096;
+const MAX_DATA: usize = 1 << 16;
+
+/// A connection.
+pub struct GpgAgent {
+    reader: BufReader<UnixStream>,
+    writer: UnixStream,
+}
+
+/// What an agent answers that is no success.
+#[derive(Debug, thiserror::Error)]
+#[error("gpg-agent says: {text}")]
+struct Refused {
+    code: u32,
+    text: String,
+}
+
+/// libgpg-error's numbers, less their source.
+const NO_SECRET_KEY: u32 = 17;
+const CANCELED: u32 = 99;
+const FULLY_CANCELED: u32 = 198;
+const BAD_PASSPHRASE: u32 = 11;
+const NO_PINENTRY: u32 = 86;
+
+impl GpgAgent {
+    /// Connects to the agent of a home; starts it as gpg does where none is there.
+    ///
+    /// # Errors
+    /// Where none is there and none can be started.
+    pub fn connect(home: &Path) -> Result<Self> {
+        let direct = home.join("S.gpg-agent");
+        let stream = match open(&direct) {
+            Some(stream) => stream,
+            None => {
+                let socket = socket_of(home)?;
+                match open(&socket) {
+                    Some(stream) => stream,
+                    None => {
+                        gpgconf(home, &["--launch", "gpg-agent"]).context("gpg-agent does not run, and cannot be started")?;
+                        open(&socket).with_context(|| format!("gpg-agent does not answer at {}", socket.display()))?
+                    }
+                }
+            }
+        };
+        stream.set_write_timeout(Some(ANSWER)).context("cannot speak to gpg-agent")?;
+        let mut agent = Self { reader: BufReader::new(stream.try_clone().context("cannot speak to gpg-agent")?), writer: stream };
+        agent.answer(ANSWER)?;
+        agent.introduce()?;
+        Ok(agent)
+    }
+
+    /// Tells the agent where to ask: the terminal and the display of whoever signs.
+    fn introduce(&mut self) -> Result<()> {
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty() && !value.contains(['\n', '\r']));
+        let locale = variable("LC_ALL").or(variable("LC_CTYPE")).or(variable("LANG"));
+        let options = [
+            ("display", variable("DISPLAY")),
+            ("ttyname", variable("GPG_TTY").or_else(terminal)),
+            ("ttytype", variable("TERM")),
+            ("lc-ctype", locale.clone()),
+            ("lc-messages", locale),
+            ("xauthority", variable("XAUTHORITY")),
+            ("putenv", variable("WAYLAND_DISPLAY").map(|value| format!("WAYLAND_DISPLAY={value}"))),
+            ("putenv", variable("PINENTRY_USER_DATA").map(|value| format!("PINENTRY_USER_DATA={value}"))),
+        ];
+        for (name, value) in options {
+            if let Some(value) = value {
+                // an agent that does not know an option does without
+                self.command(&format!("OPTION {name}={value}"), ANSWER).map(drop).or_else(refused_is_fine)?;
+            }
+        }
+        self.command("OPTION allow-pinentry-notify", ANSWER).map(drop).or_else(refused_is_fine)
+    }
+
+    /// Whether the agent holds the secret part of a key.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub fn has(&mut self, keygrip: &str) -> Result<bool> {
+        match self.command(&format!("HAVEKEY {keygrip}"), ANSWER) {
+            Ok(_) => Ok(true),
+            Err(error) if error.downcast_ref::<Refused>().is_some_and(|it| it.code == NO_SECRET_KEY) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has it sign a digest. `description` is what the person reads who is asked for the passphrase; `hash` the hash function's
+    /// number.
+    ///
+    /// # Errors
+    /// Where it refuses, or answers something else.
+    pub fn sign(&mut self, keygrip: &str, description: &str, hash: u8, digest: &[u8]) -> Result<Numbers> {
+        let digest: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        self.command(&format!("SIGKEY {keygrip}"), ANSWER)?;
+        self.command(&format!("SETKEYDESC {}", percent_plus(description)), ANSWER)?;
+        self.command(&format!("SETHASH {hash} {digest}"), ANSWER)?;
+        let answer = self.command("PKSIGN", PERSON).map_err(explain)?;
+        numbers(&answer).ok_or_else(|| anyhow!("gpg-agent's answer is no signature"))
+    }
+
+    /// Sends a line and gives the data that comes before `OK`.
+    fn command(&mut self, line: &str, wait: Duration) -> Result<Vec<u8>> {
+        self.writer.write_all(format!("{line}\n").as_bytes()).context("gpg-agent is gone")?;
+        self.answer(wait)
+    }
+
+    fn answer(&mut self, wait: Duration) -> Result<Vec<u8>> {
+        let until = Instant::now() + wait;
+        let mut data = Vec::new();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                bail!("gpg-agent does not answer");
+            }
+            self.reader.get_ref().set_read_timeout(Some(left)).context("cannot speak to gpg-agent")?;
+            let mut line = Vec::new();
+            let read = (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut line).context("gpg-agent does not answer")?;
+            let Some(line) = line.strip_suffix(b"\n") else {
+                bail!(if read == 0 { "gpg-agent closed the connection" } else { "gpg-agent's answer makes no sense" });
+            };
+            match line {
+                b"OK" => return Ok(data),
+                _ if line.starts_with(b"OK ") => return Ok(data),
+                _ if line.starts_with(b"ERR ") => return Err(refused(line.get(4..).unwrap_or_default()).into()),
+                _ if line.starts_with(b"INQUIRE ") => {
+                    // that a pinentry comes up; what else is asked for is not ours to give
+                    let end: &[u8] = if line.starts_with(b"INQUIRE PINENTRY_LAUNCHED") { b"END\n" } else { b"CAN\n" };
+                    self.writer.write_all(end).context("gpg-agent is gone")?;
+                }
+                _ => data.extend(line.strip_prefix(b"D ").map(unescaped).unwrap_or_default()),
+            }
+            if data.len() > MAX_DATA {
+                bail!("gpg-agent's answer makes no sense");
+            }
+        }
+    }
+}
+
+fn refused(line: &[u8]) -> Refused {
+    let text = String::from_utf8_lossy(line).into_owned();
+    let (code, text) = text.split_once(' ').unwrap_or((&text, ""));
+    Refused { code: code.parse::<u32>().unwrap_or(0) & 0xffff, text: text.to_owned() }
+}
+
+fn refused_is_fine(error: anyhow::Error) -> Result<()> {
+    if error.is::<Refused>() { Ok(()) } else { Err(error) }
+}
+
+/// What to do about a refusal.
+fn explain(error: anyhow::Error) -> anyhow::Error {
+    let what = match error.downcast_ref::<Refused>().map(|refused| refused.code) {
+        Some(CANCELED | FULLY_CANCELED) => "nobody gave the passphrase",
+        Some(BAD_PASSPHRASE) => "the passphrase was wrong",
+        Some(NO_PINENTRY) => "there is no pinentry to ask for the passphrase with; install one, or export GPG_TTY=$(tty)",
+        _ => return error,
+    };
+    error.context(what)
+}
+
+fn open(socket: &Path) -> Option<UnixStream> {
+    if let Ok(stream) = UnixStream::connect(socket) {
+        return Some(stream);
+    }
+    // a file may stand in the socket's place and say where it is
+    let text = std::fs::read(socket).ok().filter(|text| text.len() < 4096)?;
+    let path = text.strip_prefix(b"%Assuan%\nsocket=")?;
+    UnixStream::connect(PathBuf::from(OsString::from_vec(path.trim_ascii_end().to_vec()))).ok()
+}
+
+fn socket_of(home: &Path) -> Result<PathBuf> {
+    let listed = gpgconf(home, &["--list-dirs", "agent-socket"])
+        .context("gpg-agent does not run, and gpgconf, which would start it, cannot be run; install GnuPG")?;
+    Ok(PathBuf::from(OsString::from_vec(listed.trim_ascii_end().to_vec())))
+}
+
+fn gpgconf(home: &Path, args: &[&str]) -> Result<Vec<u8>> {
+    let mut command = Command::new("gpgconf");
+    command.arg("--homedir").arg(home).args(args).stdin(Stdio::null()).stderr(Stdio::null());
+    let output = command.output().context("cannot run gpgconf")?;
+    if !output.status.success() {
+        bail!("gpgconf {} ends with {}", args.join(" "), output.status);
+    }
+    Ok(output.stdout)
+}
+
+/// The terminal that this process belongs to, where git put pipes in the place of all three streams.
+fn terminal() -> Option<String> {
+    for (is_terminal, fd) in
+        [(std::io::stdin().is_terminal(), 0), (std::io::stdout().is_terminal(), 1), (std::io::stderr().is_terminal(), 2)]
+    {
+        if is_terminal {
+            return std::fs::read_link(format!("/proc/self/fd/{fd}")).ok()?.to_str().map(str::to_owned);
+        }
+    }
+    // field 7 of proc(5)'s stat: the minor number in its lowest and highest bits, the major between
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let number: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(4)?.parse().ok()?;
+    let (major, minor) = (number >> 8 & 0xfff, number & 0xff | number >> 12 & 0xfff00);
+    let name = match major {
+        136..=143 => format!("/dev/pts/{}", (major - 136) * 256 + minor),
+        4 => format!("/dev/tty{minor}"),
+        _ => return None,
+    };
+    Some(name).filter(|name| Path::new(name).exists())
+}
+
+fn percent_plus(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b' ' => "+".to_owned(),
+        b'%' | b'+' | b'"' | 0..=31 | 127 => format!("%{byte:02X}"),
+        _ => char::from(byte).to_string(),
+    };
+    // what is not ASCII goes through byte by byte
+    text.bytes().map(|byte| if byte.is_ascii() { escape(byte) } else { format!("%{byte:02X}") }).collect()
+}
+
+fn unescaped(data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = data;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.filter(|_| byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(value) => {
+                out.push(value);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => out.push(byte),
+        }
+    }
+    out
+}
+
+/// The numbers of `(7:sig-val(3:rsa(1:s256:…)))` and its kin, in canonical form.
+fn numbers(expression: &[u8]) -> Option<Numbers> {
+    let (mut rest, mut open, mut last) = (expression, false, None::<&[u8]>);
+    let (mut r, mut s) = (None, None);
+    while let Some((&byte, after)) = rest.split_first() {
+        match byte {
+            b'(' => (rest, open) = (after, true),
+            b')' => (rest, open) = (after, false),
+            b'0'..=b'9' => {
+                let colon = rest.iter().position(|&b| b == b':')?;
+                let length: usize = std::str::from_utf8(rest.get(..colon)?).ok()?.parse().ok()?;
+                let (atom, behind) = rest.get(colon + 1..)?.split_at_checked(length)?;
+                match (open, last) {
+                    (false, Some(b"r")) => r = Some(atom.to_vec()),
+                    (false, Some(b"s")) => s = Some(atom.to_vec()),
+                    _ => {}
+                }
+                (last, open, rest) = (open.then_some(atom), false, behind);
+            }
+            _ => return None,
+        }
+    }
+    match (r, s?) {
+        (Some(r), s) => Some(Numbers::Two(r, s)),
+        (None, s) => Some(Numbers::One(s)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions() {
+        let two = || Some(Numbers::Two(b"ab".to_vec(), b"c(1:r1:".to_vec()));
+        for (text, want) in [
+            (&b"(7:sig-val(3:rsa(1:s3:abc)))"[..], Some(Numbers::One(b"abc".to_vec()))),
+            (b"(7:sig-val(5:eddsa(1:r2:ab)(1:s7:c(1:r1:)))", two()),
+            (b"(7:sig-val(5:ecdsa(1:s7:c(1:r1:)(1:r2:ab)))", two()),
+            (b"(7:sig-val(3:rsa(1:s3:ab", None),
+            (b"(7:sig-val)", None),
+            (b"(7:sig-val(1:s99999999999999999999:a))", None),
+            (b"x", None),
+            (b"", None),
+        ] {
+            assert_eq!(numbers(text), want, "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(unescaped(b"a%25%0Ab%zz%"), b"a%\nb%zz%");
+        assert_eq!(percent_plus("a b+c\n\u{e9}"), "a+b%2Bc%0A%C3%A9");
+        assert_eq!(refused(b"67108881 No secret key <GPG Agent>").code, NO_SECRET_KEY);
+    }
+}

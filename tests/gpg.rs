@@ -1,0 +1,198 @@
+//! In gpg's place: git signs and verifies through us with keys that the real gpg made, by its agent, and shows the same.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a test says what went wrong by failing there
+
+mod common;
+#[path = "support/gnupg.rs"]
+mod gnupg;
+#[path = "support/world.rs"]
+mod world;
+
+use common::{OURS, run};
+use gnupg::Gpg;
+use std::os::unix::fs::PermissionsExt as _;
+use world::{done, says};
+
+impl Gpg {
+    /// Git through us.
+    fn through_us(&self) {
+        self.0.config("gpg.program", OURS);
+    }
+
+    /// The letters and fields that git shows of all commits, by a program.
+    fn log(&self, program: &str) -> String {
+        self.0.home.git("r", &["-c", &format!("gpg.program={program}"), "log", "--format=%G?|%GK|%GF|%GP|%GS|%GT"])
+    }
+
+    /// What a program answers to git's call for verifying: status lines without those that only gpg needs, the text, the status.
+    fn verified(&self, program: &str, signature: &[u8], data: &[u8]) -> (String, String, Option<i32>) {
+        let file = self.0.home.write("signature", signature);
+        let mut command = self.0.home.command(program);
+        command.args(["--keyid-format=long", "--status-fd=1", "--verify"]).arg(file).arg("-");
+        let ran = run(&mut command, data);
+        let passed_over = ["KEY_CONSIDERED", "SIG_ID", "KEYEXPIRED", "FAILURE"];
+        let lines = ran.stdout.lines().filter(|line| !passed_over.iter().any(|word| line.contains(word)));
+        let text = ran.stderr.lines().filter(|line| {
+            let ours = [
+                "trustdb",
+                "marginals needed",
+                "depth:",
+                "reason for revocation",
+                "next trustdb",
+                "Please remember",
+                "should be the first",
+            ];
+            !ours.iter().any(|word| line.contains(word))
+        });
+        // of a revoked key that is no more believed, gpg's word depends on when the trust was last worked out
+        let text: String = text.map(|line| format!("{line}\n")).collect();
+        let text = text.replace("[revoked]", "[unknown]");
+        (lines.map(|line| format!("{line}\n")).collect(), text, ran.status)
+    }
+}
+
+#[test]
+fn every_kind_of_key_signs_and_git_shows_what_it_shows_with_gpg() {
+    let Some(gpg) = Gpg::new() else { return };
+    gpg.through_us();
+    for algorithm in ["ed25519", "nistp256", "nistp384", "nistp521", "rsa2048", "rsa4096"] {
+        let fingerprint = gpg.key(algorithm, algorithm, "sign", "never");
+        gpg.commit(algorithm, algorithm, &fingerprint);
+    }
+    // a primary key that only certifies: the newest subkey that may sign does
+    let primary = gpg.key("sub", "ed25519", "cert", "never");
+    gpg.gpg(&["--quick-add-key", &primary, "ed25519", "sign", "never"], b"");
+    gpg.commit("by a subkey", "sub", "sub@example.com");
+    gpg.0.home.git("r", &["-c", "user.signingKey=sub <sub@example.com>", "tag", "-s", "-m", "m", "v1"]);
+    assert_eq!(gpg.log(OURS), gpg.log("gpg"));
+    assert_eq!(gpg.log(OURS).matches("G|").count(), 7, "{}", gpg.log(OURS));
+    gpg.0.home.git("r", &["verify-tag", "v1"]);
+    gpg.0.home.git("r", &["-c", "gpg.program=gpg", "verify-tag", "v1"]);
+    // and, written as gpg writes it, strictly by a policy
+    gpg.export(&primary);
+    gpg.policy(&format!("[[principals.sub.keys]]\nopenpgp = \"{primary}\"\n"));
+    assert_eq!(gpg.judged(&["--strict", "HEAD~1..HEAD"]).words(), ["accept"]);
+}
+
+#[test]
+fn verification_says_what_gpg_says() {
+    let Some(gpg) = Gpg::new() else { return };
+    let data = b"data\nof two lines\n";
+    let sign = |args: &[&str]| gpg.gpg(&[&["--armor", "--detach-sign", "--output", "-"], args].concat(), data).into_bytes();
+    let (one, two) = (gpg.key("one", "ed25519", "sign", "never"), gpg.key("two", "rsa2048", "sign", "never"));
+    let stolen = gpg.key("stolen", "ed25519", "sign", "never");
+    let old = gpg.old("old");
+    gpg.gpg(&["--quick-add-uid", &two, "Two of two <second@example.com>"], b"");
+    let by_stolen = sign(&["-u", &stolen]);
+    gpg.revoke(&stolen, "1");
+    let both = sign(&["-u", &one, "-u", &two]);
+    let cases = [
+        ("good", sign(&["-u", &one])),
+        ("two user ids", sign(&["-u", &two])),
+        ("by its address", sign(&["-u", "two@example.com"])),
+        ("sha1", sign(&["-u", &two, "--digest-algo", "SHA1", "--allow-weak-digest-algos"])),
+        ("text", sign(&["-u", &two, "--textmode"])),
+        ("revoked", by_stolen),
+        ("expired", sign(&["-u", &old, "--faked-system-time", "20200201T000000!"])),
+        ("two", both),
+        ("nothing", b"nothing\n".to_vec()),
+    ];
+    gpg.gpg(&["--check-trustdb"], b"");
+    for (name, signature) in &cases {
+        assert_eq!(gpg.verified(OURS, signature, data), gpg.verified("gpg", signature, data), "{name}");
+        let other = b"other data\n";
+        assert_eq!(gpg.verified(OURS, signature, other), gpg.verified("gpg", signature, other), "{name} over other data");
+    }
+    // how far somebody is believed, as gpg worked it out: none, some, all
+    for level in ["2", "3", "4", "5", "6"] {
+        gpg.gpg(&["--import-ownertrust"], format!("{one}:{level}:\n").as_bytes());
+        gpg.gpg(&["--check-trustdb"], b"");
+        let good = &cases[0].1;
+        assert_eq!(gpg.verified(OURS, good, data), gpg.verified("gpg", good, data), "trust {level}");
+    }
+    // and without the key
+    gpg.gpg(&["--yes", "--delete-secret-and-public-key", &one], b"");
+    assert_eq!(gpg.verified(OURS, &cases[0].1, data), gpg.verified("gpg", &cases[0].1, data));
+}
+
+#[test]
+fn a_passphrase_is_asked_by_the_pinentry() {
+    let Some(gpg) = Gpg::new() else { return };
+    gpg.through_us();
+    let script = "#!/bin/sh\necho OK\nwhile read -r command rest; do\n  case $command in\n    GETPIN) cat \"$(dirname \"$0\")/answer\" ;;\n    BYE) echo OK; exit ;;\n    SETDESC) echo \"$rest\" >>\"$(dirname \"$0\")/asked\"; echo OK ;;\n    *) echo OK ;;\n  esac\ndone\n";
+    let pinentry = gpg.0.home.write("pinentry", script);
+    std::fs::set_permissions(&pinentry, std::fs::Permissions::from_mode(0o755)).unwrap();
+    gpg.0.home.write(
+        "gnupg/gpg-agent.conf",
+        format!("pinentry-program {}\nallow-loopback-pinentry\ndefault-cache-ttl 0\nmax-cache-ttl 0\n", pinentry.display()),
+    );
+    let _ = done(gpg.0.home.command("gpgconf").args(["--kill", "gpg-agent"]));
+    let mut command = gpg.0.home.command("gpg");
+    command.args([
+        "--batch",
+        "--quiet",
+        "--no-tty",
+        "--pinentry-mode=loopback",
+        "--passphrase",
+        "open sesame",
+        "--quick-gen-key",
+        "locked <locked@example.com>",
+        "ed25519",
+        "sign",
+    ]);
+    assert!(run(&mut command, b"").ok());
+    let _ = done(gpg.0.home.command("gpgconf").args(["--kill", "gpg-agent"])); // it would remember
+    gpg.0.home.write("answer", "D open sesame\nOK\n");
+    gpg.commit("asked", "locked", "locked@example.com");
+    let asked = String::from_utf8(gpg.0.home.read("asked")).unwrap();
+    assert!(asked.contains("locked <locked@example.com>"), "{asked}");
+    assert_eq!(gpg.log("gpg").matches("G|").count(), 1);
+    // nobody answers, or wrongly: no commit, and why
+    for (answer, words) in [("ERR 83886179 Operation cancelled\n", "nobody gave the passphrase"), ("D wrong\nOK\n", "gpg-agent")] {
+        gpg.0.home.write("answer", answer);
+        let settings = ["-c", "user.signingKey=locked@example.com", "commit", "-q", "-S", "--allow-empty", "-m", "no"];
+        let ran = done(gpg.0.home.command("git").arg("-C").arg(gpg.0.home.join("r")).args(settings));
+        assert!(!ran.ok(), "{ran:?}");
+        let text = ran.stderr;
+        assert!(text.contains(words) || text.contains("failed to sign"), "{text}");
+        let ran = run(gpg.0.home.ours(&["--status-fd=2", "-bsau", "locked@example.com"]).current_dir(gpg.0.home.path()), b"x");
+        says(&ran, 2, &[words]);
+        assert!(ran.stdout.is_empty() && !ran.stderr.contains("SIG_CREATED"), "{ran:?}");
+    }
+}
+
+#[test]
+fn whose_key_is_not_to_be_had_is_said() {
+    let Some(gpg) = Gpg::new() else { return };
+    let (one, stolen) = (gpg.key("one", "ed25519", "sign", "never"), gpg.key("stolen", "ed25519", "sign", "never"));
+    let cert = gpg.key("certifier", "ed25519", "cert", "never");
+    let gone = gpg.key("gone", "ed25519", "sign", "never");
+    let old = gpg.old("old");
+    gpg.gpg(&["--quick-gen-key", "--yes", "other one <one@example.com>", "ed25519", "sign"], b"");
+    gpg.revoke(&stolen, "3");
+    gpg.gpg(&["--yes", "--delete-secret-keys", &gone], b"");
+    let refused = |args: &[&str], words: &[&str]| {
+        let all = [&["--status-fd=2", "-bsa"], args].concat();
+        let ran = run(gpg.0.home.ours(&all).current_dir(gpg.0.home.path()), b"payload");
+        says(&ran, 2, words);
+        assert!(ran.stdout.is_empty() && !ran.stderr.contains("SIG_CREATED"), "{ran:?}");
+    };
+    refused(&["-u", "nobody@example.com"], &["no key for `nobody@example.com`", "user.signingKey"]);
+    refused(&["-u", "one@example.com"], &["may mean any of", &one, "user.signingKey"]);
+    refused(&["-u", &stolen], &[&stolen, "is revoked"]);
+    refused(&["-u", &old], &[&old, "has expired"]);
+    refused(&["-u", &cert], &["is not for signing", "--quick-add-key"]);
+    refused(&["-u", &gone], &["holds no secret part", &gone]);
+    refused(&[], &["no key is named"]);
+    refused(&["-u", &one, "-u", &old], &["one signature by one key"]);
+    refused(&["-u", &one, "--digest-algo", "SHA1"], &["SHA512"]);
+    refused(&["-u", &one, "--frobnicate"], &["invalid option"]);
+    let bare = run(gpg.0.home.ours(&["--status-fd=2", "-bu", &one]).current_dir(gpg.0.home.path()), b"payload");
+    assert!(bare.ok() && bare.stderr.contains("SIG_CREATED"), "{bare:?}");
+    let repo = gpg.0.home.join("r");
+    gpg.0.home.git("r", &["config", "gpg.format", "x509"]);
+    let ran = run(gpg.0.home.ours(&["--status-fd=2", "-bsau", &one]).current_dir(&repo), b"payload");
+    says(&ran, 2, &["X.509 is not built in"]);
+    // keys in a keyboxd
+    gpg.0.home.write("gnupg/common.conf", "use-keyboxd\n");
+    refused(&["-u", &one], &["keyboxd", "gpg --export"]);
+}
