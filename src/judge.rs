@@ -118,6 +118,7 @@ impl Judge<'_> {
             verdict,
             warnings: decision.warnings,
             line: decision.line,
+            ends: decision.ends,
             payload_id: Some(evidence.as_ref().map_or_else(|_| found.payload.id(), |evidence| evidence.payload_id)),
             evidence: evidence.ok(),
             about,
@@ -156,7 +157,7 @@ impl Found<'_> {
 }
 
 fn reject(reason: Reason) -> Decision {
-    Decision { verdict: Verdict::Reject { reason }, warnings: Vec::new(), line: None }
+    Decision { verdict: Verdict::Reject { reason }, warnings: Vec::new(), line: None, ends: None }
 }
 
 fn about(identity: Option<Identity<'_>>) -> About {

@@ -75,6 +75,8 @@ pub struct Decision {
     pub warnings: Vec<Warning>,
     /// The number of the line in the policy file.
     pub line: Option<usize>,
+    /// The earliest end (seconds since 1970, UTC) of what the acceptance rests on; None where nothing ends.
+    pub ends: Option<i64>,
 }
 
 impl Policy {
@@ -100,7 +102,7 @@ impl Policy {
     /// committer, then one that has not ended, then one that names somebody, then the first.
     pub fn decide(&self, evidence: &Evidence, context: &Context<'_>) -> Decision {
         match self.before_lines(evidence, context) {
-            Err(reason) => Decision { verdict: Verdict::Reject { reason }, warnings: Vec::new(), line: None },
+            Err(reason) => Decision { verdict: Verdict::Reject { reason }, warnings: Vec::new(), line: None, ends: None },
             Ok(lines) => {
                 let best = lines.into_iter().map(|line| self.weigh(line, evidence, context)).min_by_key(Candidate::rank);
                 match best {
@@ -109,6 +111,7 @@ impl Policy {
                         verdict: Verdict::Reject { reason: Reason::NamespaceNotAllowed },
                         warnings: Vec::new(),
                         line: None,
+                        ends: None,
                     },
                 }
             }
@@ -148,6 +151,9 @@ impl Policy {
     fn weigh<'a>(&self, line: &'a Line, evidence: &Evidence, context: &Context<'_>) -> Candidate<'a> {
         let speaks = Speaks::by(line, evidence.key.certificate.as_deref(), context.email);
         let windows = [Some(Window::of_line(line)), evidence.key.certificate.as_deref().map(Window::of_certificate)];
+        let ends =
+            windows.iter().flatten().filter_map(|window| window.before).filter(|&end| !context.settled && context.now <= end);
+        let ends = ends.min();
         let negated = !context.settled && context.email.is_some_and(|email| line.principals.negates(email));
         let (mut reject, claimed_only) = match stands(windows.into_iter().flatten(), context) {
             Ok(claimed_only) => (None, claimed_only),
@@ -162,6 +168,7 @@ impl Policy {
             mismatch: !speaks.committer && !context.settled,
             wildcard: speaks.wildcard,
             claimed_only,
+            ends,
             reject,
         };
         if candidate.reject.is_none() && negated {
@@ -199,6 +206,7 @@ impl Policy {
                 .map(|(_, warning)| warning)
                 .collect(),
             line: Some(best.line.number),
+            ends: best.ends.filter(|_| best.reject.is_none()),
             verdict: match best.reject {
                 Some(reason) => Verdict::Reject { reason },
                 None => Verdict::Accept { principal: best.principal },
@@ -215,6 +223,8 @@ struct Candidate<'a> {
     wildcard: bool,
     /// The claimed time and the key's end.
     claimed_only: Option<(i64, i64)>,
+    /// The earliest end of the key and its certificate, where it lies ahead.
+    ends: Option<i64>,
     reject: Option<Reason>,
 }
 

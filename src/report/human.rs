@@ -210,9 +210,14 @@ impl<W: Write + Send> Report for Human<W> {
 fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     let outside =
         if summary.outside > 0 { format!(", {} outside (below the baseline)", thousands(summary.outside)) } else { String::new() };
+    let verified = if summary.verified > 0 {
+        format!(", above {} verified earlier", count(summary.verified, "commit"))
+    } else {
+        String::new()
+    };
     writeln!(
         out,
-        "{} accepted, {} rejected, {} unjudged{outside}",
+        "{} accepted, {} rejected, {} unjudged{outside}{verified}",
         thousands(summary.accepted),
         thousands(summary.rejected),
         thousands(summary.unjudged)

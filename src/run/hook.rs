@@ -1,24 +1,28 @@
 //! `hook pre-receive`: refuse a push that the policy does not allow.
 
+mod known;
+
+use self::known::Known;
 use super::session::{Loaded, Place, Target, demands, judge_tags, with_judge};
 use super::{colour, complain};
 use crate::cli::PreReceive;
-use crate::history::{Hidden, ObjectSource as _, Walk, ancestors};
+use crate::history::{Hidden, ObjectSource as _, Verified, Walk, ancestors};
 use crate::io::git::Repository;
 use crate::io::policy::Search;
-use crate::judge::Judge;
+use crate::judge::{Judge, Settled};
 use crate::object::{ObjectId, ObjectKind};
 use crate::report::escape::{is_plain_name, printable, shell_word};
 use crate::report::human::{Human, Style};
-use crate::report::{ExitStatus, Report, Summary};
+use crate::report::{ExitStatus, Heading, Report, Summary};
 use crate::verdict::{Judgement, Reason, Verdict};
 use anyhow::{Context as _, Result, bail};
 use std::collections::{HashMap, HashSet};
 use std::env;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write};
 
 /// One line of the hook's input.
 struct Update {
+    old: ObjectId,
     new: ObjectId,
     /// As the pusher named it.
     name: String,
@@ -54,33 +58,101 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
         complain(&format!("warning: {}", printable(note)));
     }
     let baseline = full_ids(&place, "warrant.baseline")?;
-    let baseline: Vec<_> = baseline.into_iter().map(|id| place.repository.peel_to_commit(&id).unwrap_or(id)).collect();
-    full_ids(&place, "warrant.settled")?;
+    let baseline: Vec<_> = baseline.into_iter().map(|id| (id, place.repository.peel_to_commit(&id).ok())).collect();
+    let settled: Vec<_> = full_ids(&place, "warrant.settled")?;
+    let settled: Vec<_> = settled.into_iter().map(|id| (id, place.repository.kind(&id).map(|_| id))).collect();
+    let hides: Vec<ObjectId> = baseline.iter().map(|(id, commit)| commit.unwrap_or(*id)).collect();
+    let exact = hides.is_empty() && settled.is_empty();
+
+    let standard = known::standard(&place, &loaded, demands, baseline, settled);
+    let asked: Vec<ObjectId> = updates.iter().map(|update| update.old).chain(place.repository.head_commit()).collect();
+    let known = Known::find(&place, standard, &asked);
+    let tips: Vec<ObjectId> = updates.iter().filter_map(|update| place.repository.peel_to_commit(&update.new).ok()).collect();
+    let verified = known.near(&mut place, &tips, &asked);
+    let job = Job { loaded: &loaded, updates: &updates, heading: loaded.heading(target(&updates)) };
+
+    // Above verified tips, the ancestors of baselines and of what is settled, which may be many, need not be known as long as
+    // everything is accepted without them: both only ever accept more.
+    if !exact && !verified.is_empty() {
+        let mut out = Vec::new();
+        let hidden = Hidden::default();
+        if let Ok(done) = job.judge(&mut place.repository, &Settled::nothing(), hidden, verified.clone(), true, &mut out) {
+            known.record(&done.tips, done.ends);
+            io::stderr().write_all(&out).context("cannot write the report")?;
+            return Ok(ExitStatus::Accepted);
+        }
+    }
     let settled = place.settled(&place.config.get_all("warrant.settled")?)?;
     let repository = &mut place.repository;
-    let hidden = Hidden { unasked: HashSet::new(), baseline: ancestors(repository, baseline) };
-    let heading = loaded.heading(target(&updates));
-    let style = Style { all: false, colour: colour(&io::stderr()), hook: true };
-    let mut report = Human::new(io::stderr(), heading, style).context("cannot write the report")?;
-    let mut push = Push { summary: Summary::default(), report: &mut report, graph: Graph::default(), name: String::new() };
-    let mut walk = Walk::new(hidden);
-    with_judge(repository.hash(), &loaded.policy, &settled, |judge| {
-        for update in &updates {
-            push.name.clone_from(&update.name);
-            judge_update(repository, judge, update, &mut walk, &mut push)?;
-        }
-        Ok::<_, io::Error>(())
-    })
-    .context("cannot write the report")?;
-    let Push { mut summary, graph, .. } = push;
-    let mends = graph.mends(repository, &updates, walk.hidden());
-    summary.outside = walk.outside(repository);
-    report.finish(&summary).context("cannot write the report")?;
-    if !mends.is_empty() {
+    let hidden = Hidden { unasked: HashSet::new(), baseline: ancestors(repository, hides) };
+    let done = job.judge(repository, &settled, hidden, verified, false, &mut io::stderr()).context("cannot write the report")?;
+    if !done.mends.is_empty() {
         complain("To mend, in your clone, with the branch that you pushed checked out; then push again:");
-        mends.iter().for_each(|mend| complain(&format!("    run: {}", printable(mend))));
+        done.mends.iter().for_each(|mend| complain(&format!("    run: {}", printable(mend))));
     }
-    Ok(summary.exit_status())
+    if done.status == ExitStatus::Accepted {
+        known.record(&done.tips, done.ends);
+    }
+    Ok(done.status)
+}
+
+/// What is to be judged, by what.
+struct Job<'a> {
+    loaded: &'a Loaded,
+    updates: &'a [Update],
+    heading: Heading,
+}
+
+/// What came of a push.
+struct Outcome {
+    status: ExitStatus,
+    mends: Vec<String>,
+    /// The commits that the refs lead to.
+    tips: Vec<ObjectId>,
+    /// The earliest end of what the acceptance rests on.
+    ends: Option<i64>,
+}
+
+impl Job<'_> {
+    /// Judges the push; fails at the first thing that is not accepted where `all_or_none` asks for it.
+    fn judge(
+        &self,
+        repository: &mut Repository,
+        settled: &Settled,
+        hidden: Hidden,
+        verified: Verified,
+        all_or_none: bool,
+        out: &mut (dyn Write + Send),
+    ) -> io::Result<Outcome> {
+        let style = Style { all: false, colour: colour(&io::stderr()), hook: true };
+        let mut report = Human::new(out, self.heading.clone(), style)?;
+        let counts_outside = verified.is_empty();
+        let mut walk = Walk::above(hidden, verified);
+        let mut push = Push {
+            summary: Summary::default(),
+            report: &mut report,
+            graph: Graph::default(),
+            name: String::new(),
+            all_or_none,
+            tips: Vec::new(),
+            ends: None,
+        };
+        with_judge(repository.hash(), &self.loaded.policy, settled, |judge| {
+            self.updates.iter().try_for_each(|update| {
+                push.name.clone_from(&update.name);
+                judge_update(repository, judge, update, &mut walk, &mut push)
+            })
+        })?;
+        let Push { mut summary, graph, tips, ends, .. } = push;
+        summary.verified = walk.ended_at().count();
+        let ends = walk.ended_at().filter_map(|(_, ends)| ends).chain(ends).min();
+        if counts_outside {
+            summary.outside = walk.outside(repository);
+        }
+        report.finish(&summary)?;
+        let mends = graph.mends(repository, self.updates, walk.hidden());
+        Ok(Outcome { status: summary.exit_status(), mends, tips, ends })
+    }
 }
 
 /// What is pushed, for the report's first line.
@@ -94,14 +166,21 @@ fn target(updates: &[Update]) -> String {
 /// The counts, the report and the graph of one push.
 struct Push<'a> {
     summary: Summary,
-    report: &'a mut Human<io::Stderr>,
+    report: &'a mut dyn Report,
     graph: Graph,
     name: String,
+    all_or_none: bool,
+    tips: Vec<ObjectId>,
+    ends: Option<i64>,
 }
 
 impl Push<'_> {
     fn take(&mut self, mut judgement: Judgement) -> io::Result<()> {
+        if self.all_or_none && !matches!(judgement.verdict, Verdict::Accept { .. }) {
+            return Err(io::ErrorKind::Other.into());
+        }
         judgement.reference = Some(self.name.clone());
+        self.ends = self.ends.into_iter().chain(judgement.ends).min();
         self.summary.count(&judgement);
         self.graph.add(&judgement);
         self.report.judged(judgement)
@@ -143,6 +222,7 @@ fn judge_update(
         // what is missing comes out of the walk as unjudged
         Some(ObjectKind::Commit) | None => update.new,
     };
+    push.tips.push(tip);
     walk.run(repository, judge, &[tip], &mut |judgement| push.take(judgement))
 }
 
@@ -182,7 +262,7 @@ fn read_updates(repository: &Repository, input: &[u8]) -> Result<Vec<Update>> {
         }
         let real = repository.resolve_symbolic(&[prefix.as_bytes(), name].concat())?;
         let reference = real.strip_prefix(prefix.as_bytes()).unwrap_or(&real).to_vec();
-        updates.push(Update { new, name: String::from_utf8_lossy(name).into_owned(), reference });
+        updates.push(Update { old, new, name: String::from_utf8_lossy(name).into_owned(), reference });
     }
     if updates.is_empty() {
         bail!("no ref updates on standard input: git's pre-receive hook gets one line of the form OLD NEW REF for each");

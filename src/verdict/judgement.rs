@@ -17,6 +17,8 @@ pub struct Judgement {
     pub warnings: Vec<Warning>,
     /// The line of the policy that it rests on.
     pub line: Option<usize>,
+    /// The earliest end (seconds since 1970, UTC) of what the acceptance rests on; None where nothing ends.
+    pub ends: Option<i64>,
     /// What the signature proves, where it is good.
     pub evidence: Option<Evidence>,
     /// SHA-256 of what is signed, also where nothing signs it.
@@ -63,6 +65,7 @@ impl Judgement {
             verdict,
             warnings: Vec::new(),
             line: None,
+            ends: None,
             evidence: None,
             payload_id: None,
             about: About::default(),
