@@ -57,10 +57,10 @@ pub struct State {
 }
 
 impl State {
-    /// Opens the state of the repository with this common git directory, and makes it where there is none or a damaged one.
+    /// Opens the state of the repository with this common git directory, and makes it where there is none.
     ///
     /// # Errors
-    /// Where it cannot be used: everything is to be judged then.
+    /// Where it cannot be used: everything is to be judged then. A damaged one is for [`discard`].
     pub fn open(common_dir: &Path) -> Result<Self, StateError> {
         let folder = common_dir.join("warrant");
         match DirBuilder::new().mode(0o700).create(&folder) {
@@ -71,20 +71,7 @@ impl State {
         let path = folder.join(FILE);
         let lock = lock_file(&folder.join("lock"))?;
         flock(&lock, FlockOperation::NonBlockingLockShared)?;
-        match connect(&path) {
-            Err(StateError::Database(error)) if is_damage(&error) => {
-                // one repairs, while nobody reads
-                flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-                if connect(&path).is_err() {
-                    remove(&path)?;
-                }
-                let connection = connect(&path)?;
-                flock(&lock, FlockOperation::NonBlockingLockShared)?;
-                Ok(Self { connection, _lock: lock })
-            }
-            Err(error) => Err(error),
-            Ok(connection) => Ok(Self { connection, _lock: lock }),
-        }
+        Ok(Self { connection: connect(&path)?, _lock: lock })
     }
 
     /// The newest tips that were verified by this standard and count at this time, newest first, and those of `asked` that were.
@@ -257,4 +244,89 @@ fn refuse_foreign(path: &Path, folder: bool) -> Result<(), StateError> {
         return Ok(());
     }
     Err(StateError::Foreign(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STANDARD: [u8; 32] = [7; 32];
+
+    fn id(n: u8) -> ObjectId {
+        ObjectId::from_bytes(&[n; 20]).unwrap()
+    }
+
+    fn counts(state: &State, now: i64) -> bool {
+        let (newest, verified) = state.verified(&STANDARD, &[], now).unwrap();
+        assert_eq!(newest.len(), verified.len());
+        verified.contains_key(&id(1))
+    }
+
+    #[test]
+    fn a_record_counts_from_its_writing_to_its_end() {
+        let home = tempfile::tempdir().unwrap();
+        let mut state = State::open(home.path()).unwrap();
+        state.record(&STANDARD, &[id(1)], Some(200), 100).unwrap();
+        for (now, want) in [(99, false), (100, true), (200, true), (201, false)] {
+            assert_eq!(counts(&state, now), want, "{now}");
+        }
+        assert!(state.verified(&[8; 32], &[id(1)], 150).unwrap().1.is_empty(), "another standard");
+        assert_eq!(state.verified(&STANDARD, &[id(1), id(2)], 150).unwrap().1.len(), 1);
+    }
+
+    #[test]
+    fn a_record_that_was_altered_counts_for_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let mut state = State::open(home.path()).unwrap();
+        state.record(&STANDARD, &[id(2)], Some(200), 100).unwrap();
+        state.connection.execute("UPDATE verified SET tip = ?1", params![id(1).as_bytes()]).unwrap();
+        assert!(!counts(&state, 150), "another tip");
+        for change in ["ends = 300", "ends = NULL", "written = 50", "standard = zeroblob(32)", "proof = zeroblob(32)"] {
+            state.record(&STANDARD, &[id(1)], Some(200), 100).unwrap();
+            assert!(counts(&state, 150));
+            state
+                .connection
+                .execute(&format!("UPDATE OR REPLACE verified SET {change} WHERE standard = ?1"), params![STANDARD])
+                .unwrap();
+            assert!(!counts(&state, 150), "{change}");
+            assert!(state.verified(&[0; 32], &[], 150).unwrap().1.is_empty(), "{change}");
+        }
+        for wrong in ["'text'", "NULL"] {
+            let altered = state.connection.execute(&format!("UPDATE verified SET written = {wrong}"), []);
+            if altered.is_ok() {
+                assert!(state.verified(&STANDARD, &[], 150).unwrap_err().is_damage(), "{wrong}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_go_and_old_ones_are_found_when_asked_for() {
+        let home = tempfile::tempdir().unwrap();
+        let mut state = State::open(home.path()).unwrap();
+        let ids: Vec<ObjectId> = (0..12_000u32)
+            .map(|n| {
+                let mut bytes = [1; 20];
+                bytes[..4].copy_from_slice(&n.to_be_bytes());
+                ObjectId::from_bytes(&bytes).unwrap()
+            })
+            .collect();
+        state.record(&STANDARD, &ids, None, 100).unwrap();
+        let kept: i64 = state.connection.query_row("SELECT count(*) FROM verified", [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, MOST);
+        let (newest, verified) = state.verified(&STANDARD, &[ids[0], ids[3_000]], 100).unwrap();
+        assert_eq!((newest.len(), newest[0]), (1_000, ids[11_999]));
+        assert!(verified.contains_key(&ids[3_000]) && !verified.contains_key(&ids[0]));
+    }
+
+    #[test]
+    fn hooks_at_work_keep_the_file() {
+        let home = tempfile::tempdir().unwrap();
+        let first = State::open(home.path()).unwrap();
+        assert!(matches!(discard(home.path()), Err(StateError::Busy)));
+        drop(first);
+        discard(home.path()).unwrap();
+        let held = lock_file(&home.path().join("warrant/lock")).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        assert!(matches!(State::open(home.path()), Err(StateError::Busy)));
+    }
 }

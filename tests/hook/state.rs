@@ -18,8 +18,12 @@ impl Random {
         (z ^ (z >> 31)) % bound
     }
 
+    fn index(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(bound).unwrap())).unwrap()
+    }
+
     fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+        &of[self.index(of.len())]
     }
 }
 
@@ -149,11 +153,11 @@ fn corrupt(folder: &Path, random: &mut Random) {
     let path = folder.join("verified.sqlite");
     let Ok(mut bytes) = fs::read(&path) else { return };
     match random.below(4) {
-        0 => bytes.truncate(usize::try_from(random.below(bytes.len() as u64 + 1)).unwrap()),
+        0 => bytes.truncate(random.index(bytes.len() + 1)),
         1 => bytes = b"no database".repeat(1000),
         _ => {
             for _ in 0..=random.below(40) {
-                let at = usize::try_from(random.below(bytes.len().max(1) as u64)).unwrap();
+                let at = random.index(bytes.len().max(1));
                 if let Some(byte) = bytes.get_mut(at) {
                     *byte = u8::try_from(random.below(256)).unwrap();
                 }
@@ -224,6 +228,7 @@ fn verdicts_do_not_depend_on_the_state() {
             }
         }
     }
+    println!("{accepted} accepted, {refused} refused, {near} with a state");
     assert!(
         accepted > 20 && refused > 20 && near > 10,
         "the cases are too one-sided: {accepted} accepted, {refused} refused, {near}"
@@ -258,6 +263,67 @@ fn a_push_is_judged_down_to_what_was_verified() {
     world.signers("signers", &["bob"]);
     server.mode("signers", 0o644);
     server.refused(&["main:refs/heads/again"], &["[key-unlisted]", "0 accepted, 7 rejected"]);
+}
+
+#[test]
+fn what_was_verified_by_another_standard_counts_for_nothing() {
+    let server = Server::new();
+    let world = &server.0;
+    let first = world.id("c", "HEAD");
+    // a policy of the same length and with another digest
+    let ours = fs::read_to_string(world.home.join("signers")).unwrap();
+    let other = ours.replace(&world.home.public("alice"), &world.home.public("mallory"));
+    assert_eq!(ours.len(), other.len());
+    world.home.write("signers", other);
+    server.refused(&["main:x"], &["[key-unlisted]", &first]);
+    world.home.write("signers", ours);
+    server.passes(&["main:x"]);
+
+    let unsigned = world.commit("c", "forgot", &[]);
+    world.commit("c", "signed above", &["-S"]);
+    server.set("warrant.baseline", &unsigned);
+    server.passes(&["main:y"]);
+    server.passes(&["main:z"]);
+    world.home.git("server.git", &["config", "--unset-all", "warrant.baseline"]);
+    server.refused(&["main:x2"], &["[unsigned]", &unsigned]);
+    // named, but not there: it hides nothing any more
+    server.set("warrant.baseline", &"1".repeat(40));
+    server.refused(&["main:x2"], &["[unsigned]", &unsigned]);
+
+    world.home.git("server.git", &["config", "--unset-all", "warrant.baseline"]);
+    world.home.git("c", &["checkout", "-q", "-b", "old", &first]);
+    let old = world.commit_on("c", "old", "2024-01-01T00:00:00Z");
+    server.set("warrant.baseline", &first);
+    let end = "namespaces=\"git\",valid-before=\"20240601Z\"";
+    world.home.write("signers", world.line("alice", end) + &world.line("bob", ""));
+    server.set("warrant.settled", &old);
+    server.passes(&["old"]);
+    server.passes(&["old:old2"]);
+    world.home.git("server.git", &["config", "--unset-all", "warrant.settled"]);
+    server.refused(&["old:old3"], &["[claimed-only]", &old]);
+    server.set("warrant.settled", &old);
+    // what is asked beyond the policy
+    server.passes(&["old:old3"]);
+    server.hook("#!/bin/sh\nexec git-warrant hook pre-receive --strict --revoked \"$HOME/none\"\n");
+    world.home.write("none", world.home.public("alice") + "\n");
+    server.mode("none", 0o644);
+    server.refused(&["old:old4"], &["[key-revoked]", &old]);
+}
+
+#[test]
+fn a_damaged_state_is_made_anew() {
+    let server = Server::new();
+    let world = &server.0;
+    let file = world.home.join("server.git/warrant/verified.sqlite");
+    for (n, damage) in ["", "no database at all", &"no database at all".repeat(1000)].iter().enumerate() {
+        fs::write(&file, damage).unwrap();
+        world.commit("c", &format!("push {n}"), &["-S"]);
+        let pushed = server.passes(&["main"]);
+        assert!(!pushed.stderr.contains("verified earlier") && !pushed.stderr.contains("warning"), "{pushed:?}");
+        world.commit("c", &format!("push again {n}"), &["-S"]);
+        let pushed = server.passes(&["main"]);
+        assert!(pushed.stderr.contains("1 accepted, 0 rejected, 0 unjudged, above 1 commit verified earlier"), "{pushed:?}");
+    }
 }
 
 #[test]
