@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn the_search_costs_what_lies_between() {
         const LONG: u32 = 20_000;
-        for (what, date) in [("honest", |n| n), ("all alike", |_| 5), ("turned round", |n| -n)] as [(&str, fn(i64) -> i64); 3] {
+        let dates: [(&str, fn(i64) -> i64); 3] = [("honest", |n| n), ("all alike", |_| 5), ("turned round", |n| -n)];
+        for (what, date) in dates {
             let mut source = Objects(HashMap::new(), 0);
             source.add(0, &[], 0);
             (1..=LONG).for_each(|n| source.add(n, &[n - 1], date(i64::from(n))));
