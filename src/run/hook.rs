@@ -290,10 +290,19 @@ struct Graph {
     rejected: HashSet<ObjectId>,
     /// The refs of which signing a tag again would mend.
     tags: HashSet<String>,
+    /// Whether there are more commits than are kept: then nothing is said of how to mend them all.
+    overflown: bool,
 }
+
+/// How many commits a graph holds; nobody makes more of them again.
+const MOST_COMMITS: usize = 200_000;
 
 impl Graph {
     fn add(&mut self, judgement: &Judgement) {
+        if self.overflown || self.parents.len() >= MOST_COMMITS {
+            *self = Self { overflown: true, ..Self::default() };
+            return;
+        }
         let cured = matches!(&judgement.verdict, Verdict::Reject { reason } if reason.is_cured_by_signing());
         match judgement.kind {
             Some(ObjectKind::Tag) if cured => self.tags.extend(judgement.reference.clone()),
@@ -387,6 +396,23 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_graph_is_bounded() {
+        let mut graph = Graph::default();
+        let mut add = |n: usize| {
+            let id = ObjectId::from_bytes(&[[0; 12].as_slice(), &n.to_be_bytes()].concat()).unwrap();
+            let mut judgement = Judgement::unread(id, Verdict::Reject { reason: Reason::Unsigned });
+            judgement.kind = Some(ObjectKind::Commit);
+            graph.add(&judgement);
+            (graph.parents.len(), graph.rejected.len())
+        };
+        for n in 0..MOST_COMMITS {
+            assert_eq!(add(n), (n + 1, n + 1));
+        }
+        assert_eq!(add(MOST_COMMITS), (0, 0));
+        assert_eq!(add(MOST_COMMITS + 1), (0, 0));
+    }
 
     #[test]
     fn which_refs_are_judged() {
