@@ -6,6 +6,10 @@
 //! alone. What is hidden (below a baseline or the
 //! start of a range) is walked in full first, so no date decides what is judged. Cost: each object is read once.
 
+mod near;
+
+pub use near::{Verified, near};
+
 use crate::judge::Judge;
 use crate::object::{Commit, Fault, HashAlgorithm, ObjectId, ObjectKind};
 use crate::verdict::{Judgement, Reason, Unjudged, Verdict};
@@ -141,6 +145,10 @@ impl Hidden {
 #[derive(Debug, Default)]
 pub struct Walk {
     hidden: Hidden,
+    /// What was accepted before by the same standard.
+    verified: Verified,
+    /// The verified commits that were met from above.
+    above: Vec<ObjectId>,
     seen: HashSet<ObjectId>,
     /// The commits of the baseline that were met from above.
     met: Vec<ObjectId>,
@@ -168,6 +176,16 @@ impl Walk {
     /// A walk that leaves out what is hidden.
     pub fn new(hidden: Hidden) -> Self {
         Self { hidden, ..Self::default() }
+    }
+
+    /// A walk that leaves out what is hidden, and ends where it meets what was verified before.
+    pub fn above(hidden: Hidden, verified: Verified) -> Self {
+        Self { hidden, verified, ..Self::default() }
+    }
+
+    /// The verified commits at which the walk ended, with the end of each one's verdict.
+    pub fn ended_at(&self) -> impl Iterator<Item = (ObjectId, Option<i64>)> {
+        self.above.iter().filter_map(|id| Some((*id, *self.verified.get(id)?)))
     }
 
     /// What the walk leaves out.
@@ -212,6 +230,10 @@ impl Walk {
 
     fn enqueue(&mut self, source: &mut dyn ObjectSource, id: ObjectId, child: Option<ObjectId>) {
         if !self.seen.insert(id) || self.hidden.unasked.contains(&id) {
+            return;
+        }
+        if self.verified.contains_key(&id) {
+            self.above.push(id);
             return;
         }
         if self.hidden.baseline.contains(&id) {

@@ -7,3 +7,4 @@ pub mod gnupg;
 pub mod hooks;
 pub mod keys;
 pub mod policy;
+pub mod state;

@@ -150,6 +150,11 @@ impl Policy {
         policy
     }
 
+    /// What is asked beyond the file.
+    pub fn demands(&self) -> Demands {
+        self.demands
+    }
+
     fn of_nobody(revoked: RevokedKeys, demands: Demands) -> Self {
         Self {
             grants: Vec::new(),

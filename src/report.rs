@@ -73,6 +73,8 @@ pub struct Summary {
     pub unjudged: usize,
     /// Commits below the baseline: not judged, never accepted.
     pub outside: usize,
+    /// Commits at which a hook's walk ended because they and all below them were accepted before.
+    pub verified: usize,
     /// Refs that pass without being judged (notes).
     pub unjudged_refs: Vec<String>,
     /// Rejected and unjudged objects by code.

@@ -13,6 +13,10 @@ mod mend;
 mod policy;
 #[path = "hook/push_certificates.rs"]
 mod push_certificates;
+#[path = "hook/pushers.rs"]
+mod pushers;
+#[path = "hook/state.rs"]
+mod state;
 #[path = "hook/toml.rs"]
 mod toml;
 #[path = "support/world.rs"]
@@ -110,7 +114,7 @@ fn signed_branches_are_made_moved_rewritten_and_deleted() {
     world.commit("c", "two", &["-S"]);
     world.home.git("c", &["branch", "topic/x"]);
     let pushed = server.passes(&["main", "topic/x"]);
-    assert!(pushed.stderr.contains("2 accepted, 0 rejected"), "{pushed:?}");
+    assert!(pushed.stderr.contains("1 accepted, 0 rejected, 0 unjudged, above 1 commit verified earlier"), "{pushed:?}");
     world.home.git("c", &["commit", "-q", "-S", "--amend", "-m", "another two"]);
     assert!(!server.push(&["main"]).ok(), "git itself wants --force");
     server.passes(&["--force", "main"]);
@@ -177,7 +181,8 @@ fn one_bad_ref_refuses_the_whole_push() {
     world.commit("c", "two", &["-S"]);
     world.home.git("c", &["checkout", "-q", "-b", "bad"]);
     world.commit("c", "forgot", &[]);
-    let refused = server.refused(&["main", "bad"], &["for refs/heads/bad", "2 accepted, 1 rejected"]);
+    let refused = server
+        .refused(&["main", "bad"], &["for refs/heads/bad", "1 accepted, 1 rejected, 0 unjudged, above 1 commit verified earlier"]);
     assert!(!refused.stderr.contains("for refs/heads/main"), "{refused:?}");
     server.passes(&["main"]);
 }

@@ -42,6 +42,7 @@ const WORLD: &[&str] = &[
     "anyhow",
     "indicatif",
     "rpassword",
+    "rusqlite",
     "rustix",
     "tempfile",
 ];

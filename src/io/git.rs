@@ -94,6 +94,12 @@ impl Repository {
         [self.inner.path(), self.inner.commondir()].iter().any(|dir| path.starts_with(dir.canonicalize().as_deref().unwrap_or(dir)))
     }
 
+    /// The commit that HEAD leads to, where there is one.
+    pub fn head_commit(&self) -> Option<ObjectId> {
+        let commit = self.inner.head().ok()?.peel_to_commit().ok()?;
+        ObjectId::from_bytes(commit.id().as_bytes())
+    }
+
     /// Whether the clone is shallow.
     pub fn is_shallow(&self) -> bool {
         !self.shallow.is_empty()

@@ -210,9 +210,14 @@ fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     let outside =
         if summary.outside > 0 { format!(", {} outside (below the baseline)", thousands(summary.outside)) } else { String::new() };
     let exempt = if summary.exempt > 0 { format!(", {} exempt", thousands(summary.exempt)) } else { String::new() };
+    let verified = if summary.verified > 0 {
+        format!(", above {} verified earlier", count(summary.verified, "commit"))
+    } else {
+        String::new()
+    };
     writeln!(
         out,
-        "{} accepted, {} rejected, {} unjudged{exempt}{outside}",
+        "{} accepted, {} rejected, {} unjudged{exempt}{outside}{verified}",
         thousands(summary.accepted),
         thousands(summary.rejected),
         thousands(summary.unjudged)

@@ -1,25 +1,32 @@
 //! `hook pre-receive`: refuse a push that the policy does not allow.
 
+mod graph;
+mod known;
+
+use self::graph::Graph;
+use self::known::Known;
 use super::exempt::Exemptions;
 use super::session::{Asked, Loaded, Place, Target, judge_tags, with_judge};
 use super::{colour, complain};
 use crate::cli::PreReceive;
-use crate::history::{Hidden, ObjectSource as _, Walk, ancestors};
+use crate::history::{Hidden, ObjectSource as _, Verified, Walk, ancestors};
 use crate::io::git::Repository;
 use crate::io::policy::Search;
 use crate::judge::{self, Judge, Nonce};
 use crate::object::{ObjectId, ObjectKind, RefUpdate};
-use crate::report::escape::{is_plain_name, printable, shell_word};
+use crate::policy::ancestry::Ancestry;
+use crate::report::escape::printable;
 use crate::report::human::{Human, Style};
-use crate::report::{ExitStatus, Report, Summary};
+use crate::report::{ExitStatus, Heading, Report, Summary};
 use crate::verdict::{Judgement, Reason, Verdict};
 use anyhow::{Context as _, Result, bail};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::env;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write};
 
 /// One line of the hook's input.
 struct Update {
+    old: ObjectId,
     new: ObjectId,
     /// As the pusher named it.
     name: String,
@@ -51,46 +58,117 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
     for note in &loaded.notes {
         complain(&format!("warning: {}", printable(note)));
     }
-    let baseline = full_ids(&place, "warrant.baseline")?;
-    let baseline = [place.peeled(&baseline), place.peeled(&loaded.baseline)].concat();
-    full_ids(&place, "warrant.settled")?;
+    let mut baseline = full_ids(&place, "warrant.baseline")?;
+    baseline.extend(&loaded.baseline);
+    let baseline: Vec<_> = baseline.into_iter().map(|id| (id, place.repository.peel_to_commit(&id).ok())).collect();
+    let mut settled = full_ids(&place, "warrant.settled")?;
+    settled.extend(&loaded.named);
+    let settled: Vec<_> = settled.into_iter().map(|id| (id, place.repository.kind(&id).map(|_| id))).collect();
+    let hides: Vec<ObjectId> = baseline.iter().map(|(id, commit)| commit.unwrap_or(*id)).collect();
+    let exact = hides.is_empty() && settled.is_empty();
+
+    let standard = known::standard(&place, &loaded, baseline, settled);
+    let asked: Vec<ObjectId> = updates.iter().map(|update| update.old).chain(place.repository.head_commit()).collect();
+    // an exempt commit below a verified tip stands with what mends it, and nowhere else
+    let known = if loaded.exempt.is_empty() { Known::find(&place, standard, &asked) } else { Known::default() };
+    let tips: Vec<ObjectId> = updates.iter().filter_map(|update| place.repository.peel_to_commit(&update.new).ok()).collect();
+    let verified = known.near(&mut place, &tips, &asked);
+    let certificate = push_certificate(&mut place.repository)?;
+    let heading = loaded.heading(target(&updates));
+    let job = Job { loaded: &loaded, updates: &updates, heading, certificate, input: &input };
+
+    // Above verified tips, the ancestors of baselines and of what is settled, which may be many, need not be known as long as
+    // everything is accepted without them: both only ever accept more.
+    if !exact && !verified.is_empty() {
+        let mut out = Vec::new();
+        let hidden = Hidden::default();
+        if let Ok(done) = job.judge(&mut place.repository, &Ancestry::nothing(), hidden, verified.clone(), true, &mut out) {
+            known.record(&done.tips, done.ends);
+            io::stderr().write_all(&out).context("cannot write the report")?;
+            return Ok(ExitStatus::Accepted);
+        }
+    }
     let settled = place.settled(&place.config.get_all("warrant.settled")?, &loaded.settled)?;
     let repository = &mut place.repository;
-    let hidden = Hidden { unasked: HashSet::new(), baseline: ancestors(repository, baseline) };
-    let heading = loaded.heading(target(&updates));
-    let style = Style { all: false, colour: colour(&io::stderr()), hook: true };
-    let mut report = Human::new(io::stderr(), heading, style).context("cannot write the report")?;
-    let mut push = Push {
-        summary: Summary::default(),
-        report: &mut report,
-        graph: Graph::default(),
-        name: String::new(),
-        exemptions: Exemptions::new(&loaded.exempt, &loaded.source.name),
-    };
-    let mut walk = Walk::new(hidden);
-    let certificate = push_certificate(repository)?;
-    with_judge(repository.hash(), &loaded.policy, &loaded.certificates, &settled, |judge| {
-        if let Some((id, raw)) = &certificate {
-            "this push".clone_into(&mut push.name);
-            let known = judge::Push { updates: ref_updates(&input), nonce: nonce()? };
-            push.take(judge.push_certificate(*id, raw, &known))?;
-        }
-        for update in &updates {
-            push.name.clone_from(&update.name);
-            judge_update(repository, judge, update, &mut walk, &mut push)?;
-        }
-        push.release(repository, &updates)
-    })
-    .context("cannot write the report")?;
-    let Push { mut summary, graph, .. } = push;
-    let mends = graph.mends(repository, &updates, walk.hidden());
-    summary.outside = walk.outside(repository);
-    report.finish(&summary).context("cannot write the report")?;
-    if !mends.is_empty() {
+    let hidden = Hidden { unasked: HashSet::new(), baseline: ancestors(repository, hides) };
+    let done = job.judge(repository, &settled, hidden, verified, false, &mut io::stderr()).context("cannot write the report")?;
+    if !done.mends.is_empty() {
         complain("To mend, in your clone, with the branch that you pushed checked out; then push again:");
-        mends.iter().for_each(|mend| complain(&format!("    run: {}", printable(mend))));
+        done.mends.iter().for_each(|mend| complain(&format!("    run: {}", printable(mend))));
     }
-    Ok(summary.exit_status())
+    if done.status == ExitStatus::Accepted {
+        known.record(&done.tips, done.ends);
+    }
+    Ok(done.status)
+}
+
+/// What is to be judged, by what.
+struct Job<'a> {
+    loaded: &'a Loaded,
+    updates: &'a [Update],
+    heading: Heading,
+    /// The push certificate, and what the hook was told.
+    certificate: Option<(ObjectId, Vec<u8>)>,
+    input: &'a [u8],
+}
+
+/// What came of a push.
+struct Outcome {
+    status: ExitStatus,
+    mends: Vec<String>,
+    /// The commits that the refs lead to.
+    tips: Vec<ObjectId>,
+    /// The earliest end of what the acceptance rests on.
+    ends: Option<i64>,
+}
+
+impl Job<'_> {
+    /// Judges the push; fails at the first thing that is not accepted where `all_or_none` asks for it.
+    fn judge(
+        &self,
+        repository: &mut Repository,
+        settled: &Ancestry,
+        hidden: Hidden,
+        verified: Verified,
+        all_or_none: bool,
+        out: &mut (dyn Write + Send),
+    ) -> io::Result<Outcome> {
+        let style = Style { all: false, colour: colour(&io::stderr()), hook: true };
+        let mut report = Human::new(out, self.heading.clone(), style)?;
+        let counts_outside = verified.is_empty();
+        let mut walk = Walk::above(hidden, verified);
+        let mut push = Push {
+            summary: Summary::default(),
+            report: &mut report,
+            graph: Graph::default(),
+            name: String::new(),
+            all_or_none,
+            tips: Vec::new(),
+            ends: None,
+            exemptions: Exemptions::new(&self.loaded.exempt, &self.loaded.source.name),
+        };
+        with_judge(repository.hash(), &self.loaded.policy, &self.loaded.certificates, settled, |judge| {
+            if let Some((id, raw)) = &self.certificate {
+                "this push".clone_into(&mut push.name);
+                let known = judge::Push { updates: ref_updates(self.input), nonce: nonce() };
+                push.take(judge.push_certificate(*id, raw, &known))?;
+            }
+            for update in self.updates {
+                push.name.clone_from(&update.name);
+                judge_update(repository, judge, update, &mut walk, &mut push)?;
+            }
+            push.release(repository, self.updates)
+        })?;
+        let Push { mut summary, graph, tips, ends, .. } = push;
+        summary.verified = walk.ended_at().count();
+        let ends = walk.ended_at().filter_map(|(_, ends)| ends).chain(ends).min();
+        if counts_outside {
+            summary.outside = walk.outside(repository);
+        }
+        report.finish(&summary)?;
+        let mends = graph.mends(repository, self.updates, walk.hidden());
+        Ok(Outcome { status: summary.exit_status(), mends, tips, ends })
+    }
 }
 
 /// The certificate that came with the push, read from the quarantine where git put it. What git found out about its signature is
@@ -106,15 +184,15 @@ fn push_certificate(repository: &mut Repository) -> Result<Option<(ObjectId, Vec
 }
 
 /// What the server says of the nonce: it made it, and compares it before any hook runs.
-fn nonce() -> io::Result<Nonce> {
+fn nonce() -> Nonce {
     let text = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let status = text("GIT_PUSH_CERT_NONCE_STATUS");
-    Ok(match (text("GIT_PUSH_CERT_NONCE").filter(|nonce| !nonce.is_empty()), status.as_deref()) {
+    match (text("GIT_PUSH_CERT_NONCE").filter(|nonce| !nonce.is_empty()), status.as_deref()) {
         (None, None | Some("UNSOLICITED")) => Nonce::NotAsked,
         (Some(nonce), Some("OK")) => Nonce::Is(nonce),
         (Some(_), Some("SLOP")) => Nonce::Recent,
         (_, status) => Nonce::Refused(status.unwrap_or("nothing").to_owned()),
-    })
+    }
 }
 
 fn ref_updates(input: &[u8]) -> Vec<RefUpdate<'_>> {
@@ -132,9 +210,12 @@ fn target(updates: &[Update]) -> String {
 /// The counts, the report and the graph of one push.
 struct Push<'a> {
     summary: Summary,
-    report: &'a mut Human<io::Stderr>,
+    report: &'a mut dyn Report,
     graph: Graph,
     name: String,
+    all_or_none: bool,
+    tips: Vec<ObjectId>,
+    ends: Option<i64>,
     exemptions: Exemptions<'a>,
 }
 
@@ -151,6 +232,10 @@ impl Push<'_> {
     }
 
     fn count(&mut self, judgement: Judgement) -> io::Result<()> {
+        if self.all_or_none && !matches!(judgement.verdict, Verdict::Accept { .. }) {
+            return Err(io::ErrorKind::Other.into());
+        }
+        self.ends = self.ends.into_iter().chain(judgement.ends).min();
         self.summary.count(&judgement);
         self.graph.add(&judgement);
         self.report.judged(judgement)
@@ -192,6 +277,7 @@ fn judge_update(
         // what is missing comes out of the walk as unjudged
         Some(ObjectKind::Commit) | None => update.new,
     };
+    push.tips.push(tip);
     walk.run(repository, judge, &[tip], &mut |judgement| push.take(judgement))
 }
 
@@ -231,7 +317,7 @@ fn read_updates(repository: &Repository, input: &[u8]) -> Result<Vec<Update>> {
         }
         let real = repository.resolve_symbolic(&[prefix.as_bytes(), name].concat())?;
         let reference = real.strip_prefix(prefix.as_bytes()).unwrap_or(&real).to_vec();
-        updates.push(Update { new, name: String::from_utf8_lossy(name).into_owned(), reference });
+        updates.push(Update { old, new, name: String::from_utf8_lossy(name).into_owned(), reference });
     }
     if updates.is_empty() {
         bail!("no ref updates on standard input: git's pre-receive hook gets one line of the form OLD NEW REF for each");
@@ -249,108 +335,6 @@ fn full_ids(place: &Place, setting: &str) -> Result<Vec<ObjectId>> {
             value.parse().with_context(|| format!("{setting} = {value}: a hook takes full ids only (git rev-parse {value})"))
         })
         .collect()
-}
-
-/// What was judged, for finding where a rewrite has to begin.
-#[derive(Default)]
-struct Graph {
-    parents: HashMap<ObjectId, Vec<ObjectId>>,
-    /// The commits that signing again would mend.
-    rejected: HashSet<ObjectId>,
-    /// The refs of which signing a tag again would mend.
-    tags: HashSet<String>,
-}
-
-impl Graph {
-    fn add(&mut self, judgement: &Judgement) {
-        let cured = matches!(&judgement.verdict, Verdict::Reject { reason } if reason.is_cured_by_signing());
-        match judgement.kind {
-            Some(ObjectKind::Tag) if cured => self.tags.extend(judgement.reference.clone()),
-            Some(ObjectKind::Commit) => {
-                self.parents.insert(judgement.id, judgement.about.parents.clone());
-                if cured {
-                    self.rejected.insert(judgement.id);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The commands that make the refused branches and then the refused tags again, signed by whoever runs them. Where there
-    /// is one branch it is taken to be checked out.
-    fn mends(&self, repository: &Repository, updates: &[Update], hidden: &Hidden) -> Vec<String> {
-        let bad = self.above_rejected();
-        let below = |update: &Update, prefix: &[u8]| {
-            let name = String::from_utf8_lossy(update.reference.strip_prefix(prefix)?).into_owned();
-            is_plain_name(&name).then(|| (shell_word(&name), update.new, update.name.clone()))
-        };
-        let branches: Vec<_> =
-            updates.iter().filter_map(|it| below(it, b"refs/heads/")).filter(|(_, tip, _)| bad.contains(tip)).collect();
-        let several = branches.len() > 1;
-        let mut commands = Vec::new();
-        for (name, tip, _) in &branches {
-            // in one line: where the branch has another name in the clone, nothing else is rewritten in its place
-            let first = if several { format!("git checkout -q {name} -- && ") } else { String::new() };
-            commands.push(first + &self.rebase(*tip, &bad, hidden));
-        }
-        for (name, new, reference) in updates.iter().filter_map(|it| below(it, b"refs/tags/")) {
-            let annotated = repository.kind(&new) == Some(ObjectKind::Tag);
-            let make = if annotated { "GIT_EDITOR=: git tag -s -f" } else { "git tag -f" }; // the message stays
-            let tip = repository.peel_to_commit(&new).unwrap_or(new);
-            let place = branches.iter().find_map(|(branch, tip_of, _)| {
-                let depth = self.depth(*tip_of, tip)?;
-                Some(if several { format!("refs/heads/{branch}~{depth}") } else { format!("HEAD~{depth}") })
-            });
-            match place {
-                _ if !bad.contains(&tip) => {
-                    if annotated && self.tags.contains(&reference) {
-                        commands.push(format!("{make} {name} {name}^{{}}"));
-                    }
-                }
-                Some(place) => commands.push(format!("{make} {name} {place}")), // on the branch that was just made again
-                None => {
-                    let rebase = self.rebase(tip, &bad, hidden);
-                    commands.push(format!("git checkout -q --detach {name}^{{}} && {rebase} && {make} {name} HEAD"));
-                }
-            }
-        }
-        commands
-    }
-
-    /// Makes everything again above the nearest commit on the first-parent line below which nothing is rejected.
-    fn rebase(&self, tip: ObjectId, bad: &HashSet<ObjectId>, hidden: &Hidden) -> String {
-        let mut line = self.first_parents(tip);
-        let base = line.find(|id| !bad.contains(id) || hidden.contains(id));
-        let base = base.map_or_else(|| "--root".to_owned(), |base| base.to_string());
-        format!("git rebase --rebase-merges --force-rebase --gpg-sign {base}")
-    }
-
-    /// How far below a tip a commit lies on its first-parent line.
-    fn depth(&self, tip: ObjectId, commit: ObjectId) -> Option<usize> {
-        self.first_parents(tip).position(|id| id == commit)
-    }
-
-    fn first_parents(&self, tip: ObjectId) -> impl Iterator<Item = ObjectId> {
-        std::iter::successors(Some(tip), |id| self.parents.get(id).and_then(|parents| parents.first().copied()))
-    }
-
-    /// The rejected commits and everything that was judged above them.
-    fn above_rejected(&self) -> HashSet<ObjectId> {
-        let mut children: HashMap<ObjectId, Vec<ObjectId>> = HashMap::new();
-        for (id, parents) in &self.parents {
-            for parent in parents {
-                children.entry(*parent).or_default().push(*id);
-            }
-        }
-        let mut above = HashSet::new();
-        let mut open: Vec<ObjectId> = self.rejected.iter().copied().collect();
-        while let Some(id) = open.pop() {
-            if above.insert(id) {
-                open.extend(children.get(&id).into_iter().flatten());
-            }
-        }
-        above
-    }
 }
 
 #[cfg(test)]

@@ -105,6 +105,8 @@ pub(super) struct Loaded {
     pub(super) baseline: Vec<ObjectId>,
     /// What the file settles.
     pub(super) settled: Vec<ObjectId>,
+    /// All other ids that the file names: what is settled, audited, exempt.
+    pub(super) named: Vec<ObjectId>,
     /// The single commits that the file lets stand.
     pub(super) exempt: Vec<Exempt>,
 }
@@ -128,11 +130,21 @@ impl Loaded {
             let (signers, notes) = read_lines(&source)?;
             let policy = Policy::new(signers, revoked, asked.of_lines());
             let certificates = Certificates::default();
-            return Ok(Self { source, policy, certificates, notes, baseline: Vec::new(), settled: Vec::new(), exempt: Vec::new() });
+            return Ok(Self {
+                source,
+                policy,
+                certificates,
+                notes,
+                baseline: Vec::new(),
+                settled: Vec::new(),
+                named: Vec::new(),
+                exempt: Vec::new(),
+            });
         };
         check_ids(&file, &source, &place.repository)?;
         let certificates = certificates(&file, &source)?;
         let weak_keys = weak_keys(&file);
+        let named = file.ids().copied().collect();
         let principals = file.principals.into_iter().map(|principal| {
             let audited = principal.keys.iter().map(|key| place.ancestry(key.status.audited().to_vec())).collect();
             (principal, audited)
@@ -154,7 +166,7 @@ impl Loaded {
             format!("{}:{line}: an RSA key of {bits} bits signs nothing here: 2048 are the least", source.name)
         });
         let notes = notes.chain(weak).collect();
-        Ok(Self { source, policy, certificates, notes, baseline: file.baseline, settled: file.settled, exempt: file.exempt })
+        Ok(Self { source, policy, certificates, notes, baseline: file.baseline, settled: file.settled, named, exempt: file.exempt })
     }
 
     pub(super) fn heading(&self, target: String) -> Heading {

@@ -67,3 +67,34 @@ fn a_second_ref_at_an_exempt_commit_does_not_pass_with_the_first() {
     assert!(passed.stderr.contains("1 exempt") && passed.stderr.contains("exempt: reverted"), "{passed:?}");
     server.refused(&["at-bad"], &["unsigned"]);
 }
+
+#[test]
+fn what_was_verified_earlier_does_not_carry_an_exempt_commit_along() {
+    let server = server("");
+    let world = &server.0;
+    world.commit("c", "before", &["-S"]);
+    server.passes(&["main"]); // remembered
+    let bad = world.commit("c", "bad", &[]);
+    let mend = world.commit("c", "mend", &["-S"]);
+    let text = String::from_utf8(world.home.read("policy.toml")).unwrap();
+    let exempt = format!("{text}[[exempt]]\ncommit = \"{bad}\"\nuntil = \"{mend}\"\nreason = \"reverted\"\n");
+    world.home.write("policy.toml", exempt);
+    server.passes(&["main"]);
+    world.commit("c", "above", &["-S"]);
+    server.passes(&["main"]);
+    world.home.git("c", &["branch", "-q", "at-bad", &bad]);
+    server.refused(&["at-bad"], &["unsigned", "does not hold"]);
+}
+
+#[test]
+fn a_changed_policy_judges_again_what_was_verified() {
+    let server = server("status = \"active\"\n");
+    let world = &server.0;
+    world.commit("c", "two", &["-S"]);
+    server.passes(&["main"]);
+    let text = String::from_utf8(world.home.read("policy.toml")).unwrap();
+    world.home.write("policy.toml", text.replace("active", "retired"));
+    server.refused(&["main:refs/heads/again"], &["key-retired"]);
+    world.home.write("policy.toml", &text);
+    server.passes(&["main:refs/heads/again"]);
+}
