@@ -1,8 +1,12 @@
 //! The time, and the zone.
 
+use crate::policy::allowed_signers::GREGORIAN_CYCLE;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{Dst, Offset, TimeZone};
+
+/// Near the end of 9998: what lies beyond may lie, in some zone, beyond what jiff knows.
+const LAST_SECOND: i64 = 253_370_700_000;
 
 /// Seconds since 1970 (UTC).
 pub fn now() -> i64 {
@@ -28,8 +32,13 @@ pub fn local_text(time: i64) -> String {
 }
 
 fn text_in(zone: TimeZone, time: i64) -> String {
-    match Timestamp::from_second(time) {
-        Ok(time) => time.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+    // jiff ends with the year 9999, in which a policy's dates may lie: written as 400 years before, when the same rules held
+    let (early, later) = if time > LAST_SECOND { (time.saturating_sub(GREGORIAN_CYCLE), 400) } else { (time, 0) };
+    match Timestamp::from_second(early) {
+        Ok(early) => {
+            let early = early.to_zoned(zone);
+            format!("{:04}-{}", i32::from(early.year()) + later, early.strftime("%m-%dT%H:%M:%S"))
+        }
         Err(_) => format!("@{time}"),
     }
 }
@@ -81,6 +90,9 @@ mod tests {
         }
         assert_eq!(text_in(berlin.clone(), 1_704_106_800), "2024-01-01T12:00:00");
         assert_eq!(text_in(berlin.clone(), 1_719_831_600), "2024-07-01T13:00:00");
+        assert_eq!(text_in(berlin.clone(), 253_402_300_799), "10000-01-01T00:59:59");
+        assert_eq!(text_in(berlin.clone(), 253_402_297_199), "9999-12-31T23:59:59");
+        assert_eq!(text_in(berlin.clone(), 253_386_000_000), "9999-06-26T10:00:00");
         assert_eq!(text_in(berlin, i64::MAX), "@9223372036854775807");
     }
 }

@@ -308,11 +308,18 @@ pub fn parse_time(text: &[u8], local: LocalTime<'_>) -> Option<(i64, bool)> {
     let part = |from: usize, to: usize, range: std::ops::RangeInclusive<i16>| number(from, to).filter(|n| range.contains(n));
     let (year, month, day) = (number(0, 4)?, part(4, 6, 1..=12)?, part(6, 8, 1..=31)?);
     let (hour, minute, second) = (part(8, 10, 0..=23)?, part(10, 12, 0..=59)?, part(12, 14, 0..=61)?);
+    // jiff ends with the year 9999, and OpenSSH does not: the year 400 before it has the same days, and the same rules of the zone
+    let (year, later) = if year == LAST_YEAR { (year - 400, GREGORIAN_CYCLE) } else { (year, 0) };
     let span = jiff::Span::new().days(day - 1).hours(hour).minutes(minute).seconds(second);
     let civil = DateTime::new(year, i8::try_from(month).ok()?, 1, 0, 0, 0, 0).ok()?.checked_add(span).ok()?;
-    let time = if utc { utc_seconds(civil) } else { local(civil) }?;
+    let time = later + if utc { utc_seconds(civil) } else { local(civil) }?;
     (time >= 0).then_some((time, !utc))
 }
+
+/// The seconds of 400 years, after which the days of the week, and so the rules of all zones, come again.
+pub const GREGORIAN_CYCLE: i64 = 146_097 * 86_400;
+/// The last year that can be written, and the last that jiff knows.
+const LAST_YEAR: i16 = 9999;
 
 /// A date as UTC.
 pub fn utc_seconds(civil: DateTime) -> Option<i64> {

@@ -78,6 +78,23 @@ fn commits_tags_merges_and_a_rebase() {
 }
 
 #[test]
+fn commits_of_the_last_days_that_can_be_written() {
+    let home = repository("HOME/k");
+    let line = format!("alice@example.com valid-before=\"99991231235959Z\" {}\n", home.public("k"));
+    home.write("signers", line);
+    for date in ["253370764799", "253402214400", "253402300799", "253402300800"] {
+        let mut command = home.command("git");
+        command.env("GIT_COMMITTER_DATE", format!("@{date} +0000")).env("GIT_AUTHOR_DATE", format!("@{date} +0000"));
+        let done = run(command.current_dir(home.join("r")).args(["commit", "-q", "--allow-empty", "-m", date]), b"");
+        assert!(done.ok(), "{done:?}");
+    }
+    let [ours, theirs] = [OURS, "ssh-keygen"].map(|program| judged(&home, program, &[], "HEAD"));
+    assert_eq!(ours, theirs);
+    let found: Vec<&str> = ours.lines().map(|line| &line[..1]).collect();
+    assert_eq!(found, ["B", "G", "G", "G"], "the year 10000 has a digit too many for -Overify-time");
+}
+
+#[test]
 fn literal_keys_and_agents() {
     let home = repository("HOME/k");
     let agent = SshAgent::start(&home, &[]);

@@ -6,7 +6,7 @@ use git_warrant::signature::ssh::key::Checked;
 use git_warrant::signature::ssh::sshsig::signed_data;
 use git_warrant::signature::ssh::{MessageHash, PublicKey, SshSig};
 use std::fs::{File, Permissions};
-use std::io::Seek;
+use std::io::{Seek, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -223,15 +223,37 @@ fn the_hash_that_is_asked_for() {
     assert_refused(&home, &sign(&home, "rsa", &["-Ohashalg=sha1"], None), said);
 }
 
-/// Runs a signature over one that is there, in a terminal of its own, and types an answer.
-fn overwriting(home: &Home, answer: &str, stdin: &str) -> (String, Vec<u8>) {
-    home.write("message.sig", "mine");
-    let line = format!("'{OURS}' -Y sign -q -n git -f k message {stdin} >out 2>err; echo status $?");
-    let mut command = home.command("script");
-    command.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh");
-    let done = run(&mut command, format!("{answer}\n").as_bytes());
-    assert!(home.read("out").is_empty(), "{done:?}");
-    (done.stdout, home.read("message.sig"))
+/// What a program does with two signatures that are there, and an answer: all that it says, and what stands in the files then.
+fn overwriting(home: &Home, command: &mut std::process::Command, answer: &str) -> (Done, [Vec<u8>; 2]) {
+    for name in ["message", "other"] {
+        home.write(name, "what is signed\n");
+        home.write(format!("{name}.sig"), "mine");
+    }
+    // who does not ask reads nothing
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
+    let done = child.wait_with_output().unwrap().into();
+    (done, ["message.sig", "other.sig"].map(|name| home.read(name)))
+}
+
+#[test]
+fn a_signature_that_is_there_is_asked_about_as_ssh_keygen_asks() {
+    let home = home_with("k", &["ed25519"], "");
+    for answer in [
+        "", "y", "y\n", "Y\n", "n\n", "\n", " y\n", "yes\n", "yes\ny\n", "y\ny\n", "n\ny\n", "ny\n", "\ny\n", "yy\n", "\0y\n",
+        "\u{e9}\n",
+    ] {
+        for flags in [&["-q"][..], &[]] {
+            let both = [OURS, "ssh-keygen"].map(|program| {
+                let mut command = home.command(program);
+                command.args(["-Y", "sign", "-n", "git", "-f", "k"]).args(flags).args(["message", "other"]);
+                overwriting(&home, &mut command, answer)
+            });
+            let [(ours, left), (theirs, left_by_them)] = &both;
+            assert_eq!((ours.status, &ours.stdout, &ours.stderr), (theirs.status, &theirs.stdout, &theirs.stderr), "{answer:?}");
+            assert_eq!(left, left_by_them, "{answer:?}");
+        }
+    }
 }
 
 #[test]
@@ -240,19 +262,18 @@ fn a_signature_that_is_there_is_asked_about_at_the_terminal() {
         return skipped("script (util-linux)");
     }
     let home = home_with("k", &["ed25519"], "");
-    for (answer, overwrites) in [("y", true), ("Yes", true), ("n", false), ("", false), ("ny", false)] {
-        let (shown, left) = overwriting(&home, answer, "");
+    for (answer, overwrites) in [("y\n", true), ("Yes\n", true), ("n\n", false), ("\n", false), ("ny\n", false)] {
+        let line = format!("'{OURS}' -Y sign -q -n git -f k message 2>err; echo status $?");
+        let mut command = home.command("script");
+        command.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh");
+        let (done, [left, _]) = overwriting(&home, &mut command, answer);
+        let shown = done.stdout;
         assert!(shown.contains("message.sig already exists.\r\nOverwrite (y/n)? ") && shown.contains("status 0"), "{shown}");
         assert_eq!((left != b"mine", home.read("err")), (overwrites, Vec::new()), "{answer}: {shown}");
         if overwrites {
             assert_good(&home);
         }
     }
-    // where git feeds something, nobody is asked, and nothing of it is read
-    home.write("fed", "y\n");
-    let (shown, left) = overwriting(&home, "y", "<fed");
-    assert!(!shown.contains("Overwrite") && shown.contains("status 255"), "{shown}");
-    assert_eq!((left, home.read("err")), (b"mine".to_vec(), b"message.sig already exists: remove it first\n".to_vec()));
     let names = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with(".git-warrant")));
 }
@@ -291,11 +312,10 @@ fn operands_and_standard_streams() {
     let quiet = run(home.ours(&base).args(["message", "-q"]), b"");
     assert_eq!((quiet.status, quiet.stdout.as_str(), quiet.stderr.as_str()), (Some(0), "", ""));
     assert_eq!(home.read("message.sig"), streamed.stdout.as_bytes());
-    // a signature that is there stays
+    // a signature that is there stays, unless somebody says otherwise
     home.write("message.sig", "mine");
     let done = run(home.ours(&base).arg("message"), b"");
-    assert_eq!(done.status, Some(255));
-    assert!(done.stderr.contains("message.sig already exists"), "{done:?}");
+    assert_eq!((done.status, done.stdout.as_str()), (Some(0), "message.sig already exists.\nOverwrite (y/n)? "));
     assert_eq!(home.read("message.sig"), b"mine");
     for (operand, part) in [("nowhere", "Cannot open nowhere for signing"), ("", "Cannot open  for signing")] {
         let done = run(home.ours(&base).arg(operand), b"");

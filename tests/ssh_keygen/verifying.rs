@@ -237,6 +237,30 @@ fn dates_are_read_as_ssh_keygen_reads_them() {
     }
 }
 
+/// The last days that can be written, and the seconds of the year 10000 that zones and leap seconds lead to.
+#[test]
+fn the_end_of_the_year_9999_is_a_date_like_any_other() {
+    let home = home();
+    let k = home.public("k");
+    let times =
+        ["20240101", "99981231235959", "99990701120000", "99991230215959Z", "99991230220000Z", "99991231", "99991231235958"];
+    let late = ["99991231235958Z", "99991231235959", "99991231235959Z", "99991231235960", "99991231235961Z", "99991231235962Z"];
+    let times: Vec<&str> = times.into_iter().chain(late).chain(["100000101000000", "99991332", "9999123123596"]).collect();
+    for bound in ["99991231235959", "99991231235961Z", "99990701120000"] {
+        for option in ["valid-before", "valid-after"] {
+            home.write("window", format!("alice@example.com {option}=\"{bound}\" {k}\n"));
+            for zone in ["UTC", "Europe/Berlin", "Australia/Sydney", "Pacific/Kiritimati"] {
+                for time in &times {
+                    let time = format!("-Overify-time={time}");
+                    let (ours, theirs) = both(&home, &verify("window", "alice@example.com", "k.sig", &[&time]), MESSAGE, zone);
+                    let all = |done: &Done| (done.status, done.stdout.clone(), done.stderr.replace('\r', ""));
+                    assert_eq!(all(&ours), all(&theirs), "{zone} {option} {bound} {time}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn arguments_that_are_missing_or_wrong() {
     let home = home();

@@ -5,7 +5,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use zeroize::Zeroizing;
 
 /// More is not typed; the buffer never grows, which would leave copies behind.
@@ -13,18 +13,6 @@ const MAX_LENGTH: usize = 1024;
 
 fn open() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
-}
-
-/// Asks a question on /dev/tty and takes what is typed, which is shown. Only `y` or `Y` at its start is a yes.
-///
-/// # Errors
-/// Where there is no terminal.
-pub fn confirm(question: &str) -> io::Result<bool> {
-    let terminal = open()?;
-    write!(&terminal, "{question}")?;
-    let mut line = Vec::new();
-    BufReader::new(&terminal).take(1024).read_until(b'\n', &mut line)?;
-    Ok(matches!(line.first(), Some(b'y' | b'Y')))
 }
 
 /// Shows a line on /dev/tty, if there is one.

@@ -74,7 +74,12 @@ fn times() {
         ("20240101Z", Some(1_704_067_200)),
         ("202401010001utc", Some(1_704_067_260)),
         ("20240101000102", Some(1_704_067_262)),
-        ("20240231", Some(1_709_337_600)), // 2 March, as mktime(3) has it
+        ("99981231235959", Some(253_370_764_799)),
+        ("99991230", Some(253_402_128_000)),
+        ("99991231235959Z", Some(253_402_300_799)),
+        ("99991231235961Z", Some(253_402_300_801)), // two seconds into the year 10000
+        ("99990229", Some(253_375_862_400)),        // 1 March
+        ("20240231", Some(1_709_337_600)),          // 2 March, as mktime(3) has it
         ("20241301", None),
         ("2024010", None),
         ("20240101T", None),
@@ -87,4 +92,5 @@ fn times() {
     let local = |civil| utc_seconds(civil).map(|time| time - 3600);
     assert_eq!(parse_time(b"20240101", &local), Some((1_704_063_600, true)));
     assert_eq!(parse_time(b"20240101Z", &local), Some((1_704_067_200, false)));
+    assert_eq!(parse_time(b"99991231235959", &local), Some((253_402_297_199, true)));
 }

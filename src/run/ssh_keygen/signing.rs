@@ -1,17 +1,17 @@
 //! `ssh-keygen -Y sign`.
 
-use super::{plainly, print};
-use crate::io::keys::{self, Sources, terminal};
+use super::print;
+use crate::io::keys::{self, Sources};
 use crate::personality::ssh_keygen::Sign;
+use crate::report::escape::printable;
 use crate::run::complain;
 use crate::signature::ssh::MessageHash;
 use crate::signature::ssh::sign;
 use anyhow::{Context as _, Result, bail};
-use rustix::termios::isatty;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -78,17 +78,15 @@ fn signature_file(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// Whether somebody says that a signature which is there already may go. ssh-keygen asks on standard output and takes the
-/// answer from standard input, even from a pipe; both may be git's. So the terminal is asked, and only where standard input is
-/// a terminal as well: elsewhere nobody sits there, or it is for git to read.
+/// Whether somebody says that a signature which is there already may go. As ssh-keygen: the question goes to standard output, the
+/// answer comes from standard input, whatever these are; two bytes are read, or what there is of a line, and a `y` at their start
+/// is a yes. Git never asks for a signature that is there: it names a new file each time.
 fn may_overwrite(target: &Path) -> Result<bool> {
     let name = target.display().to_string();
-    let there = || format!("{name} already exists");
-    if !isatty(io::stdin()) {
-        bail!("{}: remove it first", there());
-    }
-    let question = format!("{} already exists.\nOverwrite (y/n)? ", name.escape_debug());
-    terminal::confirm(&question).map_err(|error| anyhow::anyhow!("{}: remove it first ({})", there(), plainly(&error)))
+    print(format!("{} already exists.\nOverwrite (y/n)? ", printable(&name)).as_bytes())?;
+    let mut answer = Vec::new();
+    io::stdin().lock().take(2).read_until(b'\n', &mut answer).context("standard input")?;
+    Ok(matches!(answer.first(), Some(b'y' | b'Y')))
 }
 
 /// Writes a file that is there whole or not at all.
