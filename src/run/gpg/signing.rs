@@ -7,9 +7,9 @@ use crate::io::git::Repository;
 use crate::io::gnupg::Gnupg;
 use crate::io::keys::gpg_agent::GpgAgent;
 use crate::personality::gpg::Gpg;
-use crate::signature::openpgp::OpenPgpVerifier;
 use crate::signature::openpgp::detached::{Detached, Outcome};
 use crate::signature::openpgp::sign::{HASH, SignerKey};
+use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::io::{self, Write as _};
@@ -31,8 +31,10 @@ pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
     let spec = spec.context("no key is named; git config user.signingKey FINGERPRINT")?;
     let now = clock::now();
     let made = gpg.time.as_deref().map_or(Ok(now), faked)?;
+    let (keys, certificates) = usable(&gnupg, &spec, made)?;
     let mut agent = GpgAgent::connect(gnupg.home())?;
-    let (key, verifier) = choose(&gnupg, &mut agent, &spec, made)?;
+    let key = held(&mut agent, keys, &spec)?;
+    let verifier = OpenPgpVerifier::new(&certificates, made);
     let status = Status(gpg.status_fd);
     status.line(&format!("KEY_CONSIDERED {} 2", key.certificate))?;
     status.line(&format!("BEGIN_SIGNING H{HASH}"))?;
@@ -53,8 +55,8 @@ pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
     Ok(GOOD)
 }
 
-/// The newest key that the text names, that may sign, and whose secret part the agent holds; and a verifier that knows it.
-fn choose(gnupg: &Gnupg, agent: &mut GpgAgent, spec: &str, now: i64) -> Result<(SignerKey, OpenPgpVerifier)> {
+/// The keys that the text names and that may sign, the newest first, and the certificates that they are of.
+fn usable(gnupg: &Gnupg, spec: &str, now: i64) -> Result<(Vec<SignerKey>, Certificates)> {
     let wanted = Wanted::of(spec);
     let mut certificates = gnupg.certificates(&[wanted.needle()])?;
     if certificates.signers(now).is_empty() {
@@ -80,27 +82,31 @@ fn choose(gnupg: &Gnupg, agent: &mut GpgAgent, spec: &str, now: i64) -> Result<(
             known.join(" ")
         );
     }
-    let usable: Vec<&SignerKey> = keys.iter().filter(|key| key.unusable.is_none()).collect();
+    let usable: Vec<SignerKey> = keys.iter().filter(|key| key.unusable.is_none()).cloned().collect();
     if let (true, Some(first)) = (usable.is_empty(), keys.first()) {
         let why = first.unusable.map(|why| why.to_string()).unwrap_or_default();
         bail!("the key {} of `{spec}` {why}", first.fingerprint);
     }
-    let mut held = Vec::new();
-    for key in usable {
-        if agent.has(&key.keygrip)? {
-            held.push(key);
-        }
+    Ok((usable, certificates))
+}
+
+/// The first of the keys whose secret part the agent holds.
+fn held(agent: &mut GpgAgent, keys: Vec<SignerKey>, spec: &str) -> Result<SignerKey> {
+    let (mut held, mut absent) = (Vec::new(), Vec::new());
+    for key in keys {
+        let place = if agent.has(&key.keygrip)? { &mut held } else { &mut absent };
+        place.push(key);
     }
-    let Some(best) = held.first() else {
-        bail!("gpg-agent holds no secret part of `{spec}` ({}); gpg --card-status, or gpg --import it", known.join(" "));
-    };
     let mut others: Vec<&str> = held.iter().map(|key| key.certificate.as_str()).collect();
     others.sort_unstable();
     others.dedup();
     if others.len() > 1 {
         bail!("`{spec}` may mean any of {}; git config user.signingKey FINGERPRINT says which", others.join(" and "));
     }
-    Ok(((*best).clone(), OpenPgpVerifier::new(&certificates, now)))
+    held.into_iter().next().with_context(|| {
+        let absent: Vec<&str> = absent.iter().map(|key| key.fingerprint.as_str()).collect();
+        format!("gpg-agent holds no secret part of `{spec}` ({}); gpg --card-status, or gpg --import it", absent.join(" "))
+    })
 }
 
 /// Whose key is meant (gpg(1), "How to specify a user ID").
