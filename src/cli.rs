@@ -213,44 +213,6 @@ pub struct Hook {
 #[allow(missing_docs)] // each is said in its arguments
 pub enum HookKind {
     PreReceive(PreReceive),
-    Install(HookInstall),
-    Uninstall(HookUninstall),
-}
-
-/// Install the pre-receive hook in the repository around.
-///
-/// A hook that is there already is kept beside it as pre-receive.before-git-warrant and runs second, on the same input: both
-/// must succeed. Nothing is installed where the policy could not be read.
-#[derive(Debug, Args)]
-pub struct HookInstall {
-    /// What the hook is to be called with.
-    #[command(flatten)]
-    pub with: PreReceive,
-    /// What may be changed.
-    #[command(flatten)]
-    pub change: HookChange,
-}
-
-/// Take the pre-receive hook out, and put back what was there before.
-#[derive(Debug, Args)]
-pub struct HookUninstall {
-    /// What may be changed.
-    #[command(flatten)]
-    pub change: HookChange,
-}
-
-/// What installing and uninstalling may change.
-#[derive(Debug, Args)]
-pub struct HookChange {
-    /// Say what would be done, and do nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Also where core.hooksPath names a folder outside of the repository: each repository that uses it is concerned.
-    #[arg(long)]
-    pub outside: bool,
-    /// Replace or remove an installed hook even if it was edited.
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// Refuse a push that the policy does not allow.

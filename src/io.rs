@@ -4,7 +4,6 @@ pub mod clock;
 pub mod config;
 pub mod git;
 pub mod gnupg;
-pub mod hooks;
 pub mod keys;
 pub mod policy;
 pub mod state;

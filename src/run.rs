@@ -4,7 +4,6 @@ pub mod completions;
 pub mod demo;
 pub mod gpg;
 pub mod hook;
-pub mod hook_install;
 pub mod man;
 pub mod native;
 pub mod policy;

@@ -5,8 +5,6 @@
 #[path = "hook/certificates.rs"]
 mod certificates;
 mod common;
-#[path = "hook/install.rs"]
-mod install;
 #[path = "hook/mend.rs"]
 mod mend;
 #[path = "hook/policy.rs"]

@@ -384,7 +384,7 @@ fn refuse_foreign(path: &Path, metadata: &fs::Metadata) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn expand_home(named: &str) -> Result<PathBuf> {
+fn expand_home(named: &str) -> Result<PathBuf> {
     let Some(rest) = named.strip_prefix('~') else { return Ok(PathBuf::from(named)) };
     let Some(rest) = rest.strip_prefix('/') else { bail!("`{named}`: only `~/` is expanded, not `~user/`") };
     let home = env::var_os("HOME").context("HOME is not set, so `~/` cannot be expanded")?;

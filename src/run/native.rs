@@ -1,6 +1,6 @@
 //! The native commands: argv to the command that does it, errors to messages and exit statuses.
 
-use super::{complain, completions, demo, hook, hook_install, man, policy, show, verify};
+use super::{complain, completions, demo, hook, man, policy, show, verify};
 use crate::cli::{Cli, Command, HookKind};
 use crate::io::git::OpenError;
 use crate::report::ExitStatus;
@@ -30,8 +30,6 @@ pub fn run(args: Vec<OsString>) -> u8 {
         Command::Show(args) => show::run(args),
         Command::Hook(args) => match &args.hook {
             HookKind::PreReceive(args) => hook::pre_receive(args),
-            HookKind::Install(args) => hook_install::install(args),
-            HookKind::Uninstall(args) => hook_install::uninstall(args),
         },
         Command::Policy(args) => policy::run(args),
         Command::Demo(args) => demo::run(args),
