@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod config;
 pub mod git;
+pub mod hooks;
 pub mod keys;
 pub mod policy;

@@ -1,14 +1,19 @@
 //! `hook pre-receive`: refuse a push that the policy does not allow.
 
+pub mod install;
+
+mod script;
+
 use super::exempt::Exemptions;
 use super::session::{Asked, Loaded, Place, Target, judge_tags, with_judge};
 use super::{colour, complain};
-use crate::cli::PreReceive;
+use crate::cli::{PolicyArgs, PreReceive};
 use crate::history::{Hidden, ObjectSource as _, Walk, ancestors};
 use crate::io::git::Repository;
 use crate::io::policy::Search;
 use crate::judge::Judge;
 use crate::object::{ObjectId, ObjectKind};
+use crate::policy::ancestry::Ancestry;
 use crate::report::escape::{is_plain_name, printable, shell_word};
 use crate::report::human::{Human, Style};
 use crate::report::{ExitStatus, Report, Summary};
@@ -46,15 +51,10 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
     io::stdin().lock().read_to_end(&mut input).context("cannot read the ref updates")?;
     let mut place = Place::open()?;
     let updates = read_updates(&place.repository, &input)?;
-    let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), range_start: None, hook: true };
-    let loaded = Loaded::find(&mut place, &search, Asked::by_hook(&args.policy, args.allow_wildcard))?;
+    let Rules { loaded, baseline, settled } = Rules::find(&mut place, args)?;
     for note in &loaded.notes {
         complain(&format!("warning: {}", printable(note)));
     }
-    let baseline = full_ids(&place, "warrant.baseline")?;
-    let baseline = [place.peeled(&baseline), place.peeled(&loaded.baseline)].concat();
-    full_ids(&place, "warrant.settled")?;
-    let settled = place.settled(&place.config.get_all("warrant.settled")?, &loaded.settled)?;
     let repository = &mut place.repository;
     let hidden = Hidden { unasked: HashSet::new(), baseline: ancestors(repository, baseline) };
     let heading = loaded.heading(target(&updates));
@@ -85,6 +85,27 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
         mends.iter().for_each(|mend| complain(&format!("    run: {}", printable(mend))));
     }
     Ok(summary.exit_status())
+}
+
+/// What a push is judged by.
+struct Rules {
+    loaded: Loaded,
+    baseline: Vec<ObjectId>,
+    settled: Ancestry,
+}
+
+impl Rules {
+    /// Finds the policy and the settings, all of which must be such as a hook may use.
+    fn find(place: &mut Place, args: &PreReceive) -> Result<Self> {
+        let PolicyArgs { policy, revoked, .. } = &args.policy;
+        let search = Search { policy: policy.clone(), revoked: revoked.clone(), range_start: None, hook: true };
+        let loaded = Loaded::find(place, &search, Asked::by_hook(&args.policy, args.allow_wildcard))?;
+        let baseline = full_ids(place, "warrant.baseline")?;
+        let baseline = [place.peeled(&baseline), place.peeled(&loaded.baseline)].concat();
+        full_ids(place, "warrant.settled")?;
+        let settled = place.settled(&place.config.get_all("warrant.settled")?, &loaded.settled)?;
+        Ok(Self { loaded, baseline, settled })
+    }
 }
 
 /// What is pushed, for the report's first line.
