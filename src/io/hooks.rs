@@ -19,6 +19,9 @@ pub const FORMER: &str = "pre-receive.before-git-warrant";
 /// How files that are being written begin; one that was left behind is removed.
 const UNFINISHED: &str = ".pre-receive.git-warrant-";
 
+/// The mode of the script.
+const MODE: u32 = 0o755;
+
 /// Scripts larger than this are none of ours, in bytes.
 const MAX_SCRIPT: u64 = 1 << 20;
 
@@ -113,6 +116,8 @@ pub struct Entry {
     pub runs: bool,
     /// Whether it is a symbolic link.
     pub link: bool,
+    /// Whether its mode is that of a script of ours: everybody may run it, its owner write it.
+    pub proper: bool,
     file: (u64, u64),
 }
 
@@ -135,7 +140,8 @@ impl Entry {
             bail!("{} cannot be read", path.display());
         }
         let small = u64::try_from(text.len()).is_ok_and(|length| length <= MAX_SCRIPT);
-        Ok(Some(Self { text: (read && small).then_some(text), runs, link, file: (own.dev(), own.ino()) }))
+        let proper = own.permissions().mode() & 0o7777 == MODE;
+        Ok(Some(Self { text: (read && small).then_some(text), runs, link, proper, file: (own.dev(), own.ino()) }))
     }
 }
 
@@ -186,7 +192,7 @@ impl Place {
         self.sweep();
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder).with_context(why)?;
         file.write_all(script).with_context(why)?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o755)).with_context(why)?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(MODE)).with_context(why)?;
         file.as_file().sync_all().with_context(why)?;
         if self.hook.is_none() {
             file.persist_noclobber(&path).with_context(why)?;

@@ -1,7 +1,8 @@
 //! What install and uninstall find: earlier installations, edited ones, and those that were interrupted.
 
-use crate::world::says;
-use crate::{FORMER, HOOK, OLD, Server, listing};
+use crate::common::{has, skipped};
+use crate::world::{done, says};
+use crate::{FORMER, HOOK, OLD, OURS, Server, listing};
 use std::fs;
 
 #[test]
@@ -28,6 +29,10 @@ fn an_installation_that_cannot_run_is_mended() {
     server.install(&[]);
     let installed = listing(&server.hooks());
     fs::set_permissions(server.hooks().join(HOOK), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    assert!(server.install(&[]).contains("written anew"));
+    assert_eq!(listing(&server.hooks()), installed);
+    // nor may others write it
+    fs::set_permissions(server.hooks().join(HOOK), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     assert!(server.install(&[]).contains("written anew"));
     assert_eq!(listing(&server.hooks()), installed);
 }
@@ -62,6 +67,54 @@ fn an_interrupted_install_is_finished_or_taken_back() {
     server.judges();
     server.uninstall(&[]);
     assert_eq!(listing(&server.hooks()), before);
+}
+
+/// Runs `hook COMMAND` and lets a system call fail, or kills at it. Gives whether that stopped it.
+fn struck(server: &Server, command: &str, call: &str, what: &str) -> bool {
+    let mut strace = server.0.home.command("strace");
+    strace.args(["-f", "-qq", "-e", &format!("inject={call}:{what}"), "-o", "/dev/null"]).arg(OURS);
+    let ran = done(strace.args(["hook", command]).current_dir(server.0.home.join("server.git")));
+    !ran.ok()
+}
+
+#[test]
+fn whenever_it_is_killed_the_old_hook_or_the_new_one_is_there() {
+    if !has("strace") {
+        return skipped("strace");
+    }
+    let server = Server::new();
+    assert!(server.push(&["main"]).ok());
+    server.foreign(OLD, 0o755);
+    let before = listing(&server.hooks());
+    server.install(&[]);
+    let after = listing(&server.hooks());
+    server.uninstall(&[]);
+    let zero = "0".repeat(40);
+    let input = format!("{zero} {} refs/heads/no\n", server.0.id("c", "HEAD"));
+    let mut kills = 0;
+    let calls = ["fchmod", "fsync", "linkat", "rename", "renameat2", "unlink"];
+    for (command, start, end) in [("install", &before, &after), ("uninstall", &after, &before)] {
+        for call in calls {
+            for what in (1..=3).flat_map(|n| [format!("signal=KILL:when={n}"), format!("error=EIO:when={n}")]) {
+                if !struck(&server, command, call, &what) {
+                    assert_eq!(&listing(&server.hooks()), end, "{command} with {call} {what}");
+                } else {
+                    kills += 1;
+                }
+                // whichever is there refuses what the old one refuses
+                let mut hook = server.0.home.command(server.hooks().join(HOOK));
+                let ran =
+                    crate::common::run(hook.current_dir(server.0.home.join("server.git")).env("GIT_DIR", "."), input.as_bytes());
+                assert_eq!(ran.status, Some(7), "{command} with {call} {what}: {ran:?}");
+                // the next call finishes it, and the one after takes it back
+                server.ask(&[command]);
+                assert_eq!(&listing(&server.hooks()), end, "{command} again, after {call} {what}");
+                server.ask(&[if command == "install" { "uninstall" } else { "install" }]);
+                assert_eq!(&listing(&server.hooks()), start, "after {command} with {call} {what}");
+            }
+        }
+    }
+    assert!(kills >= 10, "only {kills} calls were struck");
 }
 
 #[test]
@@ -121,6 +174,12 @@ fn our_own_script_is_nobodys_former_hook() {
     fs::copy(server.hooks().join(HOOK), server.hooks().join(FORMER)).unwrap();
     server.refuses(&["install"], &["is a script of git warrant hook install itself"]);
     server.refuses(&["uninstall"], &["is a script of git warrant hook install itself"]);
+    // nor is a link to it
+    fs::rename(server.hooks().join(FORMER), server.hooks().join("elsewhere")).unwrap();
+    fs::remove_file(server.hooks().join(HOOK)).unwrap();
+    std::os::unix::fs::symlink("elsewhere", server.hooks().join(HOOK)).unwrap();
+    server.refuses(&["install", "--force"], &["is a link to a script of git warrant hook install", "remove the link"]);
+    server.refuses(&["uninstall", "--force"], &["is a link to a script of git warrant hook install"]);
 }
 
 #[test]
@@ -138,6 +197,7 @@ fn a_hook_that_asks_for_its_name_would_run_nothing_under_another() {
     fs::set_permissions(folder.join("10-warrant"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     server.judges();
     let said = server.install(&["--force"]);
+    assert!(server.install(&[]).contains("as it should be already"), "asked once is enough");
     assert!(said.contains("its line 3 asks for its own name") && said.contains("pre-receive.d"), "{said}");
     server.uninstall(&[]);
     server.judges();

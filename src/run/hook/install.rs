@@ -37,7 +37,7 @@ pub fn install(args: &HookInstall) -> Result<ExitStatus> {
     let script = Script { program: program.as_os_str().as_bytes(), options: &options, chained: state.chained };
     let call = format!("{} hook pre-receive", shell_word(&program.display().to_string()));
     let call = options.iter().fold(call, |call, option| format!("{call} {}", shell_word(option)));
-    if let (Some(line), false) = (state.asks, args.force) {
+    if let (Some(line), false) = (state.asks.filter(|_| state.keep), args.force) {
         bail!(
             "line {line} of {} asks for its own name, and that would become {FORMER}: it might then do nothing. Let what it runs, such as a file in {HOOK}.d, ask the policy: exec {}; or, if the name does not matter, --force",
             found.path().display(),
@@ -48,7 +48,7 @@ pub fn install(args: &HookInstall) -> Result<ExitStatus> {
     for note in &rules.loaded.notes {
         complain(&format!("warning: {}", printable(note)));
     }
-    let same = found.hook.as_ref().is_some_and(|hook| hook.runs && !hook.link && hook.text.as_deref() == Some(text.as_slice()));
+    let same = found.hook.as_ref().is_some_and(|hook| hook.proper && hook.text.as_deref() == Some(text.as_slice()));
     if !args.dry_run && !same {
         found.put(&text, state.keep)?;
     }
@@ -136,13 +136,15 @@ fn origin_of(hook: &Entry) -> Origin {
     text.map_or(Origin::Foreign, origin)
 }
 
-/// A script of ours that ran itself would never end.
+/// A script of ours that ran itself as the former hook would never end.
 fn refuse_own_former(found: &hooks::Place) -> Result<()> {
-    if found.former.as_ref().is_some_and(|former| origin_of(former) != Origin::Foreign) {
-        bail!(
-            "{FORMER} beside {} is a script of git warrant hook install itself, and nobody's former hook; remove it",
-            found.path().display()
-        );
+    let is_ours = |entry: &Entry| entry.text.as_deref().is_some_and(|text| origin(text) != Origin::Foreign);
+    let path = found.path().display().to_string();
+    if found.hook.as_ref().is_some_and(|hook| hook.link && is_ours(hook)) {
+        bail!("{path} is a link to a script of git warrant hook install; remove the link, then ask again");
+    }
+    if found.former.as_ref().is_some_and(is_ours) {
+        bail!("{FORMER} beside {path} is a script of git warrant hook install itself, and nobody's former hook; remove it");
     }
     Ok(())
 }

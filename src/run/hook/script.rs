@@ -72,7 +72,8 @@ pub(super) fn origin(text: &[u8]) -> Origin {
 /// The first line, counted from 1, in which a script seems to ask for the name that it was called by. Its folder it may ask
 /// for: that stays.
 pub(super) fn asks_for_its_name(text: &[u8]) -> Option<usize> {
-    const NAMES: [&str; 8] = ["$0", "${0", "BASH_SOURCE", "__file__", "__FILE__", "argv[0]", "PROGRAM_NAME", "argv0"];
+    const NAMES: [&str; 9] =
+        ["$0", "${0", "BASH_SOURCE", "__file__", "__FILE__", "__filename", "argv[0]", "process.argv", "PROGRAM_NAME"];
     const FOLDERS: [&str; 4] = ["dirname", "%/*", ".parent", "__dir__"];
     if !text.starts_with(b"#!") && text.contains(&0) {
         return None; // a program, which cannot be read
@@ -81,7 +82,7 @@ pub(super) fn asks_for_its_name(text: &[u8]) -> Option<usize> {
     let asks = |line: &str| {
         !line.trim_start().starts_with('#')
             && NAMES.iter().any(|name| line.contains(name))
-            && (!FOLDERS.iter().any(|folder| line.contains(folder)) || line.contains("basename"))
+            && (!FOLDERS.iter().any(|folder| line.contains(folder)) || line.contains("basename") || line.contains("##"))
     };
     text.lines().position(asks).map(|at| at + 1)
 }
@@ -144,6 +145,7 @@ mod tests {
             ("#!/bin/bash\ndata=$(cat)\nhookname=$(basename $0)\n", Some(3)),
             ("#!/bin/sh\nfor hook in \"$0\".d/*; do :; done\n", Some(2)),
             ("#!/bin/sh\nname=${0##*/}\n", Some(2)),
+            ("#!/bin/sh\ncd \"${0%/*}\" && name=${0##*/}\n", Some(2)),
             ("#!/bin/sh\nx=$(basename $0) y=$(dirname $0)\n", Some(2)),
             ("#!/usr/bin/env python3\nimport os\nname = os.path.basename(__file__)\n", Some(3)),
             ("\u{7f}ELF\0$0", None),
