@@ -213,6 +213,8 @@ pub struct Hook {
 #[allow(missing_docs)] // each is said in its arguments
 pub enum HookKind {
     PreReceive(PreReceive),
+    Install(HookInstall),
+    Uninstall(HookUninstall),
 }
 
 /// Refuse a push that the policy does not allow.
@@ -227,6 +229,36 @@ pub struct PreReceive {
     /// Accept signers whose line in the policy matches anybody.
     #[arg(long)]
     pub allow_wildcard: bool,
+}
+
+/// Make `hook pre-receive` this repository's pre-receive hook.
+///
+/// Writes a script to where git will look for it (core.hooksPath, else the folder hooks of the git directory), after a look
+/// whether the policy can be used. A hook that is there already is kept as pre-receive.before-git-warrant, and runs after, on
+/// the same input: both must accept. Asked again, the script becomes what this call would write.
+#[derive(Debug, Args)]
+pub struct HookInstall {
+    /// What the hook is to ask.
+    #[command(flatten)]
+    pub rules: PreReceive,
+    /// Install also into a folder outside of the repository, over a script of ours that somebody edited, or where the former
+    /// hook may not work as before.
+    #[arg(long)]
+    pub force: bool,
+    /// Only say what would be done, with the script.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Take the script of `hook install` out again, and put back what was there.
+#[derive(Debug, Args)]
+pub struct HookUninstall {
+    /// Also where the script was edited, where the former hook is gone, or in a folder outside of the repository.
+    #[arg(long)]
+    pub force: bool,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// See the main job done on an example made on the spot.

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod git;
 pub mod gnupg;
+pub mod hooks;
 pub mod keys;
 pub mod policy;
 pub mod state;

@@ -8,6 +8,8 @@ mod bounds;
 mod common;
 #[path = "threats/names.rs"]
 mod names;
+#[path = "support/token.rs"]
+mod token;
 #[path = "threats/tokens.rs"]
 mod tokens;
 #[path = "support/world.rs"]

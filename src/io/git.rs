@@ -84,6 +84,11 @@ impl Repository {
         self.inner.workdir()
     }
 
+    /// The git directory that all work trees share.
+    pub fn common_dir(&self) -> &Path {
+        self.inner.commondir()
+    }
+
     /// Whether a path lies in the git directory, which is no part of the work tree even where it lies below its top.
     pub fn in_git_dir(&self, path: &Path) -> bool {
         [self.inner.path(), self.inner.commondir()].iter().any(|dir| path.starts_with(dir.canonicalize().as_deref().unwrap_or(dir)))

@@ -227,6 +227,26 @@ fn caller_dir() -> Result<PathBuf> {
     })
 }
 
+/// A policy's name that means the same wherever the caller stands: a file's absolute path, or `REV:PATH` as it is.
+///
+/// # Errors
+/// Where it is no name, or no UTF-8.
+pub fn name_in_full(named: &str) -> Result<String> {
+    if named.is_empty() {
+        bail!("the name is empty");
+    }
+    if in_revision(named).is_some() {
+        return Ok(named.to_owned());
+    }
+    let path = caller_dir()?.join(expand_home(named)?);
+    Ok(path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?.to_owned())
+}
+
+/// The revision and the path of a name of the form `REV:PATH`, where REV begins with `refs/` or is a full id.
+fn in_revision(named: &str) -> Option<(&str, &str)> {
+    named.split_once(':').filter(|(revision, _)| revision.starts_with("refs/") || revision.parse::<ObjectId>().is_ok())
+}
+
 struct Finder<'a> {
     repository: &'a Repository,
     search: &'a Search,
@@ -246,13 +266,13 @@ impl Finder<'_> {
 
     /// `REV:PATH` where REV begins with `refs/` or is a full id; a file otherwise.
     fn read(&self, named: &str, base: &Path) -> Result<Found> {
-        match named.split_once(':') {
-            Some((revision, path)) if revision.starts_with("refs/") || revision.parse::<ObjectId>().is_ok() => {
+        match in_revision(named) {
+            Some((revision, path)) => {
                 let resolved = self.repository.resolve(revision)?;
                 let commit = self.repository.peel_to_commit(&resolved.id)?;
                 self.in_tree(&commit, named.to_owned(), Path::new(path))
             }
-            _ => self.read_path(named, base),
+            None => self.read_path(named, base),
         }
     }
 
@@ -384,7 +404,7 @@ fn refuse_foreign(path: &Path, metadata: &fs::Metadata) -> Result<()> {
     Ok(())
 }
 
-fn expand_home(named: &str) -> Result<PathBuf> {
+pub(super) fn expand_home(named: &str) -> Result<PathBuf> {
     let Some(rest) = named.strip_prefix('~') else { return Ok(PathBuf::from(named)) };
     let Some(rest) = rest.strip_prefix('/') else { bail!("`{named}`: only `~/` is expanded, not `~user/`") };
     let home = env::var_os("HOME").context("HOME is not set, so `~/` cannot be expanded")?;

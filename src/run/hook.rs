@@ -1,14 +1,17 @@
 //! `hook pre-receive`: refuse a push that the policy does not allow.
 
+pub mod install;
+
 mod graph;
 mod known;
+mod script;
 
 use self::graph::Graph;
 use self::known::Known;
 use super::exempt::Exemptions;
 use super::session::{Asked, Loaded, Place, Target, judge_tags, with_judge};
 use super::{colour, complain};
-use crate::cli::PreReceive;
+use crate::cli::{PolicyArgs, PreReceive};
 use crate::history::{Hidden, ObjectSource as _, Verified, Walk, ancestors};
 use crate::io::git::Repository;
 use crate::io::policy::Search;
@@ -53,16 +56,11 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
     io::stdin().lock().read_to_end(&mut input).context("cannot read the ref updates")?;
     let mut place = Place::open()?;
     let updates = read_updates(&place.repository, &input)?;
-    let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), range_start: None, hook: true };
-    let loaded = Loaded::find(&mut place, &search, Asked::by_hook(&args.policy, args.allow_wildcard))?;
+    let Rules { loaded, baseline, settled } = Rules::find(&mut place, args)?;
     for note in &loaded.notes {
         complain(&format!("warning: {}", printable(note)));
     }
-    let mut baseline = full_ids(&place, "warrant.baseline")?;
-    baseline.extend(&loaded.baseline);
     let baseline: Vec<_> = baseline.into_iter().map(|id| (id, place.repository.peel_to_commit(&id).ok())).collect();
-    let mut settled = full_ids(&place, "warrant.settled")?;
-    settled.extend(&loaded.named);
     let settled: Vec<_> = settled.into_iter().map(|id| (id, place.repository.kind(&id).map(|_| id))).collect();
     let hides: Vec<ObjectId> = baseline.iter().map(|(id, commit)| commit.unwrap_or(*id)).collect();
     let exact = hides.is_empty() && settled.is_empty();
@@ -100,6 +98,27 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
         known.record(&done.tips, done.ends);
     }
     Ok(done.status)
+}
+
+/// What a push is judged by.
+struct Rules {
+    loaded: Loaded,
+    /// What is left out, by the settings and the policy.
+    baseline: Vec<ObjectId>,
+    /// What is settled by the settings, and all other ids that the policy names.
+    settled: Vec<ObjectId>,
+}
+
+impl Rules {
+    /// Finds the policy and the settings, all of which must be such as a hook may use.
+    fn find(place: &mut Place, args: &PreReceive) -> Result<Self> {
+        let PolicyArgs { policy, revoked, .. } = &args.policy;
+        let search = Search { policy: policy.clone(), revoked: revoked.clone(), range_start: None, hook: true };
+        let loaded = Loaded::find(place, &search, Asked::by_hook(&args.policy, args.allow_wildcard))?;
+        let baseline = [full_ids(place, "warrant.baseline")?, loaded.baseline.clone()].concat();
+        let settled = [full_ids(place, "warrant.settled")?, loaded.named.clone()].concat();
+        Ok(Self { loaded, baseline, settled })
+    }
 }
 
 /// What is to be judged, by what.

@@ -30,6 +30,8 @@ pub fn run(args: Vec<OsString>) -> u8 {
         Command::Show(args) => show::run(args),
         Command::Hook(args) => match &args.hook {
             HookKind::PreReceive(args) => hook::pre_receive(args),
+            HookKind::Install(args) => hook::install::install(args),
+            HookKind::Uninstall(args) => hook::install::uninstall(args),
         },
         Command::Policy(args) => policy::run(args),
         Command::Demo(args) => demo::run(args),

@@ -1,0 +1,208 @@
+//! Histories with every kind of line.
+
+use crate::Schema;
+use crate::common::{has, run, skipped};
+use crate::token::{KIND, public, signed};
+use crate::world::{World, done};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::SigningKey;
+use serde_json::Value;
+
+/// Both commands, held to their schemas.
+struct Checked {
+    world: World,
+    verify: Schema,
+    show: Schema,
+}
+
+impl Checked {
+    fn new(world: World) -> Self {
+        Self { world, verify: Schema::of("verify"), show: Schema::of("show") }
+    }
+
+    /// `verify` with these arguments; the exit status must be this one.
+    #[track_caller]
+    fn verify(&mut self, repo: &str, status: i32, args: &[&str]) {
+        let ran = done(&mut self.world.warrant(repo, &[&["verify", "--format", "jsonl"], args].concat()));
+        assert_eq!(ran.status, Some(status), "{ran:?}");
+        assert!(ran.stdout.lines().count() > 0, "{ran:?}");
+        for line in ran.stdout.lines() {
+            self.verify.holds(&serde_json::from_str(line).unwrap());
+        }
+    }
+
+    #[track_caller]
+    fn show(&mut self, repo: &str, args: &[&str]) -> Value {
+        let ran = done(&mut self.world.warrant(repo, &[&["show", "--format", "jsonl"], args].concat()));
+        assert!(ran.ok(), "{ran:?}");
+        let shown = serde_json::from_str(&ran.stdout).unwrap();
+        self.show.holds(&shown);
+        shown
+    }
+
+    /// `verify` of one object, and `show` of it with the policy and without.
+    #[track_caller]
+    fn both(&mut self, repo: &str, status: i32, policy: &str, revision: &str) {
+        self.verify(repo, status, &["--policy", policy, "--no-walk", revision]);
+        self.show(repo, &["--policy", policy, revision]);
+        self.show(repo, &[revision]);
+    }
+}
+
+/// A commit that a software token signed, touched or not.
+fn by_token(world: &World, key: &SigningKey, flags: u8) -> String {
+    let who = "Alice <alice@example.com> 1700000000 +0000";
+    let (head, message) = (format!("tree {}\nauthor {who}\ncommitter {who}\n", world.id("r", "HEAD^{tree}")), "\nm\n");
+    let signature = signed(key, format!("{head}{message}").as_bytes(), flags).trim_end().replace('\n', "\n ");
+    world.object("r", "commit", format!("{head}gpgsig {signature}\n{message}").as_bytes())
+}
+
+fn of_ssh(checked: &mut Checked) {
+    let world = &checked.world;
+    world.repo("r", &[]);
+    let baseline = world.commit("r", "old", &[]);
+    world.commit("r", "accepted", &["-S"]);
+    world.commit("r", "unsigned", &[]);
+    world.commit_as("r", "unlisted", &world.person("mallory"), &["-S"]);
+    world.home.key("rsa", &["rsa", "-b", "3072"], "");
+    world.home.key("ca", &["ed25519"], "");
+    let mut certify = world.home.command("ssh-keygen");
+    let certify = certify.args(["-q", "-s", "ca", "-I", "id", "-n", "bob@example.com", "-z", "7", "-V", "-1d:+1d", "bob.pub"]);
+    assert!(run(certify, b"").ok());
+    let certificate = world.home.join("bob-cert.pub");
+    let mut settings = world.person("bob");
+    settings.push(format!("user.signingKey={}", certificate.display()));
+    let certified = world.commit_as("r", "certified", &settings, &["-S"]);
+    let by_rsa = world.commit_as("r", "rsa", &world.person("rsa"), &["-S"]);
+    let token = SigningKey::from_bytes(&[7; 32]);
+    let touched = by_token(world, &token, 5);
+    let untouched = by_token(world, &token, 0);
+    let old_key = world.line("mallory", "valid-before=\"20200101Z\"");
+    let signers = [
+        world.line("alice", ""),
+        world.line("rsa", ""),
+        old_key,
+        format!("*@example.com cert-authority {}\n", world.home.public("ca")),
+        format!("token@example.com {} {}\n", std::str::from_utf8(KIND).unwrap(), STANDARD.encode(public(&token))),
+    ];
+    world.home.write("signers", signers.concat());
+    for (name, args) in [("good", "-s"), ("plain", "-a")] {
+        world.home.git("r", &["tag", args, "-m", "m", name]);
+    }
+    world.home.git("r", &["update-ref", "refs/tags/renamed", "refs/tags/good"]);
+    world.home.git("r", &["checkout", "-q", "-b", "side"]);
+    world.commit("r", "side", &["-S"]);
+    world.home.git("r", &["tag", "-s", "-m", "m", "side-tag"]);
+    world.home.git("r", &["checkout", "-q", "main"]);
+    world.commit("r", "beside", &["-S"]);
+    world.home.git("r", &["merge", "-q", "-S", "--no-ff", "--no-edit", "side-tag"]);
+    let merge = world.id("r", "HEAD");
+    let odd = world.object("r", "commit", format!("tree {}\nauthor x\n\n\u{202e}\n", world.id("r", "HEAD^{tree}")).as_bytes());
+    world.home.git("", &["clone", "-q", "--depth", "2", &format!("file://{}", world.home.join("r").display()), "shallow"]);
+    let policy = world.policy();
+    checked.verify("r", 1, &["--policy", &policy, "--all"]);
+    checked.verify("r", 1, &["--policy", &policy, "--baseline", &baseline]);
+    checked.verify("r", 0, &["--policy", &policy, "--no-walk", &merge]);
+    checked.verify("shallow", 3, &["--policy", &policy]);
+    for (revision, status) in [
+        ("good", 0),
+        ("plain", 1),
+        ("refs/tags/renamed", 1),
+        (&certified, 0),
+        (&by_rsa, 0),
+        (&touched, 0),
+        (&untouched, 0),
+        (&merge, 0),
+        (&odd, 1),
+        ("main~4", 1),
+    ] {
+        checked.both("r", status, &policy, revision);
+    }
+    let world = &checked.world;
+    world.repo("sha256", &["--object-format=sha256"]);
+    world.commit("sha256", "signed", &["-S"]);
+    checked.both("sha256", 0, &policy, "HEAD");
+    let gone = checked.world.id("r", "HEAD~1");
+    std::fs::remove_file(checked.world.home.join(format!("r/.git/objects/{}/{}", &gone[..2], &gone[2..]))).unwrap();
+    checked.verify("r", 1, &["--policy", &policy]);
+}
+
+fn of_exempt(checked: &mut Checked) {
+    let world = &checked.world;
+    world.repo("t", &[]);
+    world.commit("t", "first", &["-S"]);
+    let bad = world.commit("t", "bad", &[]);
+    let mend = world.commit("t", "mend", &["-S"]);
+    let alice = format!("[[principals.alice.keys]]\nssh = \"{}\"\n", world.home.public("alice"));
+    let exempt = format!("[[exempt]]\ncommit = \"{bad}\"\nuntil = \"{mend}\"\nreason = \"reverted\"\n");
+    world.home.write("policy.toml", format!("version = 1\n{alice}{exempt}"));
+    let policy = world.home.join("policy.toml").display().to_string();
+    checked.verify("t", 0, &["--policy", &policy]);
+    checked.show("t", &["--policy", &policy, &bad]);
+    checked.show("t", &["--policy", &policy, &mend]);
+}
+
+/// `false` where there is no gpg, which has been said.
+fn of_openpgp(checked: &mut Checked) -> bool {
+    if !has("gpg") {
+        skipped("OpenPGP signatures by gpg");
+        return false;
+    }
+    let world = &checked.world;
+    let folder = world.home.join(".gnupg");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let gpg = |args: &[&str]| {
+        let mut command = world.home.command("gpg");
+        command.args(["--batch", "--quiet", "--no-tty", "--pinentry-mode=loopback", "--passphrase", ""]).args(args);
+        let done = run(&mut command, b"");
+        assert!(done.ok(), "{done:?}");
+        done.stdout
+    };
+    gpg(&["--quick-gen-key", "pg <pg@example.com>", "ed25519", "sign", "1y"]);
+    let listed = gpg(&["--list-keys", "--with-colons", "pg"]);
+    let fingerprint = listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':').to_owned();
+    std::fs::create_dir(world.home.join("certs")).unwrap();
+    let certificate = format!("certs/{fingerprint}.pgp");
+    gpg(&["--armor", "--output", &certificate, "--export", &fingerprint]);
+    world.repo("g", &[]);
+    let settings = ["gpg.format=openpgp", "user.name=pg", "user.email=pg@example.com", &format!("user.signingKey={fingerprint}")];
+    let settings = settings.map(str::to_owned);
+    world.commit_as("g", "by gpg", &settings, &["-S"]);
+    world.config("gpg.openpgp.program", "gpg");
+    let key = format!("[principals.pg]\nemails = [\"pg@example.com\"]\nkeys = [{{ openpgp = \"{fingerprint}\" }}]\n");
+    world.home.write("openpgp.toml", format!("version = 1\n{key}"));
+    // revoked by its owner, after
+    let revocation = world.home.read(format!(".gnupg/openpgp-revocs.d/{fingerprint}.rev"));
+    let revocation = String::from_utf8(revocation).unwrap().replace(":-----BEGIN", "-----BEGIN");
+    let policy = world.home.join("openpgp.toml").display().to_string();
+    checked.both("g", 0, &policy, "HEAD");
+    let world = &checked.world;
+    world.home.write("revocation", revocation);
+    let gpg = |args: &[&str]| assert!(run(world.home.command("gpg").args(["--batch", "--quiet"]).args(args), b"").ok());
+    gpg(&["--import", "revocation"]);
+    gpg(&["--yes", "--armor", "--output", &certificate, "--export", &fingerprint]);
+    checked.verify("g", 1, &["--policy", &policy]);
+    checked.show("g", &["--policy", &policy, "HEAD"]);
+    let _ = done(checked.world.home.command("gpgconf").args(["--kill", "all"]));
+    true
+}
+
+#[test]
+fn every_kind_of_line() {
+    let mut checked = Checked::new(World::new());
+    of_ssh(&mut checked);
+    of_exempt(&mut checked);
+    let openpgp = of_openpgp(&mut checked);
+    assert_eq!(checked.verify.verdicts.iter().map(String::as_str).collect::<Vec<_>>(), ["accept", "exempt", "reject", "unjudged"]);
+    // every field that a schema has was written by one of these: what cannot be is named here
+    let unseen: Vec<String> = checked.verify.unseen().into_iter().collect();
+    assert_eq!(unseen, ["/ref"], "fields of docs/verify.schema.json that nothing writes");
+    if openpgp {
+        let unseen = checked.show.unseen();
+        let rare = ["/mergetags/evidence", "/signature/evidence/weak", "/mergetags/detail"];
+        let unseen: Vec<_> = unseen.iter().filter(|name| !rare.iter().any(|rare| name.starts_with(rare))).collect();
+        assert!(unseen.is_empty(), "fields of docs/show.schema.json that nothing writes: {unseen:?}");
+    }
+}
