@@ -6,6 +6,7 @@ use crate::verifying::{MESSAGE, same, signature, verify};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use git_warrant::armor::{decode_ssh, encode_ssh};
+use git_warrant::policy::allowed_signers::{AllowedSigners, LineError, utc_seconds};
 use git_warrant::signature::ssh::SshSig;
 use git_warrant::signature::ssh::wire::Writer;
 
@@ -151,6 +152,8 @@ fn a_line_that_lists_a_certificate_is_good_for_just_that_one() {
     let line = |name: &str| String::from_utf8(home.read(format!("{name}-cert.pub"))).unwrap();
     certify(&home, "other", "ca", "ca-certified", &NAMED);
     let (plain, ended, host) = (line("plain"), line("ended"), line("host"));
+    let policy = AllowedSigners::parse(format!("* {plain}").as_bytes(), &utc_seconds);
+    assert!(policy.lines.is_empty() && policy.skipped[0].why == LineError::CertificateAsKey, "a policy has no use for it");
     let broken = plain.replacen("AAAA", "AAAB", 1);
     let mut good = 0;
     for (name, text) in [
