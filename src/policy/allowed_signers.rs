@@ -34,7 +34,7 @@ pub struct Line {
     pub valid_after: Option<i64>,
     /// The last second at which it holds (since 1970, UTC).
     pub valid_before: Option<i64>,
-    /// The key.
+    /// The key; with a certificate only where the file was read as ssh-keygen reads it.
     pub key: ListedKey,
 }
 
@@ -86,12 +86,29 @@ impl fmt::Display for LineError {
     }
 }
 
+/// What a line may list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    Keys,
+    KeysAndCertificates,
+}
+
 impl AllowedSigners {
-    /// Reads a file. Nothing here is an error: what cannot be read is `skipped`, as ssh-keygen does.
+    /// Reads a file for a policy. Nothing here is an error: what cannot be read is `skipped`, as ssh-keygen does, and so is a line
+    /// that lists a certificate: it would hold whatever the certificate says of times and names.
     pub fn parse(text: &[u8], local: LocalTime<'_>) -> Self {
+        Self::read(text, local, Lists::Keys)
+    }
+
+    /// Reads a file as ssh-keygen does: a line may list a certificate, and is then good for just that one.
+    pub fn parse_as_ssh_keygen(text: &[u8], local: LocalTime<'_>) -> Self {
+        Self::read(text, local, Lists::KeysAndCertificates)
+    }
+
+    fn read(text: &[u8], local: LocalTime<'_>, lists: Lists) -> Self {
         let mut file = Self::default();
         for (number, line) in lines(text) {
-            match parse_line(line, number, local) {
+            match parse_line(line, number, local, lists) {
                 Ok(None) => {}
                 Ok(Some((line, zoneless))) => {
                     if zoneless {
@@ -106,7 +123,7 @@ impl AllowedSigners {
     }
 
     /// The principal fields of the lines that speak for somebody, whatever the key. A line that cannot be read ends the search,
-    /// unless it is plainly somebody else's.
+    /// unless it is plainly somebody else's. As ssh-keygen does.
     ///
     /// # Errors
     /// The line that ended it.
@@ -117,7 +134,7 @@ impl AllowedSigners {
             if principals.as_ref().is_some_and(|list| !list.matches(principal)) {
                 continue;
             }
-            match parse_line(line, number, local) {
+            match parse_line(line, number, local, Lists::KeysAndCertificates) {
                 Ok(line) => found.extend(line.map(|(line, _)| line.principals)),
                 Err(why) => return Err(Skipped { number, why, principals }),
             }
@@ -138,7 +155,7 @@ fn principals(line: &[u8]) -> Option<(PatternList, &[u8])> {
 }
 
 /// A line, and whether one of its dates has no zone; `None` for blank lines and comments.
-fn parse_line(line: &[u8], number: usize, local: LocalTime<'_>) -> Result<Option<(Line, bool)>, LineError> {
+fn parse_line(line: &[u8], number: usize, local: LocalTime<'_>, lists: Lists) -> Result<Option<(Line, bool)>, LineError> {
     let line = line.split(|&b| b == 0).next().unwrap_or_default(); // a C string ends there
     let line = skip(line, b" \t\r\n");
     if matches!(line.first(), None | Some(b'#')) {
@@ -157,7 +174,7 @@ fn parse_line(line: &[u8], number: usize, local: LocalTime<'_>) -> Result<Option
             (options, read_key(after).map_err(|_| LineError::InvalidKey)?)
         }
     };
-    if key.certificate.is_some() {
+    if key.certificate.is_some() && lists == Lists::Keys {
         return Err(LineError::CertificateAsKey);
     }
     let mut options = Options { text: options, ..Options::default() };

@@ -191,7 +191,7 @@ fn check_revoked(path: &Path, key: &Key) -> anyhow::Result<()> {
 
 fn read_allowed(path: &Path) -> anyhow::Result<AllowedSigners> {
     let text = fs::read(path).with_context(|| format!("Unable to open allowed keys file \"{}\"", path.display()))?;
-    Ok(AllowedSigners::parse(&text, &clock::local))
+    Ok(AllowedSigners::parse_as_ssh_keygen(&text, &clock::local))
 }
 
 fn check_allowed(path: &Path, key: &Key, principal: &OsStr, namespace: &str, time: i64) -> anyhow::Result<()> {
@@ -207,13 +207,14 @@ fn find_principals(allowed: &Path, signature: &Path, time: Option<&str>) -> anyh
     let signers = read_allowed(allowed)?;
     let names = |line: &Line| -> Vec<Vec<u8>> {
         let items = line.principals.items().take_while(|item| !item.is_empty());
-        let Some(certificate) = &key.certificate else { return items.map(<[u8]>::to_vec).collect() };
+        let authorized = key.certificate.as_ref().filter(|_| line.cert_authority);
+        let Some(certificate) = authorized else { return items.map(<[u8]>::to_vec).collect() };
         // each item by itself, `!` as a letter; the answer is a list again, so that a comma in a name parts it
         let matching = items.flat_map(|item| certificate.principals.iter().filter(|name| matches(name, item)));
         let list = matching.skip_while(|name| name.is_empty()).map(Vec::as_slice).collect::<Vec<_>>().join(&b',');
         list.split(|&b| b == b',').take_while(|name| !name.is_empty()).map(<[u8]>::to_vec).collect()
     };
-    let line = first_line(allowed, &signers, &key, None, |line| key.certificate.is_none() || !names(line).is_empty(), time)?;
+    let line = first_line(allowed, &signers, &key, None, |line| !line.cert_authority || !names(line).is_empty(), time)?;
     Ok(names(line).into_iter().flat_map(|name| [name, b"\n".to_vec()]).flatten().collect())
 }
 
@@ -261,10 +262,12 @@ fn first_line<'a>(
     let speaks = |list: &PatternList| asked.is_none_or(|(principal, _)| list.matches(principal));
     let mut skipped = signers.skipped.iter().filter(|bad| bad.principals.as_ref().is_none_or(speaks)).peekable();
     let certificate = key.certificate.as_deref();
+    // OpenSSH's `sshkey_equal`: a listed certificate is good for itself, byte for byte, whatever it says of times and names; as
+    // an authority it is the key inside
     let lists = |line: &&Line| {
-        let listed = match certificate {
-            None => !line.cert_authority && line.key.blob == key.blob,
-            Some(certificate) => line.cert_authority && line.key.blob == certificate.authority.blob,
+        let listed = match line.cert_authority {
+            false => line.key.wire() == key.wire(),
+            true => certificate.is_some_and(|certificate| line.key.blob == certificate.authority.blob),
         };
         listed && speaks(&line.principals)
     };
@@ -273,7 +276,8 @@ fn first_line<'a>(
             complain(&format!("{name}:{}: {}", bad.number, bad.why));
         }
         let principal = asked.map(|(principal, _)| principal);
-        if let Some(why) = certificate.and_then(|certificate| unauthorized(certificate, principal, time)) {
+        let authorized = certificate.filter(|_| line.cert_authority);
+        if let Some(why) = authorized.and_then(|certificate| unauthorized(certificate, principal, time)) {
             complain(&format!("{name}:{}: certificate not authorized: {why}", line.number));
             continue;
         }

@@ -6,6 +6,7 @@ use crate::verifying::{MESSAGE, same, signature, verify};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use git_warrant::armor::{decode_ssh, encode_ssh};
+use git_warrant::policy::allowed_signers::{AllowedSigners, LineError, utc_seconds};
 use git_warrant::signature::ssh::SshSig;
 use git_warrant::signature::ssh::wire::Writer;
 
@@ -133,6 +134,52 @@ fn every_window_name_kind_and_option_is_judged_as_ssh_keygen_does() {
         let args = verify("signers-one", "alice@example.com", "plain.sig", &["-r", &list]);
         assert_eq!(same(&home, &args, MESSAGE), Some(status), "{list}");
     }
+}
+
+#[test]
+fn a_line_that_lists_a_certificate_is_good_for_just_that_one() {
+    let home = home();
+    for (name, options) in [
+        ("plain", &NAMED[..]),
+        ("twin", &NAMED), // the same words of the same key in another certificate
+        ("ended", &["-n", "mallory@example.com", "-V", "20200101000000:20210101000000"]),
+        ("host", &["-h"]),
+    ] {
+        certify(&home, "ca", "k", name, options);
+        signature(&home, &format!("{name}-cert.pub"), "git", name);
+    }
+    signature(&home, "k", "git", "k");
+    let line = |name: &str| String::from_utf8(home.read(format!("{name}-cert.pub"))).unwrap();
+    certify(&home, "other", "ca", "ca-certified", &NAMED);
+    let (plain, ended, host) = (line("plain"), line("ended"), line("host"));
+    let policy = AllowedSigners::parse(format!("* {plain}").as_bytes(), &utc_seconds);
+    assert!(policy.lines.is_empty() && policy.skipped[0].why == LineError::CertificateAsKey, "a policy has no use for it");
+    let broken = plain.replacen("AAAA", "AAAB", 1);
+    let mut good = 0;
+    for (name, text) in [
+        ("one", format!("alice@example.com,*@example.net {plain}")),
+        ("all", format!("mallory@example.com {plain}alice@example.com {ended}* {host}")),
+        ("options", format!("* namespaces=\"file\" {plain}alice@example.com namespaces=\"g*\" {plain}")),
+        ("times", format!("alice@example.com valid-before=\"20200601Z\" {plain}* valid-after=\"20200101Z\" {ended}")),
+        ("authority", format!("* cert-authority {plain}")),
+        ("certified-authority", format!("* cert-authority {}", line("ca-certified"))),
+        ("plain-key", format!("* {}\n", home.public("k"))),
+        ("broken", format!("* {broken}* {plain}")),
+        ("late", format!("* {ended}* cert-authority {}\n", home.public("ca"))),
+    ] {
+        home.write(name, text);
+        for file in ["plain.sig", "twin.sig", "ended.sig", "host.sig", "k.sig"] {
+            for principal in ["alice@example.com", "mallory@example.com"] {
+                good += usize::from(same(&home, &verify(name, principal, file, &[]), MESSAGE) == Some(0));
+            }
+            good += usize::from(same(&home, &["-Y", "find-principals", "-f", name, "-s", file], b"") == Some(0));
+        }
+        for principal in ["alice@example.com", "eve@example.net"] {
+            same(&home, &["-Y", "match-principals", "-f", name, "-I", principal], b"");
+        }
+        same(&home, &verify(name, "alice@example.com", "plain.sig", &["-r", "k.pub"]), MESSAGE);
+    }
+    assert!(good > 20, "{good}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod common;
 mod agents;
 mod certificates;
 mod git;
+mod killed;
 mod krls;
 mod messages;
 mod passphrases;

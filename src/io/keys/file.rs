@@ -183,7 +183,12 @@ impl KeyFile {
         let secret =
             if container.is_encrypted() { decrypt(&path, |passphrase| container.decrypt(passphrase))? } else { container.open() };
         let public = Arc::clone(&self.public);
-        match secret.map_err(unreadable)? {
+        let secret = secret.map_err(unreadable)?;
+        // the file names its public key twice: outside, where it is read without a passphrase, and beside the private one
+        if secret.public().is_some_and(|own| own != public.blob) {
+            return Err(FileError::Mismatch { public: self.path.clone(), private: path });
+        }
+        match secret {
             Secret::Token(handle) => Ok(Box::new(Token { public, handle, provider: provider.to_owned() })),
             secret => Ok(Box::new(FileKey { public, material: Material::of(secret).map_err(unreadable)? })),
         }

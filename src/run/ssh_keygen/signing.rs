@@ -89,10 +89,17 @@ fn may_overwrite(target: &Path) -> Result<bool> {
     Ok(matches!(answer.first(), Some(b'y' | b'Y')))
 }
 
-/// Writes a file that is there whole or not at all.
+/// Writes a file that is there whole or not at all, and leaves nothing where it is killed: it has no name before it is whole. A
+/// system that knows no files without a name, and a file that takes another's place, get a name for the moment.
 fn write(target: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
     let failed = || format!("Couldn't write {}", target.display());
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Some(mut file) = nameless(folder).filter(|_| !overwrite) {
+        file.write_all(bytes).with_context(failed)?;
+        if give_name(&file, target).with_context(failed)? {
+            return Ok(());
+        }
+    }
     let mut builder = tempfile::Builder::new();
     // as ssh-keygen: what the umask leaves of 0666
     let builder = builder.prefix(".git-warrant-").permissions(Permissions::from_mode(0o666));
@@ -100,4 +107,34 @@ fn write(target: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
     file.write_all(bytes).with_context(failed)?;
     let written = if overwrite { file.persist(target) } else { file.persist_noclobber(target) };
     written.map(drop).map_err(|error| error.error).with_context(failed)
+}
+
+#[cfg(target_os = "linux")]
+fn nameless(folder: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags, open};
+    let mode = Mode::from_raw_mode(0o666); // as below
+    open(folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode).ok().map(File::from)
+}
+
+/// Names a file; gives whether that can be done here. A file that has the name already keeps it.
+#[cfg(target_os = "linux")]
+fn give_name(file: &File, target: &Path) -> io::Result<bool> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    use std::os::fd::AsRawFd;
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match linkat(CWD, open, CWD, target, AtFlags::SYMLINK_FOLLOW) {
+        Ok(()) => Ok(true),
+        Err(error) if error == rustix::io::Errno::EXIST => Err(error.into()),
+        Err(_) => Ok(false), // no /proc
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_: &Path) -> Option<File> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_name(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(false)
 }

@@ -3,9 +3,10 @@
 
 use super::super::token::Handle;
 use crate::signature::curve::Curve;
-use crate::signature::ssh::wire::{Reader, WireError};
+use crate::signature::ssh::wire::{Reader, WireError, Writer};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::SigningKey;
 use ssh_key::cipher::Tag;
 use ssh_key::{Cipher, Kdf};
 use zeroize::Zeroizing;
@@ -32,6 +33,25 @@ pub(super) enum Secret {
     Ecdsa { curve: &'static Curve, point: Vec<u8>, scalar: Number },
     Rsa { n: Number, e: Number, d: Number, q_inverse: Number, p: Number, q: Number },
     Token(Handle),
+}
+
+impl Secret {
+    /// The public key that belongs to it, as it travels; `None` for what lies on a token. Of an ECDSA or RSA key it is the one
+    /// beside the numbers: that these belong together is checked where they are loaded.
+    pub(super) fn public(&self) -> Option<Vec<u8>> {
+        let writer = Writer::default();
+        match self {
+            Self::Ed25519 { seed } => {
+                Some(writer.string(b"ssh-ed25519").string(SigningKey::from_bytes(seed).verifying_key().as_bytes()))
+            }
+            Self::Ecdsa { curve, point, .. } => {
+                Some(writer.string(curve.key_type.as_bytes()).string(curve.name.as_bytes()).string(point))
+            }
+            Self::Rsa { n, e, .. } => Some(writer.string(b"ssh-rsa").mpint(e).mpint(n)),
+            Self::Token(_) => None,
+        }
+        .map(Writer::into_bytes)
+    }
 }
 
 impl Container {

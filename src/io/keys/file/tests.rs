@@ -46,3 +46,31 @@ fn what_is_cut_or_bent_is_no_key() {
         assert!(!opens(&bytes), "bent at {bent}");
     }
 }
+
+#[test]
+fn a_file_whose_two_halves_are_of_two_keys_signs_nothing() {
+    let seed = [7; 32];
+    let key = SigningKey::from_bytes(&seed);
+    let own = key.verifying_key().to_bytes();
+    let other = SigningKey::from_bytes(&[8; 32]).verifying_key().to_bytes();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    for (outside, inside, fits) in [(own, own, true), (other, own, false), (other, other, false), (own, other, false)] {
+        let public = |key: &[u8]| Writer::default().string(b"ssh-ed25519").string(key).into_bytes();
+        let private = Writer::default().u32(7).u32(7).raw(&public(&inside)).string(&[seed, inside].concat());
+        let private = private.string(b"").raw(&[1, 2, 3]).into_bytes();
+        let container = Writer::default().raw(b"openssh-key-v1\0").string(b"none").string(b"none").string(b"").u32(1);
+        let container = container.string(&public(&outside)).string(&private).into_bytes();
+        std::fs::write(&path, file(&container)).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let unlocked = KeyFile::open(&path).unwrap().unlock(OsStr::new("internal"));
+        match (unlocked, fits) {
+            (Ok(mut signer), true) => {
+                let signature = signer.sign(b"data", MessageHash::Sha512).unwrap();
+                assert!(PublicKey::parse(&public(&own)).unwrap().verify(b"data", &signature).is_ok());
+            }
+            (Err(FileError::Mismatch { .. }), false) => {}
+            (unlocked, _) => panic!("{fits}: {:?}", unlocked.map(|_| "a key")),
+        }
+    }
+}
