@@ -25,10 +25,18 @@ pub struct Judge<'a> {
 /// What is known of a tag from where it was found.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TagPlace<'a> {
-    /// The ref's name less `refs/tags/`, where the tag was found by it.
+    /// The name that the ref asks for, where the tag was found by it ([`TagPlace::name_in`]).
     pub ref_name: Option<&'a [u8]>,
     /// The kind of the object that the tag names, where it could be read.
     pub target_kind: Option<ObjectKind>,
+}
+
+impl TagPlace<'_> {
+    /// The name that a tag has to carry which is stored as this ref; `None` where the ref says nothing of it. As a branch it has
+    /// none that fits: git puts no tag there, and a pushed one would pass for a branch.
+    pub fn name_in(reference: &[u8]) -> Option<&[u8]> {
+        reference.strip_prefix(b"refs/tags/").or_else(|| Some(reference).filter(|name| name.starts_with(b"refs/heads/")))
+    }
 }
 
 impl Judge<'_> {

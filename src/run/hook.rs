@@ -15,7 +15,7 @@ use crate::cli::{PolicyArgs, PreReceive};
 use crate::history::{Hidden, ObjectSource as _, Verified, Walk, ancestors};
 use crate::io::git::Repository;
 use crate::io::policy::Search;
-use crate::judge::{self, Judge, Nonce};
+use crate::judge::{self, Judge, Nonce, TagPlace};
 use crate::object::{ObjectId, ObjectKind, RefUpdate};
 use crate::policy::ancestry::Ancestry;
 use crate::report::escape::printable;
@@ -283,9 +283,8 @@ fn judge_update(
     let kind = repository.kind(&update.new);
     let tip = match kind {
         Some(ObjectKind::Tag) => {
-            // a tag object under refs/heads/ is no honest push: its name cannot be the ref's
-            let name = update.reference.strip_prefix(b"refs/tags/").unwrap_or(&update.reference);
-            match judge_tags(repository, judge, update.new, Some(name), &mut |judgement| push.take(judgement))? {
+            let name = TagPlace::name_in(&update.reference);
+            match judge_tags(repository, judge, update.new, name, &mut |judgement| push.take(judgement))? {
                 Target::Commit(commit) => commit,
                 Target::Nothing => return Ok(()),
             }

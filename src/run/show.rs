@@ -29,7 +29,7 @@ use std::io::Write as _;
 pub fn run(args: &Show) -> Result<ExitStatus> {
     let mut place = Place::open()?;
     let resolved = place.repository.resolve(&args.revision)?;
-    let tag_name = resolved.reference.as_deref().and_then(|reference| reference.strip_prefix(b"refs/tags/")).map(<[u8]>::to_vec);
+    let tag_name = resolved.reference.as_deref().and_then(TagPlace::name_in).map(<[u8]>::to_vec);
     let object = place.repository.read(&resolved.id)?;
     let push_certificate = object.kind == ObjectKind::Blob && PushCertificate::is_one(&object.data);
     if !matches!(object.kind, ObjectKind::Commit | ObjectKind::Tag) && !push_certificate {

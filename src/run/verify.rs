@@ -6,7 +6,7 @@ use super::{complain, stdout};
 use crate::cli::{Format, Verify};
 use crate::history::{Hidden, ObjectSource, ReadError, Walk, ancestors, verdict_of};
 use crate::io::policy::{NoPolicy, Search};
-use crate::judge::Judge;
+use crate::judge::{Judge, TagPlace};
 use crate::object::{ObjectId, ObjectKind, Tag};
 use crate::report::escape::printable;
 use crate::report::human::{Human, Style};
@@ -164,7 +164,7 @@ struct Named {
     name: String,
     id: ObjectId,
     kind: ObjectKind,
-    /// The ref's name less `refs/tags/`.
+    /// The ref's name as a tag.
     tag: Option<Vec<u8>>,
     /// The A of A..B.
     start: Option<ObjectId>,
@@ -300,7 +300,11 @@ fn named(place: &Place, revision: &str) -> Result<Named> {
     if !matches!(resolved.kind, ObjectKind::Commit | ObjectKind::Tag) {
         bail!("`{revision}` is a {}, which cannot carry a signature; name a commit or a tag", resolved.kind);
     }
-    let tag = resolved.reference.as_deref().and_then(|name| name.strip_prefix(b"refs/tags/")).map(<[u8]>::to_vec);
+    let tag = resolved.reference.as_deref().and_then(|name| match resolved.kind {
+        ObjectKind::Tag => TagPlace::name_in(name),
+        _ => name.strip_prefix(b"refs/tags/"),
+    });
+    let tag = tag.map(<[u8]>::to_vec);
     let name = resolved.reference.map_or_else(|| revision.to_owned(), |name| String::from_utf8_lossy(&name).into_owned());
     Ok(Named { name, id: resolved.id, kind: resolved.kind, tag: tag.filter(|_| start.is_none()), start })
 }
