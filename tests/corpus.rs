@@ -301,7 +301,6 @@ fn no_policy_without_the_key_accepts() {
                 claimed: Some(identity.seconds),
                 now: NOW,
                 settled: false,
-                pushed: false,
             };
             let mut answer = |expected: &'static str, policy: &Policy| {
                 assert_eq!(code(&policy.decide(evidence, &context).verdict), expected, "{}", signed.name());
