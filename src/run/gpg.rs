@@ -48,12 +48,12 @@ impl Status {
     }
 }
 
-/// Text of a user id in a status line: control characters and what is not UTF-8 as `%XX`, as GnuPG writes them; never empty.
+/// Text of a user id in a status line: `%`, control characters and what is not UTF-8 as `%XX`, as GnuPG does; never empty.
 fn escaped(user_id: &[u8]) -> String {
     let mut out = String::new();
     for chunk in user_id.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() || character == '%' && out.is_empty() {
+            if character.is_control() || character == '%' {
                 character.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| out.push_str(&format!("%{byte:02X}")));
             } else {
                 out.push(character);
@@ -266,6 +266,7 @@ mod tests {
             (&b"Alice <a@x>"[..], "Alice <a@x>"),
             (b"A\n[GNUPG:] GOODSIG 0 Eve", "A%0A[GNUPG:] GOODSIG 0 Eve"),
             (b"\xff\x1b", "%FF%1B"),
+            (b"100% Eve", "100%25 Eve"),
             (b"", "[?]"),
             (b"  ", "[?]"),
             ("\u{85}Zo\u{eb}".as_bytes(), "%C2%85Zo\u{eb}"),
