@@ -6,6 +6,7 @@ use crate::policy::ancestry::Ancestry;
 use crate::policy::{Context, Decision, Policy};
 use crate::signature::{self, Verifier};
 use crate::verdict::{About, Judgement, Reason, Unjudged, Verdict, Warning};
+use std::collections::HashSet;
 
 /// Judges objects of one repository by one policy, or says what they prove where there is none.
 #[derive(Clone, Copy)]
@@ -157,8 +158,6 @@ pub enum Nonce {
     NotAsked,
     /// This one has to stand in the certificate.
     Is(String),
-    /// Git found it to be one that this server made a moment ago for the same push in two steps.
-    Recent,
     /// Git found it wanting; in its words.
     Refused(String),
 }
@@ -166,20 +165,20 @@ pub enum Nonce {
 impl Push<'_> {
     fn disagrees(&self, certificate: &PushCertificate<'_>) -> Result<(), Reason> {
         let text = |name: &[u8]| clip(name);
-        let signed = |update: &&RefUpdate<'_>| !certificate.updates.contains(update);
-        if let Some(update) = self.updates.iter().find(signed) {
+        let (signed, pushed) = (HashSet::<_>::from_iter(&certificate.updates), HashSet::<_>::from_iter(&self.updates));
+        if let Some(update) = self.updates.iter().find(|update| !signed.contains(update)) {
             let what = match certificate.updates.iter().find(|it| it.name == update.name) {
                 Some(other) => format!("it moves {} from {} to {}, the push does not", text(update.name), other.old, other.new),
                 None => format!("it does not name {}", text(update.name)),
             };
             return Err(Reason::PushMismatch { what });
         }
-        if let Some(update) = certificate.updates.iter().find(|update| !self.updates.contains(update)) {
+        if let Some(update) = certificate.updates.iter().find(|update| !pushed.contains(update)) {
             return Err(Reason::PushMismatch { what: format!("it names {}, which is not pushed", text(update.name)) });
         }
         let found = certificate.nonce.map(text).unwrap_or_default();
         match &self.nonce {
-            Nonce::NotAsked | Nonce::Recent => Ok(()),
+            Nonce::NotAsked => Ok(()),
             Nonce::Is(nonce) if *nonce == found => Ok(()),
             Nonce::Is(nonce) => Err(Reason::PushNonce { what: format!("its nonce is `{found}`, not `{nonce}`") }),
             Nonce::Refused(status) => Err(Reason::PushNonce { what: format!("git says {status} of its nonce `{found}`") }),

@@ -190,10 +190,9 @@ impl Job<'_> {
     }
 }
 
-/// The certificate that came with the push, read from the quarantine where git put it. What git found out about its signature is
-/// not asked.
+/// The certificate that came with the push, read from where git put it. What git found out about its signature is not asked.
 fn push_certificate(repository: &mut Repository) -> Result<Option<(ObjectId, Vec<u8>)>> {
-    let Some(id) = env::var_os("GIT_PUSH_CERT").filter(|id| !id.is_empty()) else { return Ok(None) };
+    let Some(id) = env::var_os("GIT_PUSH_CERT") else { return Ok(None) };
     let id = id.to_str().and_then(|id| id.parse().ok()).context("GIT_PUSH_CERT is no object id")?;
     let object = repository.read(&id).with_context(|| format!("the push certificate {id} cannot be read"))?;
     if object.kind != ObjectKind::Blob {
@@ -202,14 +201,14 @@ fn push_certificate(repository: &mut Repository) -> Result<Option<(ObjectId, Vec
     Ok(Some((id, object.data)))
 }
 
-/// What the server says of the nonce: it made it, and compares it before any hook runs.
+/// What the server says of the nonce: it made it, and compares it before any hook runs. Its `SLOP` is a genuine nonce that is
+/// older than receive.certNonceSlop lets it be, of whatever age; one within that is `OK`, and stands in GIT_PUSH_CERT_NONCE.
 fn nonce() -> Nonce {
     let text = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let status = text("GIT_PUSH_CERT_NONCE_STATUS");
     match (text("GIT_PUSH_CERT_NONCE").filter(|nonce| !nonce.is_empty()), status.as_deref()) {
         (None, None | Some("UNSOLICITED")) => Nonce::NotAsked,
         (Some(nonce), Some("OK")) => Nonce::Is(nonce),
-        (Some(_), Some("SLOP")) => Nonce::Recent,
         (_, status) => Nonce::Refused(status.unwrap_or("nothing").to_owned()),
     }
 }
