@@ -156,7 +156,7 @@ impl Fraud {
             Self::NotYet => "key-not-yet-valid",
             Self::Namespace => "namespace-mismatch",
             Self::Armor => "malformed-signature",
-            Self::OpenPgp => "format-unsupported",
+            Self::OpenPgp => "malformed-signature",
             Self::Twice => "duplicate-signature",
         }
     }

@@ -6,7 +6,7 @@ mod common;
 #[path = "support/world.rs"]
 mod world;
 
-use common::{Done, run};
+use common::{Done, digits, run};
 use std::fmt::Write as _;
 use world::{World, done, says, unsigned_stream};
 
@@ -79,7 +79,7 @@ fn what_is_settled_by_something_that_is_not_here_is_unjudged() {
     world.repo("r", &[]);
     let old = world.commit_on("r", "old", "2024-01-01T00:00:00Z");
     world.home.write("signers", world.line("alice", "valid-before=\"20231231Z\""));
-    let absent = "1".repeat(40);
+    let absent = "1".repeat(digits());
     let judged = |settled: &str| world.judged("r", &["--settled", settled]);
     assert_eq!((judged(&absent).status, judged(&absent).words()), (Some(3), vec!["settled-missing".to_owned()]));
     assert_eq!((judged(&old).status, judged(&old).words()), (Some(0), vec!["accept".to_owned()]));

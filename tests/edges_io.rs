@@ -175,7 +175,7 @@ fn a_ref_that_is_not_utf_8_is_refused_by_its_name() {
     let world = World::new();
     world.signed("r", 1);
     let id = world.id("r", "HEAD");
-    let line = [format!("{} {id} refs/heads/caf", "0".repeat(40)).as_bytes(), b"\xe9\n"].concat();
+    let line = [format!("{} {id} refs/heads/caf", "0".repeat(id.len())).as_bytes(), b"\xe9\n"].concat();
     let mut hook = world.warrant("r", &["hook", "pre-receive", "--policy", &world.policy()]);
     std::fs::set_permissions(world.home.join("signers"), std::fs::Permissions::from_mode(0o644)).unwrap();
     says(&run(&mut hook, &line), 2, &["refs/heads/caf\\xe9", "under another name"]);

@@ -20,7 +20,7 @@ mod toml;
 #[path = "support/world.rs"]
 mod world;
 
-use common::{Done, run};
+use common::{Done, digits, run};
 use std::os::unix::fs::PermissionsExt as _;
 use world::{World, done, says};
 
@@ -245,7 +245,7 @@ fn an_empty_push_by_a_tool_is_no_push_that_was_judged() {
     let server = Server::new();
     let world = &server.0;
     let head = world.id("c", "HEAD");
-    let zero = "0".repeat(40);
+    let zero = "0".repeat(digits());
     for (input, words) in [
         (String::new(), "no ref updates"),
         ("\n".to_owned(), "OLD NEW REF"),
@@ -253,7 +253,7 @@ fn an_empty_push_by_a_tool_is_no_push_that_was_judged() {
         (format!("{zero} {head}\n"), "OLD NEW REF"),
         (format!("{zero} {}x refs/heads/x\n", &head[1..]), "OLD NEW REF"),
         (format!("{zero} HEAD refs/heads/x\n"), "OLD NEW REF"),
-        (format!("{} {} refs/heads/x\n", "0".repeat(64), "1".repeat(64)), "another hash function"),
+        (format!("{} {} refs/heads/x\n", "0".repeat(104 - digits()), "1".repeat(104 - digits())), "another hash function"),
         (format!("{zero} {head} refs/heads/a..b\n"), "refs/heads/a..b"),
         (format!("{zero} {head} \u{1b}[2J\n"), "[2J"),
     ] {
@@ -263,7 +263,7 @@ fn an_empty_push_by_a_tool_is_no_push_that_was_judged() {
     }
     assert_eq!(server.called(&format!("{zero} {head} refs/heads/x\n")).status, Some(0));
     assert_eq!(server.called(&format!("{head} {head} refs/heads/main\n")).status, Some(0), "nothing new, and all is well with it");
-    let absent = "1".repeat(40);
+    let absent = "1".repeat(digits());
     says(&server.called(&format!("{zero} {absent} refs/heads/x\n")), 3, &["[missing-object]", &absent]);
 }
 
@@ -297,7 +297,7 @@ fn baselines_are_full_ids() {
         server.set("warrant.baseline", name);
         server.refused(&["main"], &[&format!("warrant.baseline = {name}"), "full ids", &format!("git rev-parse {name}")]);
     }
-    server.set("warrant.baseline", &"1".repeat(40));
+    server.set("warrant.baseline", &"1".repeat(digits()));
     server.refused(&["main"], &["[unsigned]"]);
     server.set("warrant.baseline", &unsigned);
     let pushed = server.passes(&["main"]);

@@ -8,7 +8,7 @@ mod edit;
 #[path = "support/world.rs"]
 mod world;
 
-use common::{Done, run};
+use common::{Done, digits, run};
 use world::{Judged, World, done, says};
 
 /// A world whose file `policy.toml` names Alice, who has an address, and Bob, who has none.
@@ -107,7 +107,7 @@ fn a_retired_key_stands_where_it_is_settled_and_a_compromised_one_where_it_was_a
     assert_eq!(states(&settled, &compromised), ["accept", "key-compromised", "key-compromised", "key-compromised"]);
     assert_eq!(states("", "status = \"compromised\""), ["key-compromised"; 4]);
     // what is not here might lie above: not to be judged
-    let absent = "00112233445566778899aabbccddeeff00112233";
+    let absent = &"0123".repeat(digits() / 4);
     assert_eq!(states(&format!("settled = [\"{absent}\", \"{new}\"]"), retired)[2], "settled-missing");
     let compromised = format!("status = \"compromised\"\naudited = [\"{absent}\"]");
     assert_eq!(states("", &compromised), ["settled-missing"; 4]);
@@ -267,7 +267,7 @@ fn what_is_not_valid_is_said_with_its_line_and_column() {
         says(&done(&mut toml.0.warrant("r", &["show", "--policy", &toml.path(), "HEAD"])), 2, words);
     }
     // ids of the other hash function would settle nothing for ever
-    toml.write(&format!("settled = [\"{}\"]\n{}", "00".repeat(32), toml.alice("")));
+    toml.write(&format!("settled = [\"{}\"]\n{}", "0".repeat(104 - digits()), toml.alice("")));
     says(&toml.verify(&[]), 2, &["no id of this repository's hash function"]);
     // what could never mean what it stands for
     let tree = toml.0.home.git("r", &["rev-parse", "HEAD^{tree}"]);

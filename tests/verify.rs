@@ -12,7 +12,7 @@ mod policy;
 #[path = "support/world.rs"]
 mod world;
 
-use common::run;
+use common::{digits, run};
 use std::io::Read as _;
 use std::process::Stdio;
 use world::{World, done, says, unsigned_stream};
@@ -50,7 +50,7 @@ fn every_line_has_the_fields_of_the_schema() {
     for line in &judged.lines {
         let accepted = line["verdict"] == "accept";
         assert_eq!(line["schema"], 1);
-        assert!(line["object"].as_str().is_some_and(|id| id.len() == 40));
+        assert!(line["object"].as_str().is_some_and(|id| id.len() == digits()));
         assert!(line["payload_id"].as_str().is_some_and(|id| id.len() == 64));
         assert!(line["warnings"].is_array());
         assert!(line["times"]["claimed"].as_str().is_some_and(|time| time.ends_with('Z')));
@@ -232,7 +232,7 @@ fn a_key_that_has_ended_is_claimed_only_unless_something_settles_it() {
     assert_eq!(world.judged("r", &["--strict"]).words(), ["key-not-yet-valid", "accept", "accept"]);
     world.home.git("r", &["config", "--unset", "warrant.settled"]);
     // what is named as settled and is not here may be what would have settled it
-    let judged = world.judged("r", &["--settled", &"1".repeat(40), "HEAD~1"]);
+    let judged = world.judged("r", &["--settled", &"1".repeat(digits()), "HEAD~1"]);
     assert_eq!((judged.status, judged.words()), (Some(3), vec!["settled-missing".to_owned(), "accept".to_owned()]));
     // a tag is settled by its own id only
     let mut tag = world.home.command("git");

@@ -11,6 +11,16 @@ use std::time::{Duration, Instant};
 /// The program under test.
 pub const OURS: &str = env!("CARGO_BIN_EXE_git-warrant");
 
+/// The hash function of repositories that do not name one: that of WARRANT_TEST_HASH, else git's default.
+pub fn hash() -> String {
+    std::env::var("WARRANT_TEST_HASH").unwrap_or_else(|_| "sha1".to_owned())
+}
+
+/// How many digits its ids have.
+pub fn digits() -> usize {
+    if hash() == "sha256" { 64 } else { 40 }
+}
+
 /// An empty home; nothing of the machine's configuration is seen from it.
 pub struct Home {
     folder: tempfile::TempDir,
@@ -47,6 +57,7 @@ impl Home {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.path()).env("LC_ALL", "C").env("TZ", "UTC");
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", self.join("gitconfig"));
+        command.env("GIT_DEFAULT_HASH", hash());
         command.current_dir(self.path());
         command
     }

@@ -10,7 +10,7 @@ fn without_a_policy_nothing_passes() {
     let world = &server.0;
     let head = world.id("c", "HEAD");
     world.commit("c", "two", &["-S"]);
-    let input = format!("{} {head} refs/heads/x\n", "0".repeat(40));
+    let input = format!("{} {head} refs/heads/x\n", "0".repeat(head.len()));
     world.home.git("server.git", &["config", "--unset", "warrant.policy"]);
     server.refused(&["main"], &["no policy found", "git config warrant.policy FILE"]);
     says(&server.called(&input), 2, &["no policy found"]);
@@ -122,7 +122,7 @@ fn under_a_namespace_the_policy_is_that_of_the_ref_named_in_full_and_links_are_f
     let unsigned = world.commit("c", "unsigned", &[]);
     world.home.git("c", &["push", "-q", "--no-verify", world.home.join("c/.git").to_str().unwrap(), "HEAD:refs/heads/copy"]);
     world.home.git("server.git", &["fetch", "-q", world.home.join("c").to_str().unwrap(), "main"]);
-    let zero = "0".repeat(40);
+    let zero = "0".repeat(unsigned.len());
     let called = |namespace: &OsStr, line: String| {
         let mut command = world.warrant("server.git", &["hook", "pre-receive"]);
         crate::common::run(command.env("GIT_DIR", ".").env("GIT_NAMESPACE", namespace), line.as_bytes())

@@ -96,7 +96,7 @@ fn a_certificate_holds_for_its_own_push_only() {
     let ok = Some((nonce.as_str(), "OK"));
     assert_eq!(called(&certificate, ok, &line).status, Some(0));
     says(&called(&certificate, None, &line), 0, &["accepted with a warning: no-nonce"]);
-    let zero = "0".repeat(40);
+    let zero = "0".repeat(crate::common::digits());
     for (nonce, input, words) in [
         (Some(("1-other", "OK")), line.clone(), &["push-certificate-nonce", "not `1-other`"][..]),
         // genuine, and too old: over HTTP it could be a replay
@@ -130,7 +130,7 @@ fn a_certificate_holds_for_its_own_push_only() {
     }
     // one that is not there cannot be passed over
     let mut command = world.warrant("server.git", &["hook", "pre-receive"]);
-    command.env("GIT_DIR", ".").env("GIT_PUSH_CERT", "1".repeat(40));
+    command.env("GIT_DIR", ".").env("GIT_PUSH_CERT", "1".repeat(crate::common::digits()));
     says(&run(&mut command, line.as_bytes()), 2, &["cannot be read"]);
 }
 

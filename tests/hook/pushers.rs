@@ -83,7 +83,7 @@ fn a_thousand_killed_hooks_lose_nothing_but_time() {
 fn killed(rounds: u32) {
     let server = Server::new();
     let world = &server.0;
-    let zero = "0".repeat(40);
+    let zero = "0".repeat(crate::common::digits());
     let main = world.id("c", "HEAD");
     world.home.git("c", &["checkout", "-q", "-b", "bad"]);
     let bad = world.commit("c", "forgot", &[]);

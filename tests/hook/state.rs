@@ -67,7 +67,8 @@ impl Case {
     /// A commit above random ones, by somebody, signed by somebody.
     fn commit(&mut self) {
         let home = &self.server.0.home;
-        let mut args = vec!["commit-tree".to_owned(), "4b825dc642cb6eb9a060e54bf8d69288fbee4904".to_owned(), "-m".to_owned()];
+        let nothing = self.server.0.home.git("server.git", &["hash-object", "-w", "-t", "tree", "/dev/null"]);
+        let mut args = vec!["commit-tree".to_owned(), nothing, "-m".to_owned()];
         args.push(format!("commit {}", self.commits.len()));
         let newest = self.commits.iter().rev().take(4).cloned().collect::<Vec<_>>();
         let mut parents = Vec::new();
@@ -181,7 +182,7 @@ fn verdicts_do_not_depend_on_the_state() {
         let soon = date.stdout.trim().to_owned();
         (0..4).for_each(|_| case.commit());
         let mut older: Vec<PathBuf> = Vec::new();
-        let mut old = "0".repeat(40);
+        let mut old = "0".repeat(crate::common::digits());
         for step in 0..14 {
             case.commit();
             if case.random.below(5) == 0 {
@@ -194,7 +195,7 @@ fn verdicts_do_not_depend_on_the_state() {
                 case.commits.last().unwrap().clone()
             };
             let other = case.random.pick(&case.commits).clone();
-            let zero = "0".repeat(40);
+            let zero = "0".repeat(crate::common::digits());
             let mut input = format!("{old} {tip} refs/heads/main\n");
             if case.random.below(3) == 0 {
                 input += &format!("{zero} {other} refs/heads/other\n");
@@ -287,7 +288,7 @@ fn what_was_verified_by_another_standard_counts_for_nothing() {
     world.home.git("server.git", &["config", "--unset-all", "warrant.baseline"]);
     server.refused(&["main:x2"], &["[unsigned]", &unsigned]);
     // named, but not there: it hides nothing any more
-    server.set("warrant.baseline", &"1".repeat(40));
+    server.set("warrant.baseline", &"1".repeat(crate::common::digits()));
     server.refused(&["main:x2"], &["[unsigned]", &unsigned]);
 
     world.home.git("server.git", &["config", "--unset-all", "warrant.baseline"]);
@@ -364,7 +365,7 @@ fn a_shallow_repository_remembers_nothing() {
     fs::remove_dir_all(world.home.join("server.git/warrant")).unwrap();
     let tip = world.id("c", "HEAD");
     world.home.write("server.git/shallow", format!("{tip}\n"));
-    let zero = "0".repeat(40);
+    let zero = "0".repeat(crate::common::digits());
     assert!(server.called(&format!("{zero} {tip} refs/heads/x\n")).ok());
     assert!(!world.home.join("server.git/warrant").exists());
 }
