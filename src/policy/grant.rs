@@ -198,7 +198,9 @@ impl Grant {
 
     /// The windows that must hold: the entry's, the certificate's, the signature's own.
     pub(super) fn windows(&self, evidence: &Evidence) -> impl Iterator<Item = Window> {
-        let until = |end: Option<i64>| end.map(|end| Window { after: None, before: Some(end), certificate: false });
+        // OpenPGP's own ends do not belong to it
+        let until =
+            |end: Option<i64>| end.map(|end| Window { after: None, before: Some(end.saturating_sub(1)), certificate: false });
         let windows = [
             Some(self.window),
             evidence.key.certificate.as_deref().map(Window::of_certificate),

@@ -25,6 +25,7 @@ use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::packet::signature::subpacket::{Subpacket, SubpacketTag, SubpacketValue};
 use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::policy::{HashAlgoSecurity, Policy as _, StandardPolicy};
+use sequoia_openpgp::serialize::MarshalInto as _;
 use sequoia_openpgp::types::{HashAlgorithm, SignatureType, Timestamp};
 use sequoia_openpgp::{KeyHandle, Packet};
 use std::collections::HashMap;
@@ -131,6 +132,9 @@ impl Verifier for OpenPgpVerifier {
     }
 }
 
+/// The length of a subpacket with a key id: its own length, its type, 8 bytes.
+const ISSUER_LENGTH: usize = 10;
+
 /// What Sequoia would ask of key and signature before it looks at the digest.
 fn may_be_of(signature: &Signature, key: &SigningKey) -> bool {
     let salt = signature.salt().map_or(0, <[u8]>::len);
@@ -177,8 +181,10 @@ fn is_plain(signature: &Signature, key: &SigningKey, old_header: bool) -> bool {
     if signs_issuer || signature.version() == 6 {
         return !old_header && unhashed.next().is_none();
     }
+    // a length of its own in more bytes than it needs would be another form of the same
+    let short = matches!(signature.unhashed_area().serialized_len(), 0 | ISSUER_LENGTH);
     let is_issuer = |it: &Subpacket| matches!(it.value(), SubpacketValue::Issuer(id) if *id == key.key.keyid());
-    old_header && unhashed.next().is_none_or(|it| is_issuer(it) && !it.critical()) && unhashed.next().is_none()
+    old_header && short && unhashed.next().is_none_or(|it| is_issuer(it) && !it.critical()) && unhashed.next().is_none()
 }
 
 fn is_weak(hash: HashAlgorithm) -> bool {

@@ -126,12 +126,14 @@ fn trim_numbers(body: &[u8]) -> Option<(Vec<u8>, bool)> {
         }
         _ => return Some((body.to_vec(), false)), // version 6 forbids it, and Sequoia refuses it
     };
-    if !matches!(algorithm, 1..=3 | 16 | 17 | 19 | 20 | 22) {
-        return Some((body.to_vec(), false)); // its numbers are bytes
-    }
+    let count = match algorithm {
+        1..=3 => 1,
+        16 | 17 | 19 | 20 | 22 => 2,
+        _ => return Some((body.to_vec(), false)), // its numbers are bytes
+    };
     let (head, mut rest) = body.split_at_checked(numbers)?;
     let (mut out, mut changed) = (head.to_vec(), false);
-    while !rest.is_empty() {
+    for _ in 0..count {
         let bits = length16(rest, 0)?;
         let (value, after) = rest.get(2..)?.split_at_checked(bits.div_ceil(8))?;
         rest = after;
@@ -145,7 +147,8 @@ fn trim_numbers(body: &[u8]) -> Option<(Vec<u8>, bool)> {
         out.extend(u16::try_from(real).ok()?.to_be_bytes());
         out.extend_from_slice(value);
     }
-    Some((out, changed))
+    // a number more would be read by nobody, and give the same signature another form
+    rest.is_empty().then_some((out, changed))
 }
 
 fn length16(bytes: &[u8], at: usize) -> Option<usize> {
@@ -201,6 +204,7 @@ mod tests {
             (Vec::new(), PacketError::None),
             (old(&good).repeat(2), PacketError::Several),
             ([&[0xcb, 1, 0][..], &old(&good)].concat(), PacketError::NotASignature(11)),
+            (old(&[&good[..], &[0, 1, 1]].concat()), PacketError::Malformed),
             (vec![0x08, 0], PacketError::Malformed),
             (vec![0x8b, 0], PacketError::Malformed),
             (vec![0xc2, 0xe1, 0], PacketError::Malformed),
