@@ -154,7 +154,18 @@ fn what_is_written_otherwise_is_noted_or_refused() {
     };
     assert_eq!(judge(&good), ("accept".to_owned(), "accept".to_owned()));
     type Edit<'a> = &'a dyn Fn(&str) -> String;
-    let edits: [(&str, Edit<'_>, &str); 7] = [
+    // the issuer's length in five bytes
+    let long = |it: &str| {
+        let (blob, _) = git_warrant::armor::decode_openpgp(it.as_bytes()).unwrap();
+        let body = &blob[3..];
+        let at = 6 + usize::from(u16::from_be_bytes([body[4], body[5]]));
+        assert_eq!(body[at..at + 4], [0, 10, 9, 16]);
+        let body = [&body[..at], &[0, 14, 255, 0, 0, 0, 9], &body[at + 3..]].concat();
+        let packet = [&[0x89], &u16::try_from(body.len()).unwrap().to_be_bytes()[..], &body].concat();
+        String::from_utf8(git_warrant::armor::encode_openpgp(&packet)).unwrap()
+    };
+    let edits: [(&str, Edit<'_>, &str); 8] = [
+        ("a long length", &long, "accept malleable"),
         ("a comment", &|it| it.replacen("\n\n", "\nComment: x\n\n", 1), "accept malleable"),
         ("a trailing line", &|it| format!("{it}trailing\n"), "accept malleable"),
         ("another name", &|it| it.replace("SIGNATURE", "MESSAGE"), "accept malleable"),
