@@ -4,6 +4,7 @@ pub mod allowed_signers;
 pub mod ancestry;
 pub mod file;
 mod grant;
+pub mod import;
 pub mod krl;
 pub mod pattern;
 pub mod public_key;

@@ -5,6 +5,7 @@
 
 pub mod edit;
 mod fields;
+pub mod sequoia;
 
 pub use fields::FileError;
 
