@@ -2,23 +2,16 @@
 //! they lead to), imported: each difference has a row.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)] // a test says what went wrong by failing there
 
+#[path = "support/judging.rs"]
+mod judging;
 #[path = "support/corpus.rs"]
 mod support;
 
-use git_warrant::judge::Judge;
-use git_warrant::object::{HashAlgorithm, ObjectId};
-use git_warrant::policy::ancestry::Ancestry;
-use git_warrant::policy::file::{Credential, PolicyFile};
-use git_warrant::policy::revocation::RevokedKeys;
-use git_warrant::policy::{Demands, Parts, Policy};
-use git_warrant::signature::Verifier;
-use git_warrant::signature::openpgp::{Certificates, OpenPgpVerifier};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use judging::Judging;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use support::{Item, git, output, shared, table};
 
-/// 2026-11-22, the day of the oracles.
-const NOW: i64 = 1_795_305_600;
 const ITEMS: [&str; 3] = ["sq-demo", "sq-unit-tests", "sq-rpm-sequoia"];
 
 /// Where we and sequoia-git differ: the item, what it says, what we say now, and if the commit is settled, of how many commits on
@@ -39,47 +32,15 @@ const ENDED: &str = "the certificate, as the policy has it, has ended since: onl
 /// What means the same.
 const SAME: [(&str, &str); 3] = [("good", "accept"), ("no certificate", "certificate-unknown"), ("unsigned", "unsigned")];
 
-/// A policy, and the certificates in it.
-struct Imported {
-    policy: Policy,
-    certificates: Certificates,
-}
-
-impl Imported {
-    /// `policy import` of the file of a commit, as the user does it.
-    fn of(item: &Item, commit: &str) -> Self {
-        let id = output(git(&item.path()).args(["rev-parse", commit]));
-        let name = format!("{}:openpgp-policy.toml", String::from_utf8(id).unwrap().trim());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_git-warrant"));
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
-        let output = command.args(["policy", "import", &name]).current_dir(item.path()).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        let file = PolicyFile::parse(&output.stdout).unwrap();
-        let mut certificates = Certificates::default();
-        for key in file.principals.iter().flat_map(|it| &it.keys) {
-            let Credential::OpenPgp { certificate: Some(text), .. } = &key.credential else { panic!("{key:?}") };
-            certificates.add(text.as_bytes()).unwrap();
-        }
-        let principals = file.principals.into_iter().map(|it| {
-            let audited = it.keys.iter().map(|_| Ancestry::nothing()).collect();
-            (it, audited)
-        });
-        let parts = Parts { principals: principals.collect(), authorities: Vec::new() };
-        Self { policy: Policy::from_parts(parts, RevokedKeys::default(), Demands::default()), certificates }
-    }
-
-    /// The code of a commit, and the certificate that signed it, where one did.
-    fn judge(&self, id: &str, raw: &[u8], settled: bool) -> (&'static str, Option<String>) {
-        let id: ObjectId = id.parse().unwrap();
-        let objects = if settled { HashSet::from([id]) } else { HashSet::new() };
-        let settled = Ancestry { objects, complete: true };
-        let verifier = OpenPgpVerifier::new(&self.certificates, NOW);
-        let verifiers: [&dyn Verifier; 1] = [&verifier];
-        let judge = Judge { verifiers: &verifiers, hash: HashAlgorithm::Sha1, policy: &self.policy, settled: &settled, now: NOW };
-        let judgement = judge.commit(id, raw);
-        let signer = judgement.evidence.as_ref().and_then(|it| it.key.binding.as_ref()).map(|it| it.certificate.clone());
-        (judgement.verdict.code().unwrap_or("accept"), signer)
-    }
+/// What `policy import` makes of the file of a commit, as the user does it.
+fn imported(item: &Item, commit: &str) -> Judging {
+    let id = output(git(&item.path()).args(["rev-parse", commit]));
+    let name = format!("{}:openpgp-policy.toml", String::from_utf8(id).unwrap().trim());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_git-warrant"));
+    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+    let output = command.args(["policy", "import", &name]).current_dir(item.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    Judging::by(&output.stdout)
 }
 
 #[test]
@@ -95,11 +56,12 @@ fn sequoia_git_and_we_differ_where_the_table_says() {
             said.entry((row[1].clone(), row[2].clone())).or_default().insert(answer(&row[4], &row[5]));
         }
         let ids: Vec<&str> = said.keys().map(|(_, id)| id.as_str()).collect();
-        let mut policies: BTreeMap<&str, Imported> = BTreeMap::new();
+        let mut policies: BTreeMap<&str, Judging> = BTreeMap::new();
         for (((target, id), answers), (_, raw)) in said.iter().zip(item.read(&ids)) {
-            let imported = policies.entry(target).or_insert_with(|| Imported::of(&item, target));
-            let (now, signer) = imported.judge(id, &raw, false);
-            let (then, _) = imported.judge(id, &raw, true);
+            let judging = policies.entry(target).or_insert_with(|| imported(&item, target));
+            let judgement = judging.judge(id, &raw, false);
+            let (now, then) = (judgement.verdict.code().unwrap_or("accept"), judging.word(id, &raw, true));
+            let signer = judgement.evidence.and_then(|it| it.key.binding.as_ref().map(|it| it.certificate.clone()));
             let good: Vec<&str> = answers.iter().filter_map(|it| it.strip_prefix("Ok ")).collect();
             if let (Some(signer), [one]) = (&signer, &good[..]) {
                 assert_eq!(signer, one, "{id}");

@@ -97,6 +97,16 @@ impl<'a> Fields<'a> {
         self.text.place(span.map_or(self.start, |span| span.start))
     }
 
+    /// Whether a key is there; it counts as asked for.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The line of a value.
+    pub(super) fn line_of(&self, key: &str) -> usize {
+        self.place(self.table.get(key).and_then(Item::span)).line
+    }
+
     /// The line on which the text of a string begins: the next one where a line end follows the three quotes.
     pub(super) fn first_line_of(&self, key: &str) -> usize {
         let start = self.table.get(key).and_then(Item::span).map_or(self.start, |span| span.start);
