@@ -41,11 +41,13 @@ pub fn decode_openpgp(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError
         return Err(ArmorError::Several);
     }
     let blob = STANDARD.decode(body).map_err(|_| ArmorError::InvalidBase64)?;
+    if encode_openpgp(&blob) == armored {
+        return Ok((blob, ArmorForm::Canonical));
+    }
     if checksum.is_some_and(|sum| STANDARD.encode(crc24(&blob)).as_bytes() != sum) {
         return Err(ArmorError::InvalidBase64);
     }
-    let form = if encode_openpgp(&blob) == armored { ArmorForm::Canonical } else { ArmorForm::Loose };
-    Ok((blob, form))
+    Ok((blob, ArmorForm::Loose))
 }
 
 /// Armours a signature byte for byte as GnuPG 2.2 does: no headers, lines of 64 characters, a checksum, a newline at the end.
@@ -62,26 +64,41 @@ pub fn encode_openpgp(blob: &[u8]) -> Vec<u8> {
 }
 
 fn is_marker(line: &[u8], word: &[u8], kind: &[u8]) -> bool {
-    line == [b"-----", word, b" ", kind, b"-----"].concat()
+    let inside = line.strip_prefix(b"-----").and_then(|rest| rest.strip_suffix(b"-----"));
+    inside.and_then(|inside| inside.strip_prefix(word)?.strip_prefix(b" ")) == Some(kind)
 }
 
 fn trim(line: &[u8]) -> &[u8] {
     line.trim_ascii_end()
 }
 
-/// RFC 9580 §6.1.1.
-fn crc24(bytes: &[u8]) -> [u8; 3] {
-    let mut crc: u32 = 0x00b7_04ce;
-    for byte in bytes {
-        crc ^= u32::from(*byte) << 16;
-        for _ in 0..8 {
+/// What a byte does to the checksum of RFC 9580 §6.1.1.
+const CRC24: [u32; 256] = {
+    let (mut table, mut next) = ([0; 256], 0);
+    let mut byte: u32 = 0;
+    while byte < 256 {
+        let (mut crc, mut bit) = (byte << 16, 0);
+        while bit < 8 {
             crc <<= 1;
             if crc & 0x0100_0000 != 0 {
                 crc ^= 0x0186_4cfb;
             }
+            bit += 1;
         }
+        table[next] = crc;
+        next += 1;
+        byte += 1;
     }
-    let [_, a, b, c] = crc.to_be_bytes();
+    table
+};
+
+/// RFC 9580 §6.1.1.
+fn crc24(bytes: &[u8]) -> [u8; 3] {
+    let step = |crc: u32, byte: &u8| {
+        let [_, high, ..] = crc.to_be_bytes();
+        (crc << 8 & 0x00ff_ffff) ^ CRC24.get(usize::from(high ^ byte)).copied().unwrap_or_default()
+    };
+    let [_, a, b, c] = bytes.iter().fold(0x00b7_04ce, step).to_be_bytes();
     [a, b, c]
 }
 
