@@ -304,10 +304,10 @@ impl fmt::Display for Reason {
             }
             Self::NamespaceNotAllowed => f.write_str("the policy lists the key, but not for the namespace `git`"),
             Self::KeyNotYetValid { claimed, after } => {
-                write!(f, "dated {}, before the key's valid-after {}", Utc(*claimed), Utc(*after))
+                write!(f, "dated {}, before the key held, from {} on", Utc(*claimed), Utc(*after))
             }
             Self::KeyExpired { claimed, before } => {
-                write!(f, "dated {}, after the key's valid-before {}", Utc(*claimed), Utc(*before))
+                write!(f, "dated {}, after the key had ended, at {}", Utc(*claimed), Utc(*before))
             }
             Self::ClaimedOnly { claimed, before } => write!(
                 f,

@@ -16,12 +16,16 @@ const COLUMNS: usize = 64;
 /// # Errors
 /// Where a marker is missing, the base64 or the checksum is wrong, or a second signature follows.
 pub fn decode_openpgp(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError> {
-    let (blob, mut rest) = decode(armored, &SIGNATURES)?;
+    let (block, mut rest) = block(armored, &SIGNATURES)?;
     if rest.any(|line| Format::sniff(line).is_some()) {
         return Err(ArmorError::Several);
     }
-    let form = if encode_openpgp(&blob) == armored { ArmorForm::Canonical } else { ArmorForm::Loose };
-    Ok((blob, form))
+    let blob = block.decode()?;
+    if encode_openpgp(&blob) == armored {
+        return Ok((blob, ArmorForm::Canonical)); // with its checksum
+    }
+    block.check(&blob)?;
+    Ok((blob, ArmorForm::Loose))
 }
 
 /// Takes the armour off one block of keys, as leniently.
@@ -29,11 +33,33 @@ pub fn decode_openpgp(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError
 /// # Errors
 /// Where a marker is missing, or the base64 or the checksum is wrong.
 pub fn decode_keys(armored: &[u8]) -> Result<Vec<u8>, ArmorError> {
-    decode(armored, &KEYS).map(|(blob, _)| blob)
+    let (block, _) = block(armored, &KEYS)?;
+    let blob = block.decode()?;
+    block.check(&blob)?;
+    Ok(blob)
 }
 
-/// The packets of one of some kinds, and the lines that follow.
-fn decode<'a>(armored: &'a [u8], kinds: &[&'static [u8]]) -> Result<(Vec<u8>, impl Iterator<Item = &'a [u8]>), ArmorError> {
+/// What stands between two markers.
+struct Block {
+    base64: Vec<u8>,
+    checksum: Option<Vec<u8>>,
+}
+
+impl Block {
+    fn decode(&self) -> Result<Vec<u8>, ArmorError> {
+        STANDARD.decode(&self.base64).map_err(|_| ArmorError::InvalidBase64)
+    }
+
+    fn check(&self, blob: &[u8]) -> Result<(), ArmorError> {
+        match &self.checksum {
+            Some(sum) if STANDARD.encode(crc24(blob)).as_bytes() != sum => Err(ArmorError::InvalidBase64),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The block of one of some kinds that armour begins with, and the lines that follow.
+fn block<'a>(armored: &'a [u8], kinds: &[&'static [u8]]) -> Result<(Block, impl Iterator<Item = &'a [u8]>), ArmorError> {
     let mut lines = armored.split(|&b| b == b'\n').map(trim);
     let first = lines.next().unwrap_or_default();
     let kind = kinds.iter().find(|kind| is_marker(first, b"BEGIN", kind)).ok_or(ArmorError::MissingHeader)?;
@@ -57,11 +83,7 @@ fn decode<'a>(armored: &'a [u8], kinds: &[&'static [u8]]) -> Result<(Vec<u8>, im
     if !ended {
         return Err(ArmorError::MissingFooter);
     }
-    let blob = STANDARD.decode(body).map_err(|_| ArmorError::InvalidBase64)?;
-    if checksum.is_some_and(|sum| STANDARD.encode(crc24(&blob)).as_bytes() != sum) {
-        return Err(ArmorError::InvalidBase64);
-    }
-    Ok((blob, lines))
+    Ok((Block { base64: body, checksum }, lines))
 }
 
 /// Armours a signature byte for byte as GnuPG 2.2 does: no headers, lines of 64 characters, a checksum, a newline at the end.
@@ -87,26 +109,41 @@ fn encode(blob: &[u8], kind: &[u8]) -> Vec<u8> {
 }
 
 fn is_marker(line: &[u8], word: &[u8], kind: &[u8]) -> bool {
-    line == [b"-----", word, b" ", kind, b"-----"].concat()
+    let inside = line.strip_prefix(b"-----").and_then(|rest| rest.strip_suffix(b"-----"));
+    inside.and_then(|inside| inside.strip_prefix(word)?.strip_prefix(b" ")) == Some(kind)
 }
 
 fn trim(line: &[u8]) -> &[u8] {
     line.trim_ascii_end()
 }
 
-/// RFC 9580 §6.1.1.
-fn crc24(bytes: &[u8]) -> [u8; 3] {
-    let mut crc: u32 = 0x00b7_04ce;
-    for byte in bytes {
-        crc ^= u32::from(*byte) << 16;
-        for _ in 0..8 {
+/// What a byte does to the checksum of RFC 9580 §6.1.1.
+const CRC24: [u32; 256] = {
+    let (mut table, mut next) = ([0; 256], 0);
+    let mut byte: u32 = 0;
+    while byte < 256 {
+        let (mut crc, mut bit) = (byte << 16, 0);
+        while bit < 8 {
             crc <<= 1;
             if crc & 0x0100_0000 != 0 {
                 crc ^= 0x0186_4cfb;
             }
+            bit += 1;
         }
+        table[next] = crc;
+        next += 1;
+        byte += 1;
     }
-    let [_, a, b, c] = crc.to_be_bytes();
+    table
+};
+
+/// RFC 9580 §6.1.1.
+fn crc24(bytes: &[u8]) -> [u8; 3] {
+    let step = |crc: u32, byte: &u8| {
+        let [_, high, ..] = crc.to_be_bytes();
+        (crc << 8 & 0x00ff_ffff) ^ CRC24.get(usize::from(high ^ byte)).copied().unwrap_or_default()
+    };
+    let [_, a, b, c] = bytes.iter().fold(0x00b7_04ce, step).to_be_bytes();
     [a, b, c]
 }
 
