@@ -187,6 +187,9 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         }
         Reason::PushMismatch { .. } => "push again: git push --signed; a certificate holds for one push only".to_owned(),
         Reason::PushNonce { .. } => "push again: git push --signed; where it comes again, whoever runs the server looks at receive.certNonceSeed, and over HTTP at receive.certNonceSlop and its clock".to_owned(),
+        Reason::NotAPerson { .. } => {
+            format!("push with the key of a person (user.signingKey); the kind is said at {}", at_line(judgement, policy))
+        }
         Reason::NoRule => "push to refs/heads/… or refs/tags/…; nothing else is covered".to_owned(),
         Reason::ReplaceRef => "do not push refs/replace/…; rewrite the history instead".to_owned(),
     }

@@ -6,6 +6,7 @@
 
 pub mod certificate;
 pub mod detached;
+pub mod import;
 pub mod keyring;
 mod packet;
 mod raw;
