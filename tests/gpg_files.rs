@@ -179,11 +179,11 @@ fn what_a_file_cannot_do_is_said() {
         &bare.write_secret("two", [secret(&cert), secret(&other)].concat()),
         &["holds the keys of", &other.fingerprint().to_hex()],
     );
-    // a secret that does not belong to what stands before it, its checksum right
+    // a secret that does not belong to what stands before it: its checksum right, its first bits, which its length counts, kept
     let mut mixed = secret(&cert);
     let end = 2 + usize::from(mixed[1]) - 2;
-    let up = (end - 32..end).find(|&at| mixed[at] < 255).unwrap();
-    let down = (end - 32..end).find(|&at| at != up && mixed[at] > 0).unwrap();
+    let up = (end - 16..end).find(|&at| mixed[at] < 255).unwrap();
+    let down = (end - 16..end).find(|&at| at != up && mixed[at] > 0).unwrap();
     (mixed[up], mixed[down]) = (mixed[up] + 1, mixed[down] - 1);
     refused(&bare.write_secret("mixed", &mixed), &["the key file's signature is not good; nothing is signed"]);
     let open = bare.0.home.write("open", secret(&cert));
