@@ -9,7 +9,7 @@ use crate::io::keys::gpg_agent::GpgAgent;
 use crate::io::{cert_d, clock};
 use crate::personality::gpg::Gpg;
 use crate::signature::openpgp::detached::{Detached, Outcome};
-use crate::signature::openpgp::sign::{HASH, Numbers, SignerKey};
+use crate::signature::openpgp::sign::{Numbers, SignerKey, SigningHash};
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -21,9 +21,11 @@ use std::path::{Path, PathBuf};
 pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
     let payload = read_stdin()?; // first: git takes a broken pipe for failure of another kind
     refuse_x509()?;
-    if gpg.digest.as_ref().is_some_and(|digest| !digest.eq_ignore_ascii_case("sha512")) {
-        bail!("--digest-algo: signatures are made with SHA512 only");
-    }
+    let hash = match gpg.digest.as_deref() {
+        None => SigningHash::Sha512,
+        Some(name) => SigningHash::of_name(name)
+            .with_context(|| format!("--digest-algo {name}: signatures are made with SHA256, SHA384 or SHA512"))?,
+    };
     let mut gnupg = Gnupg::open(gpg.home.as_deref())?;
     gnupg.use_keyrings(&gpg.keyrings, gpg.no_default_keyring);
     let spec = match &gpg.users[..] {
@@ -34,14 +36,15 @@ pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
     let spec = spec.context("no key is named; git config user.signingKey FINGERPRINT")?;
     let now = clock::now();
     let made = gpg.time.as_deref().map_or(Ok(now), faked)?;
-    let Found { key, certificates, mut holder } = match file_of(&spec)? {
+    let Found { mut key, certificates, mut holder } = match file_of(&spec)? {
         Some(path) => in_file(&path, made)?,
         None => by_name(&gnupg, &spec, made)?,
     };
+    key.hash = hash;
     let verifier = OpenPgpVerifier::new(&certificates, made);
     let status = Status(gpg.status_fd);
     status.line(&format!("KEY_CONSIDERED {} 2", key.certificate))?;
-    status.line(&format!("BEGIN_SIGNING H{HASH}"))?;
+    status.line(&format!("BEGIN_SIGNING H{}", hash.number()))?;
     let unsigned = key.prepare(&payload, made).context("the time cannot be written in OpenPGP")?;
     let numbers = holder.sign(&key, &unsigned.digest)?;
     let armored = unsigned.finish(&numbers).with_context(|| format!("{}'s answer is no signature of this key", holder.name()))?;
@@ -55,7 +58,7 @@ pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
         false => decode_openpgp(&armored).context("the signature cannot be read back")?.0,
     };
     io::stdout().write_all(&signature).and_then(|()| io::stdout().flush()).context("cannot write the signature")?;
-    status.line(&format!("SIG_CREATED D {} {HASH} 00 {made} {}", key.algorithm, key.fingerprint))?;
+    status.line(&format!("SIG_CREATED D {} {} 00 {made} {}", key.algorithm, hash.number(), key.fingerprint))?;
     Ok(GOOD)
 }
 
@@ -75,8 +78,8 @@ enum Holder {
 impl Holder {
     fn sign(&mut self, key: &SignerKey, digest: &[u8]) -> Result<Numbers> {
         match self {
-            Self::Agent(agent) => agent.sign(&key.keygrip, &description(key), HASH, digest),
-            Self::File(file) => Ok(file.sign(&key.fingerprint, digest)?),
+            Self::Agent(agent) => agent.sign(&key.keygrip, &description(key), key.hash.number(), digest),
+            Self::File(file) => Ok(file.sign(&key.fingerprint, key.hash, digest)?),
         }
     }
 

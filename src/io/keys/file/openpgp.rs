@@ -3,9 +3,9 @@
 use super::container::Secret as Sorted;
 use super::{FileError, Material, decrypt, read_private};
 use crate::signature::openpgp::secret::{Secret, SecretKeys};
-use crate::signature::openpgp::sign::Numbers;
+use crate::signature::openpgp::sign::{Numbers, SigningHash};
 use aws_lc_rs::digest::{Algorithm, Digest, SHA256, SHA384, SHA512};
-use aws_lc_rs::signature::RSA_PKCS1_SHA512;
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512};
 use ed25519_dalek::Signer as _;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -44,22 +44,22 @@ impl SecretFile {
         &self.keys
     }
 
-    /// Signs a SHA-512 digest with the key of a fingerprint; asks for the passphrase where the key has one.
+    /// Signs a digest with the key of a fingerprint; asks for the passphrase where the key has one.
     ///
     /// # Errors
     /// Where the key is not there, cannot be opened, or does not sign.
-    pub fn sign(&self, fingerprint: &str, digest: &[u8]) -> Result<Numbers, FileError> {
+    pub fn sign(&self, fingerprint: &str, hash: SigningHash, digest: &[u8]) -> Result<Numbers, FileError> {
         let open = |passphrase: &[u8]| self.keys.open(fingerprint, passphrase);
         let unreadable = |why: String| FileError::Unreadable { path: self.path.clone(), why };
         let secret = match self.keys.is_locked(fingerprint) {
             true => decrypt(&self.path, open)?,
             false => open(b"").unwrap_or_else(|| Err("its secret key cannot be opened".to_owned())),
         };
-        secret.and_then(|secret| sign(secret, digest)).map_err(unreadable)
+        secret.and_then(|secret| sign(secret, hash, digest)).map_err(unreadable)
     }
 }
 
-fn sign(secret: Secret, digest: &[u8]) -> Result<Numbers, String> {
+fn sign(secret: Secret, hash: SigningHash, digest: &[u8]) -> Result<Numbers, String> {
     let material = Material::of(sorted(secret))?;
     let failed = |_| "the key does not sign".to_owned();
     let import = |digest: &[u8], algorithm| Digest::import_less_safe(digest, algorithm).map_err(failed);
@@ -75,14 +75,21 @@ fn sign(secret: Secret, digest: &[u8]) -> Result<Numbers, String> {
                 48 => &SHA384,
                 _ => &SHA512,
             };
-            let digest = digest.get(..algorithm.output_len()).ok_or("the digest is too short")?;
+            let digest = digest
+                .get(..algorithm.output_len())
+                .ok_or("the hash function is too short for its curve; leave --digest-algo out")?;
             let fixed = key.sign_digest(&import(digest, algorithm)?).map_err(failed)?;
             let (r, s) = fixed.as_ref().split_at_checked(curve.size).ok_or("an ECDSA signature that is cut short")?;
             Ok(Numbers::Two(r.to_vec(), s.to_vec()))
         }
         Material::Rsa(key) => {
             let mut blob = vec![0; key.public_modulus_len()];
-            key.sign_digest(&RSA_PKCS1_SHA512, &import(digest, &SHA512)?, &mut blob).map_err(failed)?;
+            let (padding, algorithm) = match hash {
+                SigningHash::Sha256 => (&RSA_PKCS1_SHA256, &SHA256),
+                SigningHash::Sha384 => (&RSA_PKCS1_SHA384, &SHA384),
+                SigningHash::Sha512 => (&RSA_PKCS1_SHA512, &SHA512),
+            };
+            key.sign_digest(padding, &import(digest, algorithm)?, &mut blob).map_err(failed)?;
             Ok(Numbers::One(blob))
         }
     }
