@@ -1,0 +1,134 @@
+//! When a keyless signature was made, by a log entry and by timestamps: through sigstore-verify, which checks the whole once
+//! more, and the few bindings that it leaves open here.
+
+use super::certificate::{Certificate, Kind};
+use super::cms::Cms;
+use super::entry::{Entry, Subject, Version};
+use super::roots::Ready;
+use crate::evidence::LogEntry;
+use crate::verdict::Reason;
+use sha2::{Digest as _, Sha256};
+use sigstore_verify::types::bundle::{
+    CertificateContent, CheckpointData, InclusionPromise, InclusionProof, LogId, MessageDigest, MessageSignature, Rfc3161Timestamp,
+    TimestampVerificationData, TransparencyLogEntry, VerificationMaterial, VerificationMaterialContent,
+};
+use sigstore_verify::types::{
+    Bundle, CanonicalizedBody, DerCertificate, DigestBytes, HashAlgorithm, KindVersion, LogIndex, LogKeyId, MediaType, Sha256Hash,
+    SignatureBytes, SignatureContent, SignedTimestamp, TimestampToken,
+};
+use sigstore_verify::{Error, VerificationPolicy};
+
+/// What is proved of the time.
+#[derive(Debug, Default)]
+pub(super) struct Proved {
+    pub(super) entry: Option<LogEntry>,
+    pub(super) timestamps: Vec<i64>,
+}
+
+/// What a log entry and a timestamp token over a signature prove. One of them at least has to be there.
+///
+/// # Errors
+/// Where anything that is there is not good: nothing is passed over.
+pub(super) fn prove(
+    ready: &Ready,
+    cms: &Cms<'_>,
+    leaf: &Certificate<'_>,
+    entry: Option<&Entry>,
+    token: Option<&[u8]>,
+) -> Result<Proved, Reason> {
+    if token.is_none() && entry.is_some_and(|entry| entry.version == Version::V2 || entry.promise.is_none() || entry.time.is_none())
+    {
+        return Err(Reason::TimeUnproved);
+    }
+    let subject = subject(cms, leaf);
+    let entries = entry.map(|entry| log_entry(entry, &subject)).transpose().map_err(|what| Reason::LogEntry { what })?;
+    let tokens = token.map(|token| Rfc3161Timestamp::new(TimestampToken::new(token.to_vec()))).into_iter();
+    let leaf = CertificateContent::new(DerCertificate::new(leaf.whole.to_vec()));
+    let material = VerificationMaterial::new(VerificationMaterialContent::Certificate(leaf))
+        .with_tlog_entries(entries.into_iter().collect())
+        .with_timestamp_verification_data(TimestampVerificationData::new(tokens.collect()));
+    let digest = MessageDigest::new(HashAlgorithm::Sha2256, DigestBytes::new(subject.digest.to_vec()));
+    let signature = MessageSignature::new(SignatureBytes::new(cms.signature.to_vec())).with_message_digest(digest);
+    let bundle = Bundle::new(MediaType::Bundle0_3, material, SignatureContent::MessageSignature(signature));
+    let mut policy = VerificationPolicy::any_identity(); // whose identity is enough says our own policy
+    if !ready.has_certificate_log {
+        policy = policy.skip_sct();
+    }
+    if entry.is_none() {
+        policy = policy.skip_tlog_unsafe();
+    }
+    let proved = ready.verifier.verify(cms.signed.as_slice(), &bundle, &policy).map_err(reason)?;
+    if !proved.certificate_verified()
+        || proved.tlog_verified() != entry.is_some()
+        || proved.sct_verified() != ready.has_certificate_log
+    {
+        return Err(Reason::LogEntry { what: "not all of it was checked".to_owned() });
+    }
+    let times = proved.verified_timestamps().iter().map(|time| time.as_second());
+    Ok(Proved {
+        entry: entry.map(|entry| LogEntry {
+            log: super::hexadecimal(&entry.log),
+            index: entry.index,
+            time: proved.integrated_time().map(jiff::Timestamp::as_second),
+        }),
+        timestamps: times.take(usize::from(token.is_some())).collect(), // those of tokens come first
+    })
+}
+
+/// What the log entry has to be of.
+pub(super) fn subject<'a>(cms: &Cms<'a>, leaf: &Certificate<'_>) -> Subject<'a> {
+    let key_details = match leaf.public_key().map(|key| key.kind()) {
+        Ok(Kind::P384) => "PKIX_ECDSA_P384_SHA_384",
+        Ok(Kind::P521) => "PKIX_ECDSA_P521_SHA_512",
+        Ok(Kind::Rsa { .. }) => "PKIX_RSA_PKCS1V15_2048_SHA256",
+        Ok(Kind::P256) | Err(_) => "PKIX_ECDSA_P256_SHA_256",
+    };
+    Subject { digest: Sha256::digest(&cms.signed).into(), signature: cms.signature, certificate: cms.signer, key_details }
+}
+
+fn log_entry(entry: &Entry, subject: &Subject<'_>) -> Result<TransparencyLogEntry, String> {
+    let text = |error: sigstore_verify::types::Error| error.to_string();
+    let body = CanonicalizedBody::new(subject.body(entry.version).into_bytes());
+    let kind = match entry.version {
+        Version::V1 => KindVersion::HashedRekordV001,
+        Version::V2 => KindVersion::HashedRekordV002,
+    };
+    let log = LogId::new(LogKeyId::from_bytes(&entry.log));
+    let mut made = TransparencyLogEntry::new(LogIndex::new(entry.index).map_err(text)?, log, kind, body);
+    if let Some(time) = entry.time {
+        made = made.with_integrated_time(jiff::Timestamp::from_second(time).map_err(|error| error.to_string())?);
+    }
+    if let Some(promise) = &entry.promise {
+        made = made.with_inclusion_promise(InclusionPromise::new(SignedTimestamp::new(promise.clone())));
+    }
+    let proof = entry.proof.as_ref().ok_or("it carries no proof of inclusion")?;
+    let checkpoint = CheckpointData::new(proof.checkpoint.as_str()).map_err(text)?;
+    check_checkpoint(entry, &checkpoint, proof.size)?;
+    let hashes = proof.hashes.iter().copied().map(Sha256Hash::new).collect();
+    let index = LogIndex::new(proof.index).map_err(text)?;
+    Ok(made.with_inclusion_proof(InclusionProof::new(index, Sha256Hash::new(proof.root), proof.size, hashes, checkpoint)))
+}
+
+/// The size in the proof is that of the checkpoint, and the checkpoint is signed by the log that the entry names: sigstore-verify
+/// would take any size that leads to the root, and any log of the trusted root.
+fn check_checkpoint(entry: &Entry, checkpoint: &CheckpointData, size: u64) -> Result<(), String> {
+    let parsed = checkpoint.checkpoint().ok_or("it carries no checkpoint")?;
+    if entry.version == Version::V1 && parsed.tree_size() != size {
+        return Err("its proof is for a tree of another size than its checkpoint's".to_owned());
+    }
+    let of_log = |hint: &[u8]| entry.log.starts_with(hint);
+    if !parsed.signatures().iter().any(|signature| of_log(signature.key_id.as_slice())) {
+        return Err("its checkpoint is not signed by the log that it names".to_owned());
+    }
+    Ok(())
+}
+
+fn reason(error: Error) -> Reason {
+    let what = error.to_string();
+    match error {
+        Error::SignatureInvalid(_) | Error::ArtifactMismatch(_) => Reason::BadSignature,
+        Error::Certificate(_) => Reason::CertificateUntrusted { what },
+        Error::Timestamp(_) => Reason::TimestampInvalid { what },
+        _ => Reason::LogEntry { what },
+    }
+}

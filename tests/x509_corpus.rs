@@ -1,0 +1,162 @@
+//! CMS signatures of real histories: what independent tools said of each, and whether what is derived from the good ones is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)] // a test says what went wrong by failing there
+
+#[path = "support/corpus.rs"]
+mod support;
+
+use git_warrant::evidence::{Evidence, Subject};
+use git_warrant::object::{Commit, HashAlgorithm, Payload, Tag};
+use git_warrant::signature::Verifier as _;
+use git_warrant::signature::x509::{Root, X509Verifier};
+use git_warrant::verdict::Reason;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use support::{Item, shared, table};
+
+const ITEMS: [&str; 4] = ["x509-gitsign", "x509-source-integrity-demo", "smime-smimesign", "ssh-openssh-bag"];
+
+fn verifier() -> X509Verifier {
+    X509Verifier::new(Root::EMBEDDED.iter().map(|name| Root::embedded(name, name).unwrap()).collect())
+}
+
+/// Where we and the oracle differ, by kind: what it says, what we say, how many, and why. The places of time and issuer do not stand in it.
+const DIFFERENCES: &[(&str, &str, usize, &str)] = &[
+    (
+        "GOOD attrs-not-DER-order cms=ok signing_time leafissuer valid",
+        "certificate-untrusted",
+        6,
+        "S/MIME: the signature is good (else it were bad-signature), but no root of its authorities is trusted here",
+    ),
+    ("GOOD cms=ok signing_time leafissuer valid", "certificate-untrusted", 1, "S/MIME, as above"),
+    (
+        "GOOD cms=ok signing_time issuer fulcio=ok sct=bad tlog=none",
+        "certificate-untrusted",
+        18,
+        "of 2021 and 2022: Fulcio gave out timestamps of the certificate log apart from the certificate, which gitsign did not keep",
+    ),
+    (
+        "GOOD cms=ok signing_time issuer fulcio=ok sct=ok tlog=attrs",
+        "GOOD cms=ok signing_time issuer fulcio=ok sct=ok tlog=ok index it",
+        1,
+        "sigstore-python does not read the attributes of January 2023; we do, and the entry is good",
+    ),
+];
+
+struct Signed {
+    id: String,
+    armored: Vec<u8>,
+    payload: Vec<u8>,
+    row: Vec<String>,
+}
+
+/// Every CMS signature of an item, with its row of the oracle.
+fn signatures(corpus: &Path, item: &str) -> Vec<Signed> {
+    let rows = table(&corpus.join(format!("oracle/{item}.sig.tsv.xz")));
+    let rows: Vec<Vec<String>> = rows.into_iter().filter(|row| row[3] == "x509").collect();
+    let objects = Item::unpack(corpus, item);
+    let ids: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+    let read = objects.read(&ids);
+    let signed = |(row, (_, raw)): (&Vec<String>, (String, Vec<u8>))| {
+        let (armored, payload) = match row[1].as_str() {
+            "tag" => {
+                let tag = Tag::parse(&raw, HashAlgorithm::Sha1);
+                (tag.signature.unwrap().to_vec(), tag.payload.to_vec())
+            }
+            _ => {
+                let commit = Commit::parse(&raw, HashAlgorithm::Sha1);
+                (commit.signature.as_deref().unwrap().to_vec(), commit.payload.to_vec())
+            }
+        };
+        Signed { id: row[0].clone(), armored, payload, row: row.clone() }
+    };
+    rows.iter().zip(read).map(signed).collect()
+}
+
+/// What the oracle has to say of a signature of which this is our evidence.
+fn word(result: &Result<Evidence, Reason>) -> String {
+    match result {
+        Ok(evidence) => {
+            let keyless = evidence.keyless.as_ref().unwrap();
+            let log = match &keyless.entry {
+                None => "tlog=none".to_owned(),
+                Some(entry) => format!("tlog=ok index={} it={}", entry.index, entry.time.unwrap()),
+            };
+            let time = git_warrant::verdict::Utc(evidence.made.unwrap()).to_string().replace(['-', ':'], "");
+            format!("GOOD cms=ok signing_time={time} issuer={} fulcio=ok sct=ok {log}", keyless.issuer)
+        }
+        Err(reason) => reason.code().to_owned(),
+    }
+}
+
+/// The oracle's words, as far as we have them too.
+fn said(row: &[String]) -> String {
+    if row[4] == "BAD" {
+        return "bad-signature".to_owned();
+    }
+    let words = row[8].split(' ').filter(|word| !["kind=", "proof=", "cp=", "set="].iter().any(|it| word.starts_with(it)));
+    format!("{} {}", row[4], words.collect::<Vec<_>>().join(" "))
+}
+
+/// The kind of a difference, without what differs from one signature to the next.
+fn kind(text: &str) -> String {
+    let words = text.split(' ').map(|word| match word.split_once('=') {
+        Some((name @ ("signing_time" | "issuer" | "leafissuer" | "valid" | "index" | "it"), _)) => name,
+        _ => word.split([':', ',']).next().unwrap(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn independent_tools_say_the_same() {
+    let Some(corpus) = shared("corpus", "CMS signatures of real histories", 358) else { return };
+    let verifier = verifier();
+    let (mut differences, mut counts) = (BTreeMap::new(), BTreeMap::new());
+    for item in ITEMS {
+        for signed in signatures(&corpus, item) {
+            let ours = verifier.verify(&signed.armored, &Payload::whole(&signed.payload));
+            let (ours_said, theirs) = (word(&ours), said(&signed.row));
+            *counts.entry((item, kind(&theirs), kind(&ours_said))).or_insert(0) += 1;
+            if ours_said != theirs {
+                let detail = ours.as_ref().map_or_else(ToString::to_string, |_| ours_said.clone());
+                differences.entry((kind(&theirs), kind(&ours_said))).or_insert_with(Vec::new).push((signed.id, theirs, detail));
+            }
+            if let Ok(evidence) = &ours
+                && let Some(keyless) = &evidence.keyless
+            {
+                let Subject::Email(_) = &keyless.subject else { panic!("{keyless:?}") };
+            }
+        }
+    }
+    for (key, count) in &counts {
+        println!("{key:?}: {count}");
+    }
+    let found: BTreeSet<_> = differences.iter().map(|((theirs, ours), all)| (theirs.as_str(), ours.as_str(), all.len())).collect();
+    let reviewed: BTreeSet<_> = DIFFERENCES.iter().map(|(theirs, ours, count, _)| (*theirs, *ours, *count)).collect();
+    let unreviewed: Vec<_> = differences
+        .iter()
+        .filter(|((theirs, ours), all)| !reviewed.contains(&(theirs.as_str(), ours.as_str(), all.len())))
+        .map(|(kind, all)| (kind, all.len(), &all[0]))
+        .collect();
+    assert!(unreviewed.is_empty(), "{unreviewed:#?}");
+    assert_eq!(found, reviewed, "a difference that is reviewed does not occur");
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn how_long_one_takes() {
+    let Some(corpus) = shared("corpus", "how long a keyless signature takes", 22) else { return };
+    let verifier = verifier();
+    let all = signatures(&corpus, "x509-gitsign");
+    let logged = |it: &&Signed| {
+        verifier.verify(&it.armored, &Payload::whole(&it.payload)).is_ok_and(|it| it.keyless.unwrap().entry.is_some())
+    };
+    let all: Vec<&Signed> = all.iter().filter(logged).collect();
+    let start = std::time::Instant::now();
+    let rounds = 50;
+    for _ in 0..rounds {
+        for it in &all {
+            assert!(verifier.verify(&it.armored, &Payload::whole(&it.payload)).is_ok());
+        }
+    }
+    println!("{:.1} µs each, {} signatures", start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds) / all.len() as f64, all.len());
+}
