@@ -24,6 +24,7 @@ use crate::verdict::Reason;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use certificate::{Certificate, Kind};
+use chain::Window;
 use cms::{Cms, CmsError, Hash};
 use entry::Entry;
 use roots::Ready;
@@ -48,11 +49,11 @@ impl X509Verifier {
     }
 
     /// The root whose authority signed the certificate.
-    fn root_of(&self, leaf: &Certificate<'_>) -> Result<(&Root, &Ready), Reason> {
+    fn root_of(&self, leaf: &Certificate<'_>) -> Result<(&Root, &Ready, Window), Reason> {
         let mut whys = Vec::new();
         for root in &self.roots {
-            match root.ready().map_err(ToString::to_string).and_then(|ready| ready.chains.check(leaf).map(|()| ready)) {
-                Ok(ready) => return Ok((root, ready)),
+            match root.ready().map_err(ToString::to_string).and_then(|ready| Ok((ready, ready.chains.check(leaf)?))) {
+                Ok((ready, window)) => return Ok((root, ready, window)),
                 Err(why) => whys.push(format!("{}: {why}", root.name)),
             }
         }
@@ -83,20 +84,32 @@ impl Verifier for X509Verifier {
             certificate::CertificateError::Key(algorithm) => Reason::AlgorithmUnsupported { algorithm },
             other => malformed(&other),
         })?;
-        check_signature(&mut cms, &key, payload)?;
+        check_payload(&cms, payload)?;
+        if !leaf.is_fulcio() || cms.sorted.is_some() {
+            check_signature(&mut cms, &key)?;
+        }
         if !leaf.is_fulcio() {
             return Err(Reason::CertificateUntrusted {
                 what: "it is not of a Sigstore instance, and S/MIME is not judged".to_owned(),
             });
         }
-        let (root, ready) = self.root_of(&leaf)?;
+        let (root, ready, window) = match self.root_of(&leaf) {
+            Ok(found) => found,
+            // of both, that the content was changed is the graver
+            Err(reason) => return Err(check_signature(&mut cms, &key).err().unwrap_or(reason)),
+        };
         if !leaf.may_sign_code().map_err(|error| malformed(&error))? || cms.hash != Hash::Sha256 {
             return Err(malformed(&"a keyless signature is by a certificate for code signing, over SHA-256"));
         }
         let (entry, token, plain_attributes) = attributes(&cms, &leaf)?;
-        let proved = match (&entry, token) {
-            (None, None) => Proved::default(),
-            (entry, token) => sigstore::prove(ready, &cms, &leaf, entry.as_ref(), token)?,
+        let proved = if entry.is_none() && token.is_none() {
+            check_signature(&mut cms, &key)?;
+            Proved::default()
+        } else {
+            match sigstore::prove(ready, window, &cms, &leaf, entry.as_ref(), token) {
+                Ok(proved) => proved,
+                Err(reason) => return Err(check_signature(&mut cms, &key).err().unwrap_or(reason)),
+            }
         };
         let keyless = keyless(&leaf, root, proved)?;
         let plain = cms.plain && plain_attributes && leaf.whole == cms.signer;
@@ -124,14 +137,20 @@ fn malformed(what: &dyn std::fmt::Display) -> Reason {
     Reason::MalformedSignature { what: what.to_string() }
 }
 
-/// The signature is over the attributes, and these are over the payload; tells in which order they are signed.
-fn check_signature(cms: &mut Cms<'_>, key: &certificate::PublicKey, payload: &Payload<'_>) -> Result<(), Reason> {
+/// The attributes are over the payload.
+fn check_payload(cms: &Cms<'_>, payload: &Payload<'_>) -> Result<(), Reason> {
+    match digest(cms.hash, payload) {
+        None => Err(Reason::AlgorithmUnsupported { algorithm: cms.hash.name().to_owned() }),
+        Some(digest) if digest == cms.digest => Ok(()),
+        Some(_) => Err(Reason::BadSignature),
+    }
+}
+
+/// The signature is over the attributes, in one order or the other.
+fn check_signature(cms: &mut Cms<'_>, key: &certificate::PublicKey) -> Result<(), Reason> {
     let unsupported = || Reason::AlgorithmUnsupported {
         algorithm: format!("{} with {} and a key of {}", cms::dotted(cms.algorithm), cms.hash.name(), key.kind().name()),
     };
-    if digest(cms.hash, payload).ok_or_else(unsupported)? != cms.digest {
-        return Err(Reason::BadSignature);
-    }
     let verify = |signed: &[u8]| key.verify(cms.algorithm, cms.hash, signed, cms.signature).map_err(|_| unsupported());
     if verify(&cms.signed)? {
         cms.plain &= cms.sorted.is_none();

@@ -1,6 +1,7 @@
 //! Whether a certificate is one of a trusted root's authorities, and was seen by its certificate log (RFC 5280, RFC 6962).
 //!
-//! sigstore-verify checks the same once more where a time is proved; a certificate without a proved time is checked here only.
+//! The same certificate signs every commit of ten minutes, and its chain costs as much as all the rest: it is checked once a
+//! certificate, here, and the times that are proved must then lie within what was found ([`Window`]).
 
 use super::certificate::Certificate;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -8,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use sigstore_verify::crypto::{Keyring, SigningScheme, WEBPKI_VERIFICATION_ALGS};
 use sigstore_verify::trust_root::TrustedRoot;
 use sigstore_verify::types::{Sha256Hash, SignatureBytes, TimeRange};
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
@@ -17,7 +20,29 @@ const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
 /// The authorities and certificate logs of a trusted root.
 pub(super) struct Chains {
     anchors: Vec<(TrustAnchor<'static>, Option<TimeRange>)>,
+    /// Whether each certificate has to be in a certificate log.
+    logged: bool,
     logs: Vec<(u16, Keyring)>,
+    /// The certificates that were found good.
+    good: Mutex<HashMap<Vec<u8>, Window>>,
+}
+
+/// More certificates than these are forgotten again.
+const MOST_REMEMBERED: usize = 1024;
+
+/// When a certificate and its authority hold, both ends included; seconds since 1970 (UTC).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    leaf: (i64, i64),
+    authority: Option<TimeRange>,
+}
+
+impl Window {
+    /// Whether a moment lies in it.
+    pub(super) fn contains(&self, time: i64) -> bool {
+        let in_authority = |range: TimeRange| jiff::Timestamp::from_second(time).is_ok_and(|time| range.contains(time));
+        (self.leaf.0..=self.leaf.1).contains(&time) && self.authority.is_none_or(in_authority)
+    }
 }
 
 /// Signature algorithms of certificate logs (RFC 5246 §7.4.1.4.1).
@@ -40,7 +65,8 @@ impl Chains {
             }
         }
         let keyring = |(number, scheme)| Ok((number, root.ctfe_keys(scheme).map_err(|error| error.to_string())?));
-        Ok(Self { anchors, logs: SCHEMES.into_iter().map(keyring).collect::<Result<_, String>>()? })
+        let logs = SCHEMES.into_iter().map(keyring).collect::<Result<_, String>>()?;
+        Ok(Self { anchors, logged: !root.ctlogs.is_empty(), logs, good: Mutex::default() })
     }
 
     /// Whether an authority signed the certificate, for signing code, at the moment at which the certificate begins; and where
@@ -48,7 +74,21 @@ impl Chains {
     ///
     /// # Errors
     /// What is missing, in words.
-    pub(super) fn check(&self, leaf: &Certificate<'_>) -> Result<(), String> {
+    pub(super) fn check(&self, leaf: &Certificate<'_>) -> Result<Window, String> {
+        if let Some(window) = self.good.lock().ok().and_then(|good| good.get(leaf.whole).copied()) {
+            return Ok(window);
+        }
+        let window = self.check_anew(leaf)?;
+        if let Ok(mut good) = self.good.lock() {
+            if good.len() >= MOST_REMEMBERED {
+                good.clear();
+            }
+            good.insert(leaf.whole.to_vec(), window);
+        }
+        Ok(window)
+    }
+
+    fn check_anew(&self, leaf: &Certificate<'_>) -> Result<Window, String> {
         let begin = jiff::Timestamp::from_second(leaf.not_before).map_err(|error| error.to_string())?;
         let in_time = self.anchors.iter().filter(|(_, window)| window.is_none_or(|window| window.contains(begin)));
         let anchors: Vec<TrustAnchor<'_>> = in_time.map(|(anchor, _)| anchor.clone()).collect();
@@ -60,12 +100,18 @@ impl Chains {
         let path = end_entity
             .verify_for_usage(WEBPKI_VERIFICATION_ALGS, &anchors, &[], time, usage, None, None)
             .map_err(|error| format!("no authority of the trusted root signed it ({error})"))?;
-        if self.logs.iter().all(|(_, keyring)| keyring.is_empty()) {
-            return Ok(());
+        let anchor = path.anchor();
+        if self.logged {
+            // webpki gives the content of the key's sequence only
+            let issuer = super::certificate::der(super::ber::SEQUENCE, anchor.subject_public_key_info.as_ref());
+            self.check_timestamp(leaf, &issuer)?;
         }
-        // webpki gives the content of the key's sequence only
-        let issuer = super::certificate::der(super::ber::SEQUENCE, path.anchor().subject_public_key_info.as_ref());
-        self.check_timestamp(leaf, &issuer)
+        let of_path = |(known, _): &&(TrustAnchor<'_>, Option<TimeRange>)| {
+            known.subject == anchor.subject && known.subject_public_key_info == anchor.subject_public_key_info
+        };
+        let windows = self.anchors.iter().filter(of_path).map(|(_, window)| *window);
+        let authority = windows.filter(|window| window.is_none_or(|window| window.contains(begin))).next().flatten();
+        Ok(Window { leaf: (leaf.not_before, leaf.not_after), authority })
     }
 
     fn check_timestamp(&self, leaf: &Certificate<'_>, issuer: &[u8]) -> Result<(), String> {

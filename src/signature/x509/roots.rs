@@ -22,8 +22,6 @@ struct Lazy {
 pub(super) struct Ready {
     pub(super) verifier: Verifier,
     pub(super) chains: Chains,
-    /// Whether its certificates are in a certificate transparency log.
-    pub(super) has_certificate_log: bool,
 }
 
 /// Why a trusted root cannot be used.
@@ -70,7 +68,7 @@ impl Ready {
     fn new(parsed: Parsed) -> Result<Self, RootError> {
         let verifier = Verifier::new(&parsed).map_err(|error| RootError(error.to_string()))?;
         let chains = Chains::of(&parsed).map_err(RootError)?;
-        Ok(Self { verifier, chains, has_certificate_log: !parsed.ctlogs.is_empty() })
+        Ok(Self { verifier, chains })
     }
 }
 

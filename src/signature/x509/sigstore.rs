@@ -1,12 +1,13 @@
-//! When a keyless signature was made, by a log entry and by timestamps: through sigstore-verify, which checks the whole once
-//! more, and the few bindings that it leaves open here.
+//! When a keyless signature was made, by a log entry and by timestamps: through sigstore-verify, which checks the signature, the
+//! entry and the timestamps, and the few bindings that it leaves open here. The chain is checked by [`super::chain`].
 
 use super::certificate::{Certificate, Kind};
+use super::chain::Window;
 use super::cms::Cms;
 use super::entry::{Entry, Subject, Version};
 use super::roots::Ready;
 use crate::evidence::LogEntry;
-use crate::verdict::Reason;
+use crate::verdict::{Reason, Utc};
 use sha2::{Digest as _, Sha256};
 use sigstore_verify::types::bundle::{
     CertificateContent, CheckpointData, InclusionPromise, InclusionProof, LogId, MessageDigest, MessageSignature, Rfc3161Timestamp,
@@ -25,12 +26,13 @@ pub(super) struct Proved {
     pub(super) timestamps: Vec<i64>,
 }
 
-/// What a log entry and a timestamp token over a signature prove. One of them at least has to be there.
+/// What a log entry and a timestamp token over a signature prove; one of them at least has to be there. The signature is checked.
 ///
 /// # Errors
 /// Where anything that is there is not good: nothing is passed over.
 pub(super) fn prove(
     ready: &Ready,
+    window: Window,
     cms: &Cms<'_>,
     leaf: &Certificate<'_>,
     entry: Option<&Entry>,
@@ -50,28 +52,30 @@ pub(super) fn prove(
     let digest = MessageDigest::new(HashAlgorithm::Sha2256, DigestBytes::new(subject.digest.to_vec()));
     let signature = MessageSignature::new(SignatureBytes::new(cms.signature.to_vec())).with_message_digest(digest);
     let bundle = Bundle::new(MediaType::Bundle0_3, material, SignatureContent::MessageSignature(signature));
-    let mut policy = VerificationPolicy::any_identity(); // whose identity is enough says our own policy
-    if !ready.has_certificate_log {
-        policy = policy.skip_sct();
-    }
+    // whose identity is enough says our own policy; the chain is checked already, and `window` is what came of it
+    let mut policy = VerificationPolicy::any_identity().skip_certificate_chain();
     if entry.is_none() {
         policy = policy.skip_tlog_unsafe();
     }
     let proved = ready.verifier.verify(cms.signed.as_slice(), &bundle, &policy).map_err(reason)?;
-    if !proved.certificate_verified()
-        || proved.tlog_verified() != entry.is_some()
-        || proved.sct_verified() != ready.has_certificate_log
-    {
+    if proved.tlog_verified() != entry.is_some() {
         return Err(Reason::LogEntry { what: "not all of it was checked".to_owned() });
     }
-    let times = proved.verified_timestamps().iter().map(|time| time.as_second());
+    let times: Vec<i64> = proved.verified_timestamps().iter().map(|time| time.as_second()).collect();
+    if times.is_empty() {
+        return Err(Reason::TimeUnproved);
+    }
+    if let Some(time) = times.iter().find(|time| !window.contains(**time)) {
+        let what = format!("it, or its authority, did not hold at the proved time {}", Utc(*time));
+        return Err(Reason::CertificateUntrusted { what });
+    }
     Ok(Proved {
         entry: entry.map(|entry| LogEntry {
             log: super::hexadecimal(&entry.log),
             index: entry.index,
             time: proved.integrated_time().map(jiff::Timestamp::as_second),
         }),
-        timestamps: times.take(usize::from(token.is_some())).collect(), // those of tokens come first
+        timestamps: times.into_iter().take(usize::from(token.is_some())).collect(), // those of tokens come first
     })
 }
 
