@@ -113,6 +113,26 @@ impl Keyless {
     }
 }
 
+/// The claims of a keyless certificate: their number below 1.3.6.1.4.1.57264.1, and the name that policies use.
+pub const CLAIMS: [(u8, &str); 16] = [
+    (9, "build-signer-uri"),
+    (10, "build-signer-digest"),
+    (11, "runner"),
+    (12, "repository"),
+    (13, "repository-digest"),
+    (14, "ref"),
+    (15, "repository-id"),
+    (16, "owner"),
+    (17, "owner-id"),
+    (18, "build-config-uri"),
+    (19, "build-config-digest"),
+    (20, "trigger"),
+    (21, "run"),
+    (22, "visibility"),
+    (23, "environment"),
+    (24, "subject"),
+];
+
 /// Whom a keyless certificate names, exactly.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {

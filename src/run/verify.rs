@@ -94,7 +94,7 @@ pub(super) fn judge(
     let mut progress = Progress::new();
     let mut summary = Summary::default();
     let mut exemptions = Exemptions::new(&loaded.exempt, &loaded.source.name);
-    let written = with_judge(repository.hash(), &loaded.policy, &loaded.certificates, &settled, |judge| {
+    let written = with_judge(repository.hash(), &loaded.policy, &loaded.material, &settled, |judge| {
         pool.install(|| {
             let mut take = |judgement: Judgement| {
                 summary.count(&judgement);

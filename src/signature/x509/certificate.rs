@@ -2,7 +2,7 @@
 
 use super::ber::{self, BerError, Element, Reader, context};
 use super::cms::{Hash, moment};
-use crate::evidence::Subject;
+use crate::evidence::{CLAIMS, Subject};
 use aws_lc_rs::signature::{self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaParameters, VerificationAlgorithm};
 
 /// More extensions than anybody needs.
@@ -15,26 +15,6 @@ const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
 const CERTIFICATE_TIMESTAMPS: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0xd6, 0x79, 0x02, 0x04, 0x02];
 /// 1.3.6.1.4.1.57264.1, to which one number is added.
 const FULCIO: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xbf, 0x30, 0x01];
-
-/// The claims by their number below [`FULCIO`], and the names that policies give them.
-const CLAIMS: [(u8, &str); 16] = [
-    (9, "build-signer-uri"),
-    (10, "build-signer-digest"),
-    (11, "runner"),
-    (12, "repository"),
-    (13, "repository-digest"),
-    (14, "ref"),
-    (15, "repository-id"),
-    (16, "owner"),
-    (17, "owner-id"),
-    (18, "build-config-uri"),
-    (19, "build-config-digest"),
-    (20, "trigger"),
-    (21, "run"),
-    (22, "visibility"),
-    (23, "environment"),
-    (24, "subject"),
-];
 
 /// Why a certificate cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

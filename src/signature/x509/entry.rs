@@ -352,6 +352,7 @@ mod tests {
             writer.0
         };
         assert!(Entry::parse(&body(&SUBJECT.body(Version::V1)), &SUBJECT).is_ok_and(|it| !it.plain));
+        let short = good.get(..3).unwrap().to_vec(); // the index only
         let mut long = vec![];
         (0..65).for_each(|_| {
             let mut writer = Writer::default();
@@ -365,7 +366,7 @@ mod tests {
             (vec![0x0b], EntryError::Form),
             (vec![0x80; 11], EntryError::Range),
             (body("{}"), EntryError::Body),
-            (Entry { log: [2; 32], ..entry() }.encode().splice(3..4, [0x20]).collect::<Vec<_>>(), EntryError::NoLog),
+            (short, EntryError::NoLog),
         ] {
             assert_eq!(Entry::parse(&bytes, &SUBJECT).map(|_| ()), Err(error), "{bytes:02x?}");
         }
