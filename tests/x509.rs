@@ -95,7 +95,11 @@ fn good_in_all_forms() {
         assert_eq!(keyless.subject, Subject::Email("alice@example.org".to_owned()));
         assert_eq!((keyless.issuer.as_str(), keyless.authority.as_str()), ("https://issuer.example", "example"));
         assert_eq!((keyless.not_before, keyless.not_after), (BEGIN, BEGIN + 600));
-        assert!(evidence.malleable.iter().all(|way| logged.is_none() && *way == Malleable::HighS), "{what}: {:?}", evidence.malleable);
+        assert!(
+            evidence.malleable.iter().all(|way| logged.is_none() && *way == Malleable::HighS),
+            "{what}: {:?}",
+            evidence.malleable
+        );
     }
 }
 
@@ -131,7 +135,11 @@ fn what_a_certificate_says_and_does_not() {
         ("two issuers", Leaf { old_issuer: Some("https://other.example".to_owned()), ..plain() }, "malformed-signature"),
         ("no issuer", Leaf { issuer: None, old_issuer: None, ..plain() }, "certificate-untrusted"),
         ("an empty issuer", Leaf { issuer: Some(String::new()), old_issuer: None, ..plain() }, "malformed-signature"),
-        ("an issuer of control characters", Leaf { issuer: Some("a\nb".to_owned()), old_issuer: None, ..plain() }, "malformed-signature"),
+        (
+            "an issuer of control characters",
+            Leaf { issuer: Some("a\nb".to_owned()), old_issuer: None, ..plain() },
+            "malformed-signature",
+        ),
         ("claims", Leaf { claims, ..plain() }, "good"),
         ("two names", Leaf { names: two, ..plain() }, "malformed-signature"),
         ("no name", Leaf { names: vec![], ..plain() }, "malformed-signature"),
@@ -210,7 +218,10 @@ fn a_log_that_lies() {
         (
             "v2 with the other log's checkpoint",
             bare.with_entry(&Entry {
-                proof: Some(Proof { checkpoint: bed.sigstore.checkpoint(false, 7, &v2.proof.as_ref().unwrap().root), ..v2.proof.clone().unwrap() }),
+                proof: Some(Proof {
+                    checkpoint: bed.sigstore.checkpoint(false, 7, &v2.proof.as_ref().unwrap().root),
+                    ..v2.proof.clone().unwrap()
+                }),
                 ..v2.clone()
             })
             .with_token(&token),
@@ -224,7 +235,8 @@ fn a_log_that_lies() {
     ] {
         let result = bed.verify(&signature);
         // which of the two says so first is of no matter
-        let found = code(&result).replace("timestamp-invalid", "log-entry-invalid").replace("certificate-untrusted", "log-entry-invalid");
+        let found =
+            code(&result).replace("timestamp-invalid", "log-entry-invalid").replace("certificate-untrusted", "log-entry-invalid");
         assert_eq!(found, want.replace("timestamp-invalid", "log-entry-invalid"), "{what}: {result:?}");
     }
 }
@@ -249,7 +261,11 @@ fn a_timestamp_authority_that_lies() {
         let result = bed.verify(&bare.with_token(&token));
         assert_eq!(code(&result), want, "{what}: {result:?}");
         // a bad one is not passed over because the log entry would do
-        let result = bed.verify(&Signature { signature: bare.signature.clone(), entry: Some(bed.entry(&bare).encode()), ..bare.with_token(&token) });
+        let result = bed.verify(&Signature {
+            signature: bare.signature.clone(),
+            entry: Some(bed.entry(&bare).encode()),
+            ..bare.with_token(&token)
+        });
         assert_eq!(code(&result), want, "{what}: {result:?}");
     }
     assert_eq!(bed.says(&logged), "good");
@@ -299,10 +315,15 @@ fn parts_of_two_good_ones_are_no_third() {
     let bare = Signature::new(&bed.key, &one.certificate, b"another payload", BEGIN + 11);
     let two = bare.with_entry(&bed.sigstore.entry(&bare, BEGIN + 12, false, 9));
     for (what, swapped) in one.swapped(&two).iter().chain(&two.swapped(&one)) {
-        let rest = swapped.token.is_none() && swapped.cms() == Signature { token: None, ..one.clone() }.cms();
-        let joined = swapped.cms() == two.with_token(one.token.as_ref().unwrap()).cms();
+        let of = |whole: &Signature| {
+            let same = |a: &Option<Vec<u8>>, b: &Option<Vec<u8>>| a.is_none() || a == b;
+            (&swapped.attributes, &swapped.signature) == (&whole.attributes, &whole.signature)
+                && same(&swapped.entry, &whole.entry)
+                && same(&swapped.token, &whole.token)
+        };
+        let is_whole = of(&one) || of(&two); // a token, or an entry, less is no other signature
         for payload in [PAYLOAD, b"another payload"] {
-            assert!(verify(swapped, payload) != "good" || (rest && !joined), "{what}");
+            assert!(is_whole || verify(swapped, payload) != "good", "{what}");
         }
     }
 }
@@ -339,14 +360,13 @@ fn a_flipped_bit_is_refused_or_told() {
         }
     }
     println!("{refused} refused, {told} told as malleable, {loose} in what only proves the time");
-    assert!(refused > 2000 && loose < 100, "{refused} {loose}");
+    assert!(refused > 1600 && loose < 60, "{refused} {loose}");
 }
 
 #[test]
 fn other_forms_of_the_same() {
     let bed = Bed::new();
     let logged = bed.logged();
-    let entry = bed.entry(&bed.bare());
     let malleable = |signature: &Signature| bed.verify(signature).unwrap().malleable;
     assert_eq!(malleable(&logged), []);
     let raw = |entry: Vec<u8>| Signature { entry: Some(entry), ..logged.clone() };
@@ -355,9 +375,37 @@ fn other_forms_of_the_same() {
     assert_eq!(bed.says(&raw([bytes.clone(), bytes.clone()].concat())), "log-entry-invalid");
     assert_eq!(bed.says(&raw([bytes, message(7, b"{}")].concat())), "log-entry-invalid");
     assert_eq!(malleable(&Signature { algorithm: "1.2.840.10045.2.1", ..logged.clone() }), [Malleable::Encoding]);
-    assert_eq!(bed.says(&Signature { algorithm: "1.2.840.10045.4.3.3", ..logged.clone() }), "good-or-not".replace("good-or-not", bed.says(&Signature { algorithm: "1.2.840.10045.4.3.3", ..logged.clone() })));
-    let _ = entry;
+    // an algorithm of another hash function than the one that was used
+    let other = Signature { algorithm: "1.2.840.10045.4.3.3", ..logged.clone() };
+    assert_ne!(bed.says(&other), "good");
     let loose = [logged.armored(), b"\n".to_vec()].concat();
     let found = bed.verifier.verify(&loose, &Payload::whole(PAYLOAD)).unwrap();
     assert_eq!(found.malleable, [Malleable::Armor]);
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn how_long_ten_thousand_take() {
+    let bed = Bed::new();
+    for (what, a_certificate) in [("a certificate each", 1), ("a certificate for 50, as in a rebase", 50)] {
+        let mut all = Vec::new();
+        let mut certificate = Vec::new();
+        let mut key = Key::p256();
+        for number in 0..10_000_usize {
+            if number % a_certificate == 0 {
+                key = Key::p256();
+                certificate = bed.sigstore.issue(&Leaf::email("alice@example.org", BEGIN), &key);
+            }
+            let payload = format!("payload {number}").into_bytes();
+            let bare = Signature::new(&key, &certificate, &payload, BEGIN + 1);
+            // 30 hashes, as in a log of a thousand million entries, would cost a few microseconds more
+            all.push((bare.with_entry(&bed.sigstore.entry(&bare, BEGIN + 2, false, 31)).armored(), payload));
+        }
+        let verifier = trusting(&bed.sigstore.trusted_root());
+        let start = std::time::Instant::now();
+        for (armored, payload) in &all {
+            assert!(verifier.verify(armored, &Payload::whole(payload)).is_ok());
+        }
+        println!("{what}: {:.1} µs each on one core", start.elapsed().as_secs_f64() * 1e6 / 10_000.0);
+    }
 }

@@ -5,6 +5,7 @@
 //! or a timestamp over the signature. What these prove is evidence; whether it is enough says the policy.
 
 mod ber;
+mod bundle;
 mod certificate;
 mod chain;
 mod cms;
@@ -13,6 +14,7 @@ mod prototype;
 mod roots;
 mod sigstore;
 
+pub use bundle::{Content, verify_bundle, verify_bundle_by_key};
 pub use roots::{Root, RootError};
 
 use super::Verifier;
@@ -101,6 +103,7 @@ impl Verifier for X509Verifier {
         if !leaf.may_sign_code().map_err(|error| malformed(&error))? || cms.hash != Hash::Sha256 {
             return Err(malformed(&"a keyless signature is by a certificate for code signing, over SHA-256"));
         }
+        let usual = key.is_usual(cms.algorithm, cms.hash).map_err(|_| unsupported(&cms, &key))?;
         let (entry, token, plain_attributes) = attributes(&cms, &leaf)?;
         let proved = if entry.is_none() && token.is_none() {
             check_signature(&mut cms, &key)?;
@@ -112,7 +115,7 @@ impl Verifier for X509Verifier {
             }
         };
         let keyless = keyless(&leaf, root, proved)?;
-        let plain = cms.plain && plain_attributes && leaf.whole == cms.signer;
+        let plain = cms.plain && plain_attributes && usual;
         let malleable = [
             (form != ArmorForm::Canonical, Malleable::Armor),
             (!plain, Malleable::Encoding),
@@ -133,6 +136,19 @@ impl Verifier for X509Verifier {
     }
 }
 
+/// A keyless signature as a Sigstore bundle of what it signs (DER of the signed attributes), in JSON; and these bytes.
+///
+/// # Errors
+/// Where it is none, or its log entry is not of a form that bundles have.
+pub fn to_bundle(armored: &[u8]) -> Result<(String, Vec<u8>), Reason> {
+    let (blob, _) = armor::decode_cms(armored).map_err(|error| malformed(&error))?;
+    let cms = Cms::parse(&blob).map_err(|error| malformed(&error))?;
+    let leaf = Certificate::parse(cms.signer).map_err(|error| malformed(&error))?;
+    let (entry, token, _) = attributes(&cms, &leaf)?;
+    let bundle = sigstore::bundle(&cms, &leaf, entry.as_ref(), token)?;
+    Ok((bundle.to_json().map_err(|error| malformed(&error))?, cms.signed.clone()))
+}
+
 fn malformed(what: &dyn std::fmt::Display) -> Reason {
     Reason::MalformedSignature { what: what.to_string() }
 }
@@ -148,21 +164,26 @@ fn check_payload(cms: &Cms<'_>, payload: &Payload<'_>) -> Result<(), Reason> {
 
 /// The signature is over the attributes, in one order or the other.
 fn check_signature(cms: &mut Cms<'_>, key: &certificate::PublicKey) -> Result<(), Reason> {
-    let unsupported = || Reason::AlgorithmUnsupported {
-        algorithm: format!("{} with {} and a key of {}", cms::dotted(cms.algorithm), cms.hash.name(), key.kind().name()),
+    let sorted = cms.sorted.take();
+    let verify = |cms: &Cms<'_>, signed: &[u8]| {
+        key.verify(cms.algorithm, cms.hash, signed, cms.signature).map_err(|_| unsupported(cms, key))
     };
-    let verify = |signed: &[u8]| key.verify(cms.algorithm, cms.hash, signed, cms.signature).map_err(|_| unsupported());
-    if verify(&cms.signed)? {
-        cms.plain &= cms.sorted.is_none();
+    if verify(cms, &cms.signed)? {
+        cms.plain &= sorted.is_none();
         return Ok(());
     }
-    match cms.sorted.take() {
-        Some(sorted) if verify(&sorted)? => {
+    match sorted {
+        Some(sorted) if verify(cms, &sorted)? => {
             (cms.signed, cms.plain) = (sorted, false);
             Ok(())
         }
         _ => Err(Reason::BadSignature),
     }
+}
+
+fn unsupported(cms: &Cms<'_>, key: &certificate::PublicKey) -> Reason {
+    let algorithm = format!("{} with {} and a key of {}", cms::dotted(cms.algorithm), cms.hash.name(), key.kind().name());
+    Reason::AlgorithmUnsupported { algorithm }
 }
 
 fn digest(hash: Hash, payload: &Payload<'_>) -> Option<Vec<u8>> {

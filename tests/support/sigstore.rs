@@ -341,10 +341,7 @@ impl Sigstore {
     /// The signed promise of the first log.
     pub fn promise(&self, body: &str, entry: &Entry) -> Vec<u8> {
         let (body, log) = (STANDARD.encode(body), hex(&entry.log));
-        let text = format!(
-            r#"{{"body":"{body}","integratedTime":{},"logID":"{log}","logIndex":{}}}"#,
-            entry.time, entry.index
-        );
+        let text = format!(r#"{{"body":"{body}","integratedTime":{},"logID":"{log}","logIndex":{}}}"#, entry.time, entry.index);
         self.log.sign(text.as_bytes())
     }
 
@@ -409,8 +406,7 @@ pub fn path(place: usize, leaves: &[[u8; 32]]) -> Vec<[u8; 32]> {
     }
     let k = split(leaves.len());
     let (left, right) = leaves.split_at(k);
-    let (mut inner, other) =
-        if place < k { (path(place, left), root_of(right)) } else { (path(place - k, right), root_of(left)) };
+    let (mut inner, other) = if place < k { (path(place, left), root_of(right)) } else { (path(place - k, right), root_of(left)) };
     inner.push(other);
     inner
 }
@@ -649,7 +645,8 @@ impl Entry {
             promise: inner(5).map(first),
             proof: inner(6).map(|fields| {
                 let number = |field: u64| fields.iter().find(|(found, _, _)| *found == field).map_or(0, |(_, value, _)| *value);
-                let all = |field: u64| fields.iter().filter(move |(found, _, _)| *found == field).map(|(_, _, bytes)| bytes.clone());
+                let all =
+                    |field: u64| fields.iter().filter(move |(found, _, _)| *found == field).map(|(_, _, bytes)| bytes.clone());
                 Proof {
                     index: number(1),
                     root: all(2).next().unwrap().try_into().unwrap(),
@@ -712,4 +709,16 @@ fn fields(mut rest: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
         }
     }
     found
+}
+
+// ---- commits
+
+/// A commit in which `sign` put a signature over the rest.
+pub fn commit(tree: &str, parent: Option<&str>, email: &str, at: i64, sign: impl Fn(&[u8]) -> Signature) -> Vec<u8> {
+    let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
+    let who = format!("A <{email}> {at} +0000");
+    let (head, rest) = (format!("tree {tree}\n{parent}author {who}\ncommitter {who}\n"), "\nmessage\n");
+    let signature = String::from_utf8(sign(format!("{head}{rest}").as_bytes()).armored()).unwrap();
+    let header = if tree.len() == 64 { "gpgsig-sha256" } else { "gpgsig" };
+    format!("{head}{header} {}\n{rest}", signature.trim_end().replace('\n', "\n ")).into_bytes()
 }

@@ -292,7 +292,21 @@ impl PublicKey {
     /// # Errors
     /// Where the algorithm does not fit the key and the hash function, or is not supported.
     pub(super) fn verify(&self, algorithm: &[u8], hash: Hash, message: &[u8], signature: &[u8]) -> Result<bool, Unsupported> {
-        let verification: &'static dyn VerificationAlgorithm = match (self.kind, algorithm) {
+        let key = ParsedPublicKey::new(self.verification(algorithm, hash)?, &self.spki).map_err(|_| Unsupported)?;
+        Ok(key.verify_sig(message, signature).is_ok())
+    }
+
+    /// Whether an algorithm's identifier is the one that gitsign writes for this key and hash function.
+    ///
+    /// # Errors
+    /// Where it does not fit them, or is not supported.
+    pub(super) fn is_usual(&self, algorithm: &[u8], hash: Hash) -> Result<bool, Unsupported> {
+        self.verification(algorithm, hash)?;
+        Ok(algorithm != EC_KEY)
+    }
+
+    fn verification(&self, algorithm: &[u8], hash: Hash) -> Result<&'static dyn VerificationAlgorithm, Unsupported> {
+        Ok(match (self.kind, algorithm) {
             (Kind::Rsa { .. }, [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, last]) => match (hash, last) {
                 (Hash::Sha1, 0x01 | 0x05) => rsa(&signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY),
                 (Hash::Sha256, 0x01 | 0x0b) => rsa(&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),
@@ -307,9 +321,7 @@ impl PublicKey {
                 _ => return Err(Unsupported),
             },
             _ => return Err(Unsupported),
-        };
-        let key = ParsedPublicKey::new(verification, &self.spki).map_err(|_| Unsupported)?;
-        Ok(key.verify_sig(message, signature).is_ok())
+        })
     }
 }
 

@@ -69,6 +69,11 @@ impl Chains {
         Ok(Self { anchors, logged: !root.ctlogs.is_empty(), logs, good: Mutex::default() })
     }
 
+    /// Whether each certificate has to be in a certificate log.
+    pub(super) fn are_logged(&self) -> bool {
+        self.logged
+    }
+
     /// Whether an authority signed the certificate, for signing code, at the moment at which the certificate begins; and where
     /// there are certificate logs, one of them saw it.
     ///

@@ -128,8 +128,8 @@ impl<'a> Cms<'a> {
         }
         let leaf = find_by_serial(&certificates, signer.next(ber::SEQUENCE)?);
         let leaf = leaf.ok_or(CmsError::What("the certificate of its signer is not in it"))?;
-        let hash = algorithm(signer.next(ber::SEQUENCE)?, &mut plain)?;
-        let oid = hash.content;
+        let hash_sequence = signer.next(ber::SEQUENCE)?;
+        let oid = algorithm(hash_sequence, &mut plain)?.content;
         let hash = Hash::of_oid(oid).ok_or_else(|| CmsError::Digest(dotted(oid)))?;
         let attributes = signer
             .optional(context(0))?
@@ -142,7 +142,7 @@ impl<'a> Cms<'a> {
         let signature = signer.next(ber::OCTET_STRING)?.content;
         let unsigned = unsigned_attributes(signer.optional(context(1))?, &mut plain)?;
         plain &= signer.is_der() && version == [1] && signer_version == [1] && certificates.len() == 1;
-        plain &= hashes.content.len() == oid.len() + 4 && hashes.content.ends_with(oid);
+        plain &= hashes.content == hash_sequence.whole;
         signer.finish()?;
         let mut signed = attributes.whole.to_vec();
         if let Some(tag) = signed.first_mut() {

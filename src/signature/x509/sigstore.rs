@@ -17,7 +17,7 @@ use sigstore_verify::types::{
     Bundle, CanonicalizedBody, DerCertificate, DigestBytes, HashAlgorithm, KindVersion, LogIndex, LogKeyId, MediaType, Sha256Hash,
     SignatureBytes, SignatureContent, SignedTimestamp, TimestampToken,
 };
-use sigstore_verify::{Error, VerificationPolicy};
+use sigstore_verify::{Error, VerificationPolicy, VerificationResult};
 
 /// What is proved of the time.
 #[derive(Debug, Default)]
@@ -42,16 +42,7 @@ pub(super) fn prove(
     {
         return Err(Reason::TimeUnproved);
     }
-    let subject = subject(cms, leaf);
-    let entries = entry.map(|entry| log_entry(entry, &subject)).transpose().map_err(|what| Reason::LogEntry { what })?;
-    let tokens = token.map(|token| Rfc3161Timestamp::new(TimestampToken::new(token.to_vec()))).into_iter();
-    let leaf = CertificateContent::new(DerCertificate::new(leaf.whole.to_vec()));
-    let material = VerificationMaterial::new(VerificationMaterialContent::Certificate(leaf))
-        .with_tlog_entries(entries.into_iter().collect())
-        .with_timestamp_verification_data(TimestampVerificationData::new(tokens.collect()));
-    let digest = MessageDigest::new(HashAlgorithm::Sha2256, DigestBytes::new(subject.digest.to_vec()));
-    let signature = MessageSignature::new(SignatureBytes::new(cms.signature.to_vec())).with_message_digest(digest);
-    let bundle = Bundle::new(MediaType::Bundle0_3, material, SignatureContent::MessageSignature(signature));
+    let bundle = bundle(cms, leaf, entry, token)?;
     // whose identity is enough says our own policy; the chain is checked already, and `window` is what came of it
     let mut policy = VerificationPolicy::any_identity().skip_certificate_chain();
     if entry.is_none() {
@@ -61,14 +52,7 @@ pub(super) fn prove(
     if proved.tlog_verified() != entry.is_some() {
         return Err(Reason::LogEntry { what: "not all of it was checked".to_owned() });
     }
-    let times: Vec<i64> = proved.verified_timestamps().iter().map(|time| time.as_second()).collect();
-    if times.is_empty() {
-        return Err(Reason::TimeUnproved);
-    }
-    if let Some(time) = times.iter().find(|time| !window.contains(**time)) {
-        let what = format!("it, or its authority, did not hold at the proved time {}", Utc(*time));
-        return Err(Reason::CertificateUntrusted { what });
-    }
+    let times = times(&proved, window)?;
     Ok(Proved {
         entry: entry.map(|entry| LogEntry {
             log: super::hexadecimal(&entry.log),
@@ -77,6 +61,33 @@ pub(super) fn prove(
         }),
         timestamps: times.into_iter().take(usize::from(token.is_some())).collect(), // those of tokens come first
     })
+}
+
+/// A signature in the form of Sigstore's bundles (v0.3): what is signed is the artifact.
+pub(super) fn bundle(cms: &Cms<'_>, leaf: &Certificate<'_>, entry: Option<&Entry>, token: Option<&[u8]>) -> Result<Bundle, Reason> {
+    let subject = subject(cms, leaf);
+    let entries = entry.map(|entry| log_entry(entry, &subject)).transpose().map_err(|what| Reason::LogEntry { what })?;
+    let tokens = token.map(|token| Rfc3161Timestamp::new(TimestampToken::new(token.to_vec()))).into_iter();
+    let leaf = CertificateContent::new(DerCertificate::new(leaf.whole.to_vec()));
+    let material = VerificationMaterial::new(VerificationMaterialContent::Certificate(leaf))
+        .with_tlog_entries(entries.into_iter().collect())
+        .with_timestamp_verification_data(TimestampVerificationData::new(tokens.collect()));
+    let digest = MessageDigest::new(HashAlgorithm::Sha2256, DigestBytes::new(subject.digest.to_vec()));
+    let signature = MessageSignature::new(SignatureBytes::new(cms.signature.to_vec())).with_message_digest(digest);
+    Ok(Bundle::new(MediaType::Bundle0_3, material, SignatureContent::MessageSignature(signature)))
+}
+
+/// All times that are proved, those of tokens first: one at least, and each within the certificate and its authority.
+pub(super) fn times(proved: &VerificationResult, window: Window) -> Result<Vec<i64>, Reason> {
+    let times: Vec<i64> = proved.verified_timestamps().iter().map(|time| time.as_second()).collect();
+    if times.is_empty() {
+        return Err(Reason::TimeUnproved);
+    }
+    if let Some(time) = times.iter().find(|time| !window.contains(**time)) {
+        let what = format!("it, or its authority, did not hold at the proved time {}", Utc(*time));
+        return Err(Reason::CertificateUntrusted { what });
+    }
+    Ok(times)
 }
 
 /// What the log entry has to be of.
@@ -107,7 +118,7 @@ fn log_entry(entry: &Entry, subject: &Subject<'_>) -> Result<TransparencyLogEntr
     }
     let proof = entry.proof.as_ref().ok_or("it carries no proof of inclusion")?;
     let checkpoint = CheckpointData::new(proof.checkpoint.as_str()).map_err(text)?;
-    check_checkpoint(entry, &checkpoint, proof.size)?;
+    check_checkpoint(&entry.log, entry.version, &checkpoint, proof.size)?;
     let hashes = proof.hashes.iter().copied().map(Sha256Hash::new).collect();
     let index = LogIndex::new(proof.index).map_err(text)?;
     Ok(made.with_inclusion_proof(InclusionProof::new(index, Sha256Hash::new(proof.root), proof.size, hashes, checkpoint)))
@@ -115,19 +126,19 @@ fn log_entry(entry: &Entry, subject: &Subject<'_>) -> Result<TransparencyLogEntr
 
 /// The size in the proof is that of the checkpoint, and the checkpoint is signed by the log that the entry names: sigstore-verify
 /// would take any size that leads to the root, and any log of the trusted root.
-fn check_checkpoint(entry: &Entry, checkpoint: &CheckpointData, size: u64) -> Result<(), String> {
+pub(super) fn check_checkpoint(log: &[u8], version: Version, checkpoint: &CheckpointData, size: u64) -> Result<(), String> {
     let parsed = checkpoint.checkpoint().ok_or("it carries no checkpoint")?;
-    if entry.version == Version::V1 && parsed.tree_size() != size {
+    if version == Version::V1 && parsed.tree_size() != size {
         return Err("its proof is for a tree of another size than its checkpoint's".to_owned());
     }
-    let of_log = |hint: &[u8]| entry.log.starts_with(hint);
+    let of_log = |hint: &[u8]| log.starts_with(hint);
     if !parsed.signatures().iter().any(|signature| of_log(signature.key_id.as_slice())) {
         return Err("its checkpoint is not signed by the log that it names".to_owned());
     }
     Ok(())
 }
 
-fn reason(error: Error) -> Reason {
+pub(super) fn reason(error: Error) -> Reason {
     let what = error.to_string();
     match error {
         Error::SignatureInvalid(_) | Error::ArtifactMismatch(_) => Reason::BadSignature,
