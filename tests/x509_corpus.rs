@@ -152,7 +152,7 @@ fn what_is_derived_from_the_good_ones_is_refused() {
     let verifier = verifier();
     let says = |signature: &Signature, payload: &[u8]| verifier.verify(&signature.armored(), &Payload::whole(payload));
     let mut random = Random(1);
-    let (mut good, mut logged, mut derived, mut without_time) = (0, 0, 0, 0);
+    let (mut good, mut logged, mut other_forms, mut derived, mut without_time) = (0, 0, 0, 0, 0);
     for item in ["x509-gitsign", "x509-source-integrity-demo"] {
         let all = signatures(&corpus, item);
         let all: Vec<&Signed> =
@@ -162,7 +162,8 @@ fn what_is_derived_from_the_good_ones_is_refused() {
             let own = Signature::parse(&der);
             if own.cms() != der {
                 println!("{} is of another form", signed.id);
-                continue; // the attributes of 2023, whose form this test does not write
+                other_forms += 1; // the attributes of 2023; algorithms and keys that gitsign does not use today
+                continue;
             }
             good += 1;
             logged += usize::from(own.entry.is_some());
@@ -206,7 +207,7 @@ fn what_is_derived_from_the_good_ones_is_refused() {
     println!(
         "{good} good signatures, {logged} of them logged; {derived} derived, {without_time} of them proved nothing of the time"
     );
-    assert_eq!((good, logged), (329, 21));
+    assert_eq!((good, logged, other_forms), (325, 21, 5));
 }
 
 #[test]

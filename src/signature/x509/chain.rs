@@ -38,6 +38,11 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// The certificate's last moment.
+    pub(super) fn end(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(self.leaf.1).unwrap_or(jiff::Timestamp::MIN)
+    }
+
     /// Whether a moment lies in it.
     pub(super) fn contains(&self, time: i64) -> bool {
         let in_authority = |range: TimeRange| jiff::Timestamp::from_second(time).is_ok_and(|time| range.contains(time));

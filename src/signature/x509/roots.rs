@@ -2,6 +2,7 @@
 
 use super::chain::Chains;
 use sigstore_verify::Verifier;
+use sigstore_verify::crypto::Keyring;
 use sigstore_verify::trust_root::{SigstoreInstance, TrustedRoot as Parsed};
 use std::sync::{Arc, OnceLock};
 
@@ -22,6 +23,8 @@ struct Lazy {
 pub(super) struct Ready {
     pub(super) verifier: Verifier,
     pub(super) chains: Chains,
+    /// The transparency logs' keys.
+    pub(super) logs: Keyring,
 }
 
 /// Why a trusted root cannot be used.
@@ -68,7 +71,8 @@ impl Ready {
     fn new(parsed: Parsed) -> Result<Self, RootError> {
         let verifier = Verifier::new(&parsed).map_err(|error| RootError(error.to_string()))?;
         let chains = Chains::of(&parsed).map_err(RootError)?;
-        Ok(Self { verifier, chains })
+        let logs = parsed.rekor_keys().map_err(|error| RootError(error.to_string()))?;
+        Ok(Self { verifier, chains, logs })
     }
 }
 

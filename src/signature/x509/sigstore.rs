@@ -9,6 +9,7 @@ use super::roots::Ready;
 use crate::evidence::LogEntry;
 use crate::verdict::{Reason, Utc};
 use sha2::{Digest as _, Sha256};
+use sigstore_verify::crypto::{Checkpoint, CheckpointSignature};
 use sigstore_verify::types::bundle::{
     CertificateContent, CheckpointData, InclusionPromise, InclusionProof, LogId, MessageDigest, MessageSignature, Rfc3161Timestamp,
     TimestampVerificationData, TransparencyLogEntry, VerificationMaterial, VerificationMaterialContent,
@@ -43,23 +44,21 @@ pub(super) fn prove(
         return Err(Reason::TimeUnproved);
     }
     let bundle = bundle(cms, leaf, entry, token)?;
-    // whose identity is enough says our own policy; the chain is checked already, and `window` is what came of it
-    let mut policy = VerificationPolicy::any_identity().skip_certificate_chain();
-    if entry.is_none() {
-        policy = policy.skip_tlog_unsafe();
+    if let Some(entry) = entry {
+        check_inclusion(ready, entry, &subject(cms, leaf), window).map_err(|what| Reason::LogEntry { what })?;
     }
+    // whose identity is enough says our own policy; the chain is checked already, and `window` is what came of it; so is the
+    // place in the log, since the other way the promise would be verified twice
+    let policy = VerificationPolicy::any_identity().skip_certificate_chain().skip_tlog_unsafe();
     let proved = ready.verifier.verify(cms.signed.as_slice(), &bundle, &policy).map_err(reason)?;
-    if proved.tlog_verified() != entry.is_some() {
-        return Err(Reason::LogEntry { what: "not all of it was checked".to_owned() });
-    }
     let times = times(&proved, window)?;
     Ok(Proved {
         entry: entry.map(|entry| LogEntry {
             log: super::hexadecimal(&entry.log),
             index: entry.index,
-            time: proved.integrated_time().map(jiff::Timestamp::as_second),
+            time: times.get(usize::from(token.is_some())).copied(), // those of tokens come first
         }),
-        timestamps: times.into_iter().take(usize::from(token.is_some())).collect(), // those of tokens come first
+        timestamps: times.into_iter().take(usize::from(token.is_some())).collect(),
     })
 }
 
@@ -122,6 +121,32 @@ fn log_entry(entry: &Entry, subject: &Subject<'_>) -> Result<TransparencyLogEntr
     let hashes = proof.hashes.iter().copied().map(Sha256Hash::new).collect();
     let index = LogIndex::new(proof.index).map_err(text)?;
     Ok(made.with_inclusion_proof(InclusionProof::new(index, Sha256Hash::new(proof.root), proof.size, hashes, checkpoint)))
+}
+
+/// The entry is in the tree that its log signed (RFC 6962 §2.1.1; C2SP tlog-checkpoint).
+fn check_inclusion(ready: &Ready, entry: &Entry, subject: &Subject<'_>, window: Window) -> Result<(), String> {
+    let proof = entry.proof.as_ref().ok_or("it carries no proof of inclusion")?;
+    let checkpoint = Checkpoint::from_text(&proof.checkpoint).map_err(|error| error.to_string())?;
+    let index = match entry.version {
+        Version::V1 if checkpoint.root_hash().as_bytes() != &proof.root => {
+            return Err("its proof is for another root than its checkpoint's".to_owned());
+        }
+        Version::V1 => proof.index, // the entry's own counts all trees that the log ever had
+        Version::V2 => entry.index,
+    };
+    let leaf = sigstore_merkle::hash_leaf(subject.body(entry.version).as_bytes());
+    let hashes: Vec<Sha256Hash> = proof.hashes.iter().copied().map(Sha256Hash::new).collect();
+    sigstore_merkle::verify_inclusion_proof(&leaf, index, checkpoint.tree_size(), &hashes, checkpoint.root_hash())
+        .map_err(|error| format!("its proof of inclusion does not hold: {error}"))?;
+    let key =
+        ready.logs.key_started_by(&Sha256Hash::new(entry.log), window.end()).ok_or("its log is not one of the trusted root")?;
+    let is_good = |signature: &CheckpointSignature| {
+        entry.log.starts_with(signature.key_id.as_slice()) && key.verify(checkpoint.signed_data(), &signature.signature).is_ok()
+    };
+    match checkpoint.signatures().iter().any(is_good) {
+        true => Ok(()),
+        false => Err("its checkpoint is not signed by the log that it names".to_owned()),
+    }
 }
 
 /// The size in the proof is that of the checkpoint, and the checkpoint is signed by the log that the entry names: sigstore-verify
