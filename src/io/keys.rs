@@ -6,6 +6,7 @@
 
 pub mod agent;
 mod ask;
+mod exchange;
 mod file;
 pub mod generate;
 pub mod gpg_agent;

@@ -219,7 +219,7 @@ impl Material {
 }
 
 /// The OpenPGP certificates that a policy names, each of the fingerprint that it is listed by.
-fn certificates(file: &PolicyFile, source: &Source) -> Result<Certificates> {
+pub(super) fn certificates(file: &PolicyFile, source: &Source) -> Result<Certificates> {
     let mut all = Certificates::default();
     for key in file.principals.iter().flat_map(|person| &person.keys) {
         let Credential::OpenPgp { certificate, .. } = &key.credential else { continue };
