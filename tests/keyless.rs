@@ -156,3 +156,37 @@ fn the_hook_refuses_what_is_not_logged() {
     let refused = push("main");
     assert!(!refused.ok() && refused.stderr.contains("not-logged"), "{refused:?}");
 }
+
+#[test]
+fn a_signature_as_a_bundle_and_back() {
+    let bed = Bed::new();
+    let id = bed.commit(None, true);
+    let shown = done(&mut bed.world.warrant("r", &["show", "--bundle", &id]));
+    assert!(shown.ok(), "{shown:?}");
+    bed.world.home.write("bundle.json", &shown.stdout);
+    let raw = bed.world.home.git("r", &["cat-file", "commit", &id]) + "\n";
+    let payload = sigstore::payload(&raw);
+    let signed = bed.sign(payload.as_bytes(), false).signed();
+    bed.world.home.write("artifact", &signed);
+    let digest: String = <sha2::Sha256 as sha2::Digest>::digest(&signed).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = format!("sha256:{digest}");
+    let verify = |artifact: &str, more: &[&str]| {
+        let all = [&["verify", "--bundle", "bundle.json", "--trusted-root", "root.json"], more, &[artifact]].concat();
+        done(&mut bed.world.home.ours(&all))
+    };
+    let alice = ["--identity", "alice@example.com", "--issuer", "https://issuer.example"];
+    for (artifact, more, status, word) in [
+        ("artifact", &alice[..], 0, "accept artifact: alice@example.com"),
+        (&digest, &alice[..], 0, "accept sha256:"),
+        ("root.json", &alice[..], 1, "reject"),
+        ("artifact", &["--identity", "bob@example.com", "--issuer", "https://issuer.example"], 1, "not by bob@example.com"),
+        ("artifact", &["--identity", "alice@example.com", "--issuer", "https://other.example"], 1, "identified by"),
+        ("artifact", &[], 2, ""),
+        ("artifact", &["--identity", "alice@example.com"], 2, ""),
+        ("absent", &alice[..], 2, ""),
+    ] {
+        let done = verify(artifact, more);
+        assert_eq!(done.status, Some(status), "{artifact} {more:?}: {done:?}");
+        assert!(done.stdout.contains(word), "{done:?}");
+    }
+}

@@ -37,6 +37,9 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
     if !matches!(object.kind, ObjectKind::Commit | ObjectKind::Tag) && !push_certificate {
         bail!("`{}` is a {}, which cannot carry a signature; name a commit or a tag", args.revision, object.kind);
     }
+    if args.bundle {
+        return super::bundle::show(object.kind, &object.data, place.repository.hash());
+    }
     let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), ..Search::default() };
     let loaded = match Loaded::find(&mut place, &search, Asked::by(&args.policy)) {
         Err(error) if error.is::<NoPolicy>() => None,

@@ -104,7 +104,7 @@ impl Verifier for X509Verifier {
             return Err(malformed(&"a keyless signature is by a certificate for code signing, over SHA-256"));
         }
         let usual = key.is_usual(cms.algorithm, cms.hash).map_err(|_| unsupported(&cms, &key))?;
-        let (entry, token, plain_attributes) = attributes(&cms, &leaf)?;
+        let Proofs { entry, token, plain } = attributes(&cms, &leaf)?;
         let proved = if entry.is_none() && token.is_none() {
             check_signature(&mut cms, &key)?;
             Proved::default()
@@ -115,7 +115,7 @@ impl Verifier for X509Verifier {
             }
         };
         let keyless = keyless(&leaf, root, proved)?;
-        let plain = cms.plain && plain_attributes && usual;
+        let plain = cms.plain && plain && usual;
         let malleable = [
             (form != ArmorForm::Canonical, Malleable::Armor),
             (!plain, Malleable::Encoding),
@@ -144,7 +144,7 @@ pub fn to_bundle(armored: &[u8]) -> Result<(String, Vec<u8>), Reason> {
     let (blob, _) = armor::decode_cms(armored).map_err(|error| malformed(&error))?;
     let cms = Cms::parse(&blob).map_err(|error| malformed(&error))?;
     let leaf = Certificate::parse(cms.signer).map_err(|error| malformed(&error))?;
-    let (entry, token, _) = attributes(&cms, &leaf)?;
+    let Proofs { entry, token, .. } = attributes(&cms, &leaf)?;
     let bundle = sigstore::bundle(&cms, &leaf, entry.as_ref(), token)?;
     Ok((bundle.to_json().map_err(|error| malformed(&error))?, cms.signed.clone()))
 }
@@ -200,13 +200,22 @@ fn digest(hash: Hash, payload: &Payload<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// The log entry, the timestamp token, and whether all that is there is one of them, written as gitsign writes it.
-fn attributes<'a>(cms: &Cms<'a>, leaf: &Certificate<'_>) -> Result<(Option<Entry>, Option<&'a [u8]>, bool), Reason> {
+/// What a signature carries to prove its time.
+struct Proofs<'a> {
+    entry: Option<Entry>,
+    token: Option<&'a [u8]>,
+    /// Whether nothing else is there, and the entry is written as gitsign writes it.
+    plain: bool,
+}
+
+/// What the unsigned attributes hold.
+fn attributes<'a>(cms: &Cms<'a>, leaf: &Certificate<'_>) -> Result<Proofs<'a>, Reason> {
     let entry_error = |error: entry::EntryError| Reason::LogEntry { what: error.to_string() };
     let find = |oid: &[u8]| cms.unsigned.iter().find(|(found, _)| *found == oid).map(|(_, value)| *value);
     let token = find(TOKEN).map(|token| token.whole);
     if let Some(entry) = prototype::read(&cms.unsigned) {
-        return Ok((Some(entry.map_err(entry_error)?), token, cms.unsigned.len() == 9 + usize::from(token.is_some())));
+        let plain = cms.unsigned.len() == 9 + usize::from(token.is_some());
+        return Ok(Proofs { entry: Some(entry.map_err(entry_error)?), token, plain });
     }
     let entry = match find(ENTRY) {
         None => None,
@@ -217,7 +226,7 @@ fn attributes<'a>(cms: &Cms<'a>, leaf: &Certificate<'_>) -> Result<(Option<Entry
     };
     let known = usize::from(entry.is_some()) + usize::from(token.is_some());
     let plain = entry.as_ref().is_none_or(|entry| entry.plain) && cms.unsigned.len() == known;
-    Ok((entry, token, plain))
+    Ok(Proofs { entry, token, plain })
 }
 
 fn keyless(leaf: &Certificate<'_>, root: &Root, proved: Proved) -> Result<Keyless, Reason> {

@@ -722,3 +722,13 @@ pub fn commit(tree: &str, parent: Option<&str>, email: &str, at: i64, sign: impl
     let header = if tree.len() == 64 { "gpgsig-sha256" } else { "gpgsig" };
     format!("{head}{header} {}\n{rest}", signature.trim_end().replace('\n', "\n ")).into_bytes()
 }
+
+/// What the signature of a commit that `commit` made is over.
+pub fn payload(raw: &str) -> String {
+    let mut inside = false;
+    let kept = raw.split_inclusive('\n').filter(|line| {
+        inside = line.starts_with("gpgsig") || (inside && line.starts_with(' '));
+        !inside
+    });
+    kept.collect()
+}

@@ -48,6 +48,14 @@ struct Extension<'a> {
     whole: &'a [u8],
 }
 
+/// What a certificate log saw, and its word for that.
+pub(super) struct Logged<'a> {
+    /// The list of timestamps.
+    pub(super) list: &'a [u8],
+    /// The signed part of the certificate without them.
+    pub(super) signed: Vec<u8>,
+}
+
 impl<'a> Certificate<'a> {
     /// Reads a certificate.
     ///
@@ -143,13 +151,13 @@ impl<'a> Certificate<'a> {
     }
 
     /// The list of certificate timestamps (RFC 6962 §3.3), and the signed part without them, as the log saw it.
-    pub(super) fn certificate_timestamps(&self) -> Result<Option<(&'a [u8], Vec<u8>)>, CertificateError> {
+    pub(super) fn certificate_timestamps(&self) -> Result<Option<Logged<'a>>, CertificateError> {
         let Some(list) = self.extension(CERTIFICATE_TIMESTAMPS) else { return Ok(None) };
         let list = whole(list, ber::OCTET_STRING)?.content;
         let kept = self.extensions.iter().filter(|it| it.oid != CERTIFICATE_TIMESTAMPS).map(|it| it.whole);
         let kept = kept.collect::<Vec<_>>().concat();
         let extensions = der(context(3), &der(ber::SEQUENCE, &kept));
-        Ok(Some((list, der(ber::SEQUENCE, &[self.before_extensions, &extensions].concat()))))
+        Ok(Some(Logged { list, signed: der(ber::SEQUENCE, &[self.before_extensions, &extensions].concat()) }))
     }
 
     /// The key, ready to verify.

@@ -3,7 +3,7 @@
 //! The same certificate signs every commit of ten minutes, and its chain costs as much as all the rest: it is checked once a
 //! certificate, here, and the times that are proved must then lie within what was found ([`Window`]).
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, Logged};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use sha2::{Digest as _, Sha256};
 use sigstore_verify::crypto::{Keyring, SigningScheme, WEBPKI_VERIFICATION_ALGS};
@@ -119,14 +119,14 @@ impl Chains {
         let of_path = |(known, _): &&(TrustAnchor<'_>, Option<TimeRange>)| {
             known.subject == anchor.subject && known.subject_public_key_info == anchor.subject_public_key_info
         };
-        let windows = self.anchors.iter().filter(of_path).map(|(_, window)| *window);
-        let authority = windows.filter(|window| window.is_none_or(|window| window.contains(begin))).next().flatten();
+        let mut windows = self.anchors.iter().filter(of_path).map(|(_, window)| *window);
+        let authority = windows.find(|window| window.is_none_or(|window| window.contains(begin))).flatten();
         Ok(Window { leaf: (leaf.not_before, leaf.not_after), authority })
     }
 
     fn check_timestamp(&self, leaf: &Certificate<'_>, issuer: &[u8]) -> Result<(), String> {
         let found = leaf.certificate_timestamps().map_err(|error| error.to_string())?;
-        let (list, signed) = found.ok_or("it carries no timestamp of a certificate log (SCT)")?;
+        let Logged { list, signed } = found.ok_or("it carries no timestamp of a certificate log (SCT)")?;
         let sct = Sct::parse(list).ok_or("its timestamp of a certificate log (SCT) cannot be read")?;
         let length = u32::try_from(signed.len()).map_err(|_| "it is too long".to_owned())?.to_be_bytes();
         let message = [
