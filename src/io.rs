@@ -7,4 +7,5 @@ pub mod gnupg;
 pub mod hooks;
 pub mod keys;
 pub mod policy;
+pub mod sigstore;
 pub mod state;

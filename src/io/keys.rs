@@ -6,6 +6,7 @@
 
 pub mod agent;
 mod ask;
+pub mod ephemeral;
 mod file;
 pub mod generate;
 pub mod gpg_agent;

@@ -1,0 +1,26 @@
+use super::*;
+
+#[test]
+fn times_by_their_century() {
+    for (time, tag, text) in [
+        (0, UTC_TIME, "700101000000Z"),
+        (1_673_483_618, UTC_TIME, "230112003338Z"),
+        (2_524_607_999, UTC_TIME, "491231235959Z"),
+        (2_524_608_000, TIME, "20500101000000Z"),
+    ] {
+        assert_eq!(utc(time), (tag, text.to_owned()), "{time}");
+    }
+}
+
+#[test]
+fn attributes_stand_in_set_order() {
+    let made = SignedAttributes::new(b"payload", 1_673_483_618);
+    let mut reader = der::Reader(der::content(made.as_der()));
+    let mut all = Vec::new();
+    while let Some(value) = reader.any() {
+        all.push(value.whole);
+    }
+    assert_eq!(all.len(), 3);
+    assert!(all.is_sorted());
+    assert_ne!(made, SignedAttributes::new(b"payloae", 1_673_483_618));
+}
