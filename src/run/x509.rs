@@ -3,9 +3,9 @@
 use super::gpg::{Status, read_stdin};
 use super::{complain, drain_stdin};
 use crate::io::git::Repository;
-use crate::io::sigstore::certificate::{Credential, Holder as _};
+use crate::io::secrecy::forbid_dumps;
 use crate::io::sigstore::services::Services;
-use crate::io::sigstore::{Http, login, signing, token};
+use crate::io::sigstore::{Http, signing};
 use crate::object::Identity;
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
 use crate::report::escape::printable;
@@ -45,23 +45,21 @@ pub(super) fn verify() -> Result<u8> {
 
 /// Signs standard input; the signature goes to standard output.
 pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
+    forbid_dumps();
     let payload = read_stdin()?; // first: git takes a broken pipe for failure of another kind
     let services = Services::of(&Repository::open()?.config()?)?;
     let http = Http::new();
-    let token = match token::at_hand(&http, &services)? {
-        Some(token) => token,
-        None => login::ask(&http, &services)?,
-    };
-    let mut credential = Credential::issue(&http, &services, &token)?;
+    let prepared = signing::prepare(&http, &services, &payload)?;
+    let leaf = &prepared.leaf;
     if services.match_committer {
-        refuse_others(credential.leaf(), &payload)?;
+        refuse_others(leaf, &payload)?;
     }
-    let signed = signing::sign(&http, &services, &mut credential, &payload)?;
+    let signed = prepared.finish(&http, &services)?;
     let status = Status(gpg.status_fd);
     status.line(&format!("BEGIN_SIGNING H{SHA256}"))?;
     io::stdout().write_all(&signed.armored).and_then(|()| io::stdout().flush()).context("cannot write the signature")?;
-    status.line(&format!("SIG_CREATED D {ECDSA} {SHA256} 00 {} {}", signed.time, credential.leaf().fingerprint()))?;
-    complain(&format!("git-warrant: {}", printable(&told(credential.leaf(), signed.entry.index))));
+    status.line(&format!("SIG_CREATED D {ECDSA} {SHA256} 00 {} {}", prepared.time, leaf.fingerprint()))?;
+    complain(&format!("git-warrant: {}", printable(&told(leaf, signed.entry.index))));
     Ok(GOOD)
 }
 

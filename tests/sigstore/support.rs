@@ -19,6 +19,14 @@ pub(crate) struct Bed {
     token: RefCell<String>,
 }
 
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.agent("stop");
+        }
+    }
+}
+
 impl Bed {
     /// The bed, with an empty repository `r` in a new home. Without one the caller is to return: what it leaves out was said.
     pub(crate) fn find(cases: usize) -> Option<Self> {
@@ -38,6 +46,7 @@ impl Bed {
             token: RefCell::default(),
         };
         bed.home.git("", &["init", "-q", "r"]);
+        std::fs::create_dir(bed.home.join("run")).unwrap();
         let root = bed.folder.join("tuf/1.root.json");
         let mut initialize =
             bed.gitsign(&["initialize", "--mirror", &format!("{}/tuf", bed.issuer), "--root", root.to_str().unwrap()]);
@@ -62,6 +71,31 @@ impl Bed {
         *self.token.borrow_mut() = self.token(email);
     }
 
+    /// Has the person log in at the bed's issuer; the name of a connector tells this test's logins from those of others.
+    pub(crate) fn log_in_as(&self, connector: &str) {
+        self.home.write("gitconfig", self.settings("warrant"));
+        self.config("warrant.oidcIssuer", &self.issuer);
+        self.config("warrant.oidcConnector", connector);
+    }
+
+    /// How often somebody was asked to log in through a connector.
+    pub(crate) fn logins(&self, connector: &str) -> usize {
+        let log = std::fs::read_to_string(self.folder.join("issuer.log")).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with("authorize ") && line.contains(&format!("connector_id={connector}"))).count()
+    }
+
+    /// A program that follows the issuer's redirect as a browser would.
+    pub(crate) fn browser(&self) -> String {
+        let path = self.home.write("browser", "#!/bin/sh\nexec helper fetch \"$1\"\n");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// `git warrant agent ACTION`
+    pub(crate) fn agent(&self, action: &str) -> Done {
+        run(self.home.command(OURS).args(["agent", action]).env("XDG_RUNTIME_DIR", self.home.join("run")), b"")
+    }
+
     pub(crate) fn config(&self, name: &str, value: &str) {
         self.home.git("", &["config", "--global", name, value]);
     }
@@ -81,7 +115,7 @@ impl Bed {
     /// Git in the repository, with the token in its environment.
     pub(crate) fn git(&self, repo: &str, args: &[&str]) -> Command {
         let mut command = self.home.command("git");
-        command.current_dir(self.home.join(repo)).args(args);
+        command.current_dir(self.home.join(repo)).args(args).env("XDG_RUNTIME_DIR", self.home.join("run"));
         let token = self.token_in_use();
         if !token.is_empty() {
             command.env("SIGSTORE_ID_TOKEN", token);
@@ -101,6 +135,25 @@ impl Bed {
     pub(crate) fn commit(&self, repo: &str, message: &str, variables: &[(&str, &str)]) {
         let done = self.try_commit(repo, message, variables);
         assert!(done.ok(), "{done:?}");
+    }
+
+    /// Why nothing is signed: git says so, and older ones do not say why, so the program says it once more.
+    #[track_caller]
+    pub(crate) fn refusal(&self, repo: &str, variables: &[(&str, &str)]) -> String {
+        let head = self.home.git(repo, &["rev-parse", "HEAD"]);
+        let done = self.try_commit(repo, "refused", variables);
+        assert!(!done.ok(), "{done:?}");
+        assert_eq!(self.home.git(repo, &["rev-parse", "HEAD"]), head);
+        let mut command = self.home.command(OURS);
+        command.current_dir(self.home.join(repo)).args(["--status-fd=2", "-bsau", "KEY"]);
+        command.env("XDG_RUNTIME_DIR", self.home.join("run"));
+        if !self.token_in_use().is_empty() {
+            command.env("SIGSTORE_ID_TOKEN", self.token_in_use());
+        }
+        let payload = "tree 0\nauthor Alice <alice@example.com> 1 +0000\ncommitter Alice <alice@example.com> 1 +0000\n\nm\n";
+        let done = run(command.envs(variables.iter().copied()), payload.as_bytes());
+        assert!(!done.ok() && done.stdout.is_empty() && !done.stderr.contains("[GNUPG:]"), "{done:?}");
+        done.stderr
     }
 
     /// The armoured signature of the newest commit.

@@ -5,8 +5,8 @@ use super::services::Services;
 use super::token::IdentityToken;
 use super::{Http, Service};
 use crate::io::clock;
-use crate::io::keys::ephemeral::Ephemeral;
-use crate::signature::x509::sign::{Leaf, SignedAttributes, certificate_request};
+use crate::signature::x509::sign::Leaf;
+use crate::verdict::Utc;
 use anyhow::{Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,34 +16,6 @@ use zeroize::Zeroizing;
 
 /// How far this machine's clock may be off before a certificate that was just made cannot be used.
 const SKEW: i64 = 300;
-
-/// Who holds a key that is certified: this process, or an agent.
-pub trait Holder {
-    /// The certificate.
-    fn leaf(&self) -> &Leaf;
-
-    /// Signs signed attributes: an `ECDSA-Sig-Value`.
-    ///
-    /// # Errors
-    /// Where it does not.
-    fn sign(&mut self, attributes: &SignedAttributes) -> Result<Vec<u8>>;
-}
-
-/// A key, and the certificate that names who holds it.
-pub struct Credential {
-    key: Ephemeral,
-    leaf: Leaf,
-}
-
-impl Holder for Credential {
-    fn leaf(&self) -> &Leaf {
-        &self.leaf
-    }
-
-    fn sign(&mut self, attributes: &SignedAttributes) -> Result<Vec<u8>> {
-        self.key.sign(attributes.as_der())
-    }
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,38 +34,27 @@ struct Chain {
     certificates: Vec<String>,
 }
 
-impl Credential {
-    /// Makes a key and has Fulcio certify it.
-    ///
-    /// # Errors
-    /// Where Fulcio does not, or its certificate is of another key, of another time, or not in a certificate log.
-    pub fn issue(http: &Http, services: &Services, token: &IdentityToken) -> Result<Self> {
-        let fulcio = services.fulcio()?;
-        let key = Ephemeral::generate()?;
-        let public_key = key.public_key()?;
-        let request = certificate_request(&public_key, |message| key.sign(message))?;
-        let body = json!({
-            "credentials": { "oidcIdentityToken": token.as_str() },
-            "certificateSigningRequest": STANDARD.encode(pem("CERTIFICATE REQUEST", &request)),
-        });
-        let body = Zeroizing::new(body.to_string());
-        let headers = [("Content-Type", "application/json"), ("Accept", "application/json")];
-        let call = Call { path: "/api/v2/signingCert", headers: &headers, body: Some(body.as_bytes()) };
-        let issued: Issued = http.json(&fulcio, call)?;
-        let leaf = leaf(&fulcio, issued)?;
-        if leaf.public_key() != public_key {
-            return Err(fulcio.error("its certificate is for another key than the one that was sent"));
-        }
-        let now = clock::now();
-        if now < leaf.not_before.saturating_sub(SKEW) || now > leaf.not_after {
-            let (from, to) = (crate::verdict::Utc(leaf.not_before), crate::verdict::Utc(leaf.not_after));
-            bail!(
-                "Fulcio's certificate is valid from {from} to {to}, and the clock of this machine says {}; set the clock",
-                crate::verdict::Utc(now)
-            );
-        }
-        Ok(Self { key, leaf })
+/// Has Fulcio certify the key of a certificate request (PKCS #10, in DER).
+///
+/// # Errors
+/// Where Fulcio does not, or its certificate is of another time, or not in a certificate log.
+pub fn issue(http: &Http, services: &Services, token: &IdentityToken, request: &[u8]) -> Result<Leaf> {
+    let fulcio = services.fulcio()?;
+    let body = json!({
+        "credentials": { "oidcIdentityToken": token.as_str() },
+        "certificateSigningRequest": STANDARD.encode(pem("CERTIFICATE REQUEST", request)),
+    });
+    let body = Zeroizing::new(body.to_string());
+    let headers = [("Content-Type", "application/json"), ("Accept", "application/json")];
+    let call = Call { path: "/api/v2/signingCert", headers: &headers, body: Some(body.as_bytes()) };
+    let issued: Issued = http.json(&fulcio, call)?;
+    let leaf = leaf(&fulcio, issued)?;
+    let now = clock::now();
+    if now < leaf.not_before.saturating_sub(SKEW) || now > leaf.not_after {
+        let (from, to, now) = (Utc(leaf.not_before), Utc(leaf.not_after), Utc(now));
+        bail!("Fulcio's certificate is valid from {from} to {to}, and the clock of this machine says {now}; set the clock");
     }
+    Ok(leaf)
 }
 
 fn leaf(fulcio: &Service, issued: Issued) -> Result<Leaf> {

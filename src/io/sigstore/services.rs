@@ -40,6 +40,8 @@ pub struct Services {
     pub redirect: Option<String>,
     /// How people log in.
     pub login: Login,
+    /// Whether an agent keeps the certificate of whoever logged in.
+    pub agent: bool,
     /// Where the token comes from, where not every place is to be tried.
     pub token_source: Option<String>,
     /// A file that holds a token.
@@ -115,11 +117,8 @@ impl Services {
             Some(other) => bail!("warrant.login is `{other}`; it can be any, browser, device or code"),
         };
         let matches = find("matchCommitter", &["GITSIGN_MATCH_COMMITTER"], "matchCommitter")?;
-        let match_committer = match matches.as_deref() {
-            None | Some("false" | "no" | "off" | "0") => false,
-            Some("true" | "yes" | "on" | "1") => true,
-            Some(other) => bail!("warrant.matchCommitter is `{other}`, which is neither true nor false"),
-        };
+        let match_committer = boolean("warrant.matchCommitter", matches.as_deref(), false)?;
+        let agent = boolean("warrant.agent", find("agent", &[], "")?.as_deref(), true)?;
         let issuer = find("oidcIssuer", &["GITSIGN_OIDC_ISSUER", "SIGSTORE_OIDC_ISSUER"], "issuer")?;
         let client_id = find("oidcClientId", &["GITSIGN_OIDC_CLIENT_ID", "SIGSTORE_OIDC_CLIENT_ID"], "clientID")?;
         let secret = find("oidcClientSecretFile", &["SIGSTORE_OIDC_CLIENT_SECRET_FILE"], "")?;
@@ -135,6 +134,7 @@ impl Services {
             connector: find("oidcConnector", &["GITSIGN_CONNECTOR_ID", "SIGSTORE_CONNECTOR_ID"], "connectorID")?,
             redirect: find("oidcRedirect", &["GITSIGN_OIDC_REDIRECT_URL", "SIGSTORE_OIDC_REDIRECT_URL"], "redirectURL")?,
             login,
+            agent,
             token_source: find("tokenSource", &["GITSIGN_TOKEN_PROVIDER"], "tokenProvider")?,
             token_file: file.map(|path| expanded(&path)).transpose()?,
             match_committer,
@@ -174,6 +174,15 @@ impl Services {
     pub fn issuing(&self) -> String {
         let parts = [&self.fulcio, &self.issuer, &self.client_id, self.connector.as_ref().unwrap_or(&self.client_id)];
         parts.map(String::as_str).join("\n")
+    }
+}
+
+fn boolean(name: &str, value: Option<&str>, default: bool) -> Result<bool> {
+    match value {
+        None => Ok(default),
+        Some("false" | "no" | "off" | "0") => Ok(false),
+        Some("true" | "yes" | "on" | "1") => Ok(true),
+        Some(other) => bail!("{name} is `{other}`, which is neither true nor false"),
     }
 }
 

@@ -19,7 +19,7 @@ pub use leaf::{Leaf, LeafError};
 pub use request::certificate_request;
 pub use timestamp::{TimestampError, TimestampQuery};
 
-use der::{CONTEXT_0, CONTEXT_1, OCTET_STRING, OID, SEQUENCE, SET, TIME, UTC_TIME, tlv};
+use der::{CONTEXT_0, CONTEXT_1, OCTET_STRING, OID, Reader, SEQUENCE, SET, TIME, UTC_TIME, tlv};
 use sha2::{Digest as _, Sha256};
 
 /// Object identifiers, their contents in DER.
@@ -59,6 +59,26 @@ impl SignedAttributes {
         ];
         attributes.sort_unstable();
         Self(tlv(SET, &attributes.concat()))
+    }
+
+    /// Takes attributes of exactly this form, whatever payload and time they are of.
+    pub fn from_der(bytes: &[u8]) -> Option<Self> {
+        let mut all = Reader(bytes);
+        let mut set = all.expect(SET).filter(|_| all.is_empty())?.inside();
+        let mut value = || {
+            let mut parts = set.expect(SEQUENCE)?.inside();
+            Some((parts.expect(OID)?.content, parts.expect(SET)?.inside().any()?)).filter(|_| parts.is_empty())
+        };
+        let (data, time, digest) = (value()?, value()?, value()?);
+        if digest.1.content.len() != 32 || !matches!(time.1.tag, UTC_TIME | TIME) || data.1.content != oid::DATA {
+            return None;
+        }
+        let again = [
+            attribute(oid::CONTENT_TYPE, &tlv(OID, oid::DATA)),
+            attribute(oid::SIGNING_TIME, time.1.whole),
+            attribute(oid::MESSAGE_DIGEST, &tlv(OCTET_STRING, digest.1.content)),
+        ];
+        Some(Self(tlv(SET, &again.concat()))).filter(|again| again.0 == bytes)
     }
 
     /// The DER SET: what is signed.

@@ -24,3 +24,22 @@ fn attributes_stand_in_set_order() {
     assert!(all.is_sorted());
     assert_ne!(made, SignedAttributes::new(b"payloae", 1_673_483_618));
 }
+
+#[test]
+fn only_signed_attributes_are_taken_for_such() {
+    let made = SignedAttributes::new(b"payload", 1_673_483_618);
+    let der = made.as_der();
+    assert_eq!(SignedAttributes::from_der(der), Some(made.clone()));
+    for at in 0..der.len() {
+        let cut = der.get(..at).unwrap();
+        assert_eq!(SignedAttributes::from_der(cut), None);
+        let mut other = der.to_vec();
+        other[at] ^= 1;
+        // the digits of the time and the digest are free
+        if let Some(taken) = SignedAttributes::from_der(&other) {
+            assert!(at >= der.len() - 32 || (45..58).contains(&at), "{at}");
+            assert_eq!(taken.as_der(), other);
+        }
+    }
+    assert_eq!(SignedAttributes::from_der(&[der, &[0]].concat()), None);
+}
