@@ -1,9 +1,10 @@
 //! A key for a few minutes: made, certified, used and forgotten in one process. It has no form in which it could leave it.
 
+use crate::signature::x509::sign::signature_value;
 use anyhow::{Context as _, Result};
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 
 /// A key pair on P-256. AWS-LC holds the private half, and wipes it when this is dropped.
 pub struct Ephemeral(EcdsaKeyPair);
@@ -14,7 +15,7 @@ impl Ephemeral {
     /// # Errors
     /// Where the system gives no random bytes.
     pub fn generate() -> Result<Self> {
-        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).ok().context("no key can be made here").map(Self)
+        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok().context("no key can be made here").map(Self)
     }
 
     /// The public half: `SubjectPublicKeyInfo` in DER.
@@ -26,13 +27,13 @@ impl Ephemeral {
         Ok(der.as_ref().to_vec())
     }
 
-    /// Signs a message with ECDSA and SHA-256: an `ECDSA-Sig-Value` in DER.
+    /// Signs a message with ECDSA and SHA-256: an `ECDSA-Sig-Value` in DER, with a low s.
     ///
     /// # Errors
     /// Where the system gives no random bytes.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         let signature = self.0.sign(&SystemRandom::new(), message).ok().context("the key does not sign")?;
-        Ok(signature.as_ref().to_vec())
+        signature_value(signature.as_ref()).context("the key makes no signature")
     }
 }
 

@@ -81,10 +81,10 @@ pub fn at_hand(http: &Http, services: &Services) -> Result<Option<IdentityToken>
         bail!("warrant.tokenSource is `{unknown}`; known are {} and interactive", known.join(", "));
     }
     for source in SOURCES {
-        if wanted.is_none_or(|name| source.names.contains(&name)) {
-            if let Some(token) = (source.get)(http, services)? {
-                return Ok(Some(token));
-            }
+        if wanted.is_none_or(|name| source.names.contains(&name))
+            && let Some(token) = (source.get)(http, services)?
+        {
+            return Ok(Some(token));
         }
     }
     match wanted {

@@ -19,7 +19,8 @@ pub use leaf::{Leaf, LeafError};
 pub use request::certificate_request;
 pub use timestamp::{TimestampError, TimestampQuery};
 
-use der::{CONTEXT_0, CONTEXT_1, OCTET_STRING, OID, Reader, SEQUENCE, SET, TIME, UTC_TIME, tlv};
+use crate::signature::curve::P256;
+use der::{CONTEXT_0, CONTEXT_1, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET, TIME, UTC_TIME, tlv};
 use sha2::{Digest as _, Sha256};
 
 /// Object identifiers, their contents in DER.
@@ -52,7 +53,7 @@ impl SignedAttributes {
     /// Content type, signing time (seconds since 1970, as the signer's clock has it) and digest, in SET order.
     pub fn new(payload: &[u8], now: i64) -> Self {
         let (tag, time) = utc(now);
-        let mut attributes = vec![
+        let mut attributes = [
             attribute(oid::CONTENT_TYPE, &tlv(OID, oid::DATA)),
             attribute(oid::SIGNING_TIME, &tlv(tag, time.as_bytes())),
             attribute(oid::MESSAGE_DIGEST, &tlv(OCTET_STRING, &Sha256::digest(payload))),
@@ -142,6 +143,18 @@ pub fn assemble(leaf: &Leaf, attributes: &SignedAttributes, signature: &[u8], pr
 
 fn attribute(kind: &[u8], value: &[u8]) -> Vec<u8> {
     tlv(SEQUENCE, &[tlv(OID, kind), tlv(SET, value)].concat())
+}
+
+/// `ECDSA-Sig-Value` (RFC 3279 §2.2.3) of a signature on P-256 in 64 bytes, with the smaller of s and n − s: so that a signature
+/// has one form. `None` where there are not 64.
+pub fn signature_value(fixed: &[u8]) -> Option<Vec<u8>> {
+    let (r, s) = fixed.split_at_checked(32).filter(|(_, s)| s.len() == 32)?;
+    let integer = |number: &[u8]| {
+        let digits = number.get(number.iter().take_while(|&&b| b == 0).count()..).unwrap_or_default();
+        let sign = if digits.first().is_none_or(|b| b & 0x80 != 0) { &[0][..] } else { &[] };
+        tlv(INTEGER, &[sign, digits].concat())
+    };
+    Some(tlv(SEQUENCE, &[integer(r), integer(&P256.low(s))].concat()))
 }
 
 /// A time as RFC 5652 §11.3 has it: UTCTime to 2049, GeneralizedTime from then on.

@@ -15,7 +15,7 @@ fn times_by_their_century() {
 #[test]
 fn attributes_stand_in_set_order() {
     let made = SignedAttributes::new(b"payload", 1_673_483_618);
-    let mut reader = der::Reader(der::content(made.as_der()));
+    let mut reader = Reader(der::content(made.as_der()));
     let mut all = Vec::new();
     while let Some(value) = reader.any() {
         all.push(value.whole);
@@ -42,4 +42,22 @@ fn only_signed_attributes_are_taken_for_such() {
         }
     }
     assert_eq!(SignedAttributes::from_der(&[der, &[0]].concat()), None);
+}
+
+#[test]
+fn signature_values() {
+    let value = |r: u8, s: u8| {
+        let mut fixed = [0; 64];
+        (fixed[31], fixed[63]) = (r, s);
+        signature_value(&fixed)
+    };
+    assert_eq!(value(1, 2), Some(vec![0x30, 6, 2, 1, 1, 2, 1, 2]));
+    assert_eq!(value(0x80, 0x7f), Some(vec![0x30, 7, 2, 2, 0, 0x80, 2, 1, 0x7f]));
+    assert_eq!(signature_value(&[1; 63]), None);
+    // of s and n - s the smaller
+    let mut high = [0; 64];
+    high[32..48].copy_from_slice(&[0xff; 16]);
+    high[36..40].fill(0);
+    high[31] = 1;
+    assert_eq!(signature_value(&high).unwrap().len(), 2 + 3 + 2 + 17);
 }
