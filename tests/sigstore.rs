@@ -5,6 +5,8 @@
 mod common;
 #[path = "sigstore/support.rs"]
 mod support;
+#[path = "sigstore/trouble.rs"]
+mod trouble;
 
 use common::{OURS, run};
 use git_warrant::armor::decode_cms;

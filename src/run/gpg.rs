@@ -23,9 +23,11 @@ const FAILED: u8 = 2;
 
 /// Does what the command line asks for; the exit status.
 pub fn run(request: Result<Gpg, GpgUsage>) -> u8 {
+    if request.as_ref().is_ok_and(|gpg| gpg.action == Action::Sign) && x509::is_meant() {
+        return x509::run(request);
+    }
     let done = request.map_err(anyhow::Error::from).and_then(|gpg| match &gpg.action {
         Action::Verify { signature, data } => verify(&gpg, signature, data.as_deref()),
-        Action::Sign if x509::is_meant() => x509::sign(&gpg),
         Action::Sign => signing::sign(&gpg),
         Action::Unknown => Err(GpgUsage::Action.into()),
     });

@@ -44,7 +44,7 @@ pub(super) fn verify() -> Result<u8> {
 }
 
 /// Signs standard input; the signature goes to standard output.
-pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
+fn sign(gpg: &Gpg) -> Result<u8> {
     forbid_dumps();
     let payload = read_stdin()?; // first: git takes a broken pipe for failure of another kind
     let services = Services::of(&Repository::open()?.config()?)?;

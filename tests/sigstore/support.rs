@@ -126,7 +126,7 @@ impl Bed {
     pub(crate) fn try_commit(&self, repo: &str, message: &str, variables: &[(&str, &str)]) -> Done {
         self.home.write(format!("{repo}/{}", message.replace(' ', "-")), message);
         self.home.git(repo, &["add", "-A"]);
-        let mut command = self.git(repo, &["commit", "-q", "-S", "-m", message]);
+        let mut command = self.git(repo, &["commit", "-q", "-S", "--allow-empty", "-m", message]);
         command.envs(variables.iter().copied());
         run(&mut command, b"")
     }

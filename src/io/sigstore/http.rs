@@ -5,6 +5,7 @@
 //! identity token, which whoever reads it can use.
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -201,6 +202,7 @@ fn explained(error: &ureq::Error) -> String {
     match error {
         ureq::Error::HostNotFound => "its name cannot be resolved".to_owned(),
         ureq::Error::Timeout(_) => "it does not answer in time".to_owned(),
+        ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => "its answer breaks off".to_owned(),
         ureq::Error::Io(error) => error.to_string(),
         ureq::Error::BodyExceedsLimit(limit) => format!("its answer is longer than {limit} bytes"),
         ureq::Error::Protocol(_) => "its answer breaks off, or is no HTTP".to_owned(),
