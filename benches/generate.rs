@@ -2,12 +2,16 @@
 //!
 //! `cargo run --release --example generate -- --dir DIR` writes DIR/history.git (bare), DIR/allowed_signers, DIR/ids (all
 //! commits, newest first) and DIR/planted.tsv (the id of each invalid commit and the code of the reason why it is). With
-//! Ed25519 keys only, which is the default, the same options make the same ids.
+//! Ed25519 keys only, which is the default, the same options make the same ids. With --openpgp the keys are OpenPGP's, and in
+//! place of allowed_signers there are DIR/policy.toml and DIR/keyring.pgp, and an openpgp-policy.toml in the tree, for sq-git.
 //!
 //! Each commit names its parents by ids that cover their signatures, so signing is one chain. Beside it runs compression, and
 //! the pack goes straight to `git index-pack`.
 
 #![allow(clippy::print_stdout, clippy::as_conversions)] // a program to be run by hand, with numbers small by construction
+
+#[path = "generate/openpgp.rs"]
+mod openpgp;
 
 use anyhow::{Context as _, Result, ensure};
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY as SHA1};
@@ -45,6 +49,9 @@ struct Options {
     /// Of these, how many in a hundred are RSA of 2048 bits.
     #[arg(long, default_value_t = 0)]
     rsa: usize,
+    /// OpenPGP keys, the first half of them RSA of 4096 bits, the others Ed25519.
+    #[arg(long, conflicts_with_all = ["ecdsa", "rsa"])]
+    openpgp: bool,
     /// The mean length of a message in bytes; the single ones are between nothing and twice that.
     #[arg(long, default_value_t = 300)]
     message_bytes: usize,
@@ -68,7 +75,6 @@ const BATCH: usize = 2048;
 const LANES: usize = 6;
 /// The date of the first commit: 2020-01-01. Each of the others is a minute later.
 const START: usize = 1_577_836_800;
-const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 type Id = [u8; 20];
 
@@ -82,11 +88,14 @@ fn main() -> Result<()> {
     git(&["init", "--quiet", "--bare", "--object-format=sha1", "--initial-branch=main"], &repository)?;
 
     let mut keys = Keys::make(&options)?;
-    fs::write(options.dir.join("allowed_signers"), &keys.allowed)?;
-    let mut history = History::new(&options);
+    for (name, content) in &keys.files {
+        fs::write(options.dir.join(name), content)?;
+    }
+    let (tree, objects) = tree(keys.tree.as_ref());
+    let mut history = History::new(&options, tree);
     let packed = options.commits.saturating_sub(options.loose);
-    let mut pack = Pack::begin(&repository, packed + 1)?;
-    pack.add(&compress(TREE, b""))?;
+    let mut pack = Pack::begin(&repository, packed + objects.len())?;
+    objects.iter().try_for_each(|object| pack.add(object))?;
     let mut batch = history.next(&mut keys, BATCH.min(packed))?;
     while !batch.is_empty() {
         let left = BATCH.min(packed.saturating_sub(history.made));
@@ -133,7 +142,9 @@ enum Fraud {
 }
 
 impl Fraud {
-    const ALL: [Self; 10] = [
+    const OPENPGP: [Self; 7] = [Self::Unsigned, Self::Message, Self::Bit, Self::Unlisted, Self::Expired, Self::Armor, Self::Twice];
+
+    const SSH: [Self; 10] = [
         Self::Unsigned,
         Self::Message,
         Self::Bit,
@@ -162,20 +173,32 @@ impl Fraud {
     }
 }
 
+/// Signs a payload made at a time (seconds since 1970), and writes the armour.
+trait Hand {
+    fn sign(&mut self, namespace: &str, payload: &[&[u8]], made: i64) -> Result<String>;
+}
+
 struct Keys {
-    signers: Vec<Box<dyn Signer>>,
-    unlisted: Box<dyn Signer>,
-    expired: Box<dyn Signer>,
-    not_yet: Box<dyn Signer>,
-    /// The text of the allowed_signers file.
-    allowed: String,
+    signers: Vec<Box<dyn Hand>>,
+    unlisted: Box<dyn Hand>,
+    expired: Box<dyn Hand>,
+    not_yet: Option<Box<dyn Hand>>,
+    /// What can be wrong with what they sign.
+    frauds: &'static [Fraud],
+    /// What says who may sign: file names and contents.
+    files: Vec<(&'static str, Vec<u8>)>,
+    /// A file in the tree of all commits.
+    tree: Option<(&'static str, Vec<u8>)>,
 }
 
 impl Keys {
     fn make(options: &Options) -> Result<Self> {
+        if options.openpgp {
+            return openpgp::keys(options.keys);
+        }
         let mut random = Random(options.seed);
         let mut allowed = String::new();
-        let mut signers: Vec<Box<dyn Signer>> = Vec::new();
+        let mut signers: Vec<Box<dyn Hand>> = Vec::new();
         for n in 0..options.keys {
             let share = n * 100 / options.keys;
             let signer = match share {
@@ -184,12 +207,14 @@ impl Keys {
                 _ => ed25519(&mut random),
             };
             writeln!(allowed, "{} namespaces=\"git\" {}", email(n), openssh(&*signer)?)?;
-            signers.push(signer);
+            signers.push(Box::new(Ssh(signer)));
         }
         let [unlisted, expired, not_yet] = [(); 3].map(|()| ed25519(&mut random));
         writeln!(allowed, "gone@example.org valid-before=\"20190101Z\" {}", openssh(&*expired)?)?;
         writeln!(allowed, "soon@example.org valid-after=\"20700101Z\" {}", openssh(&*not_yet)?)?;
-        Ok(Self { signers, unlisted, expired, not_yet, allowed })
+        let [unlisted, expired, not_yet]: [Box<dyn Hand>; 3] = [unlisted, expired, not_yet].map(|key| Box::new(Ssh(key)) as _);
+        let files = vec![("allowed_signers", allowed.into_bytes())];
+        Ok(Self { signers, unlisted, expired, not_yet: Some(not_yet), frauds: &Fraud::SSH, files, tree: None })
     }
 }
 
@@ -230,8 +255,21 @@ fn openssh(signer: &dyn Signer) -> Result<String> {
     Ok(git_warrant::signature::ssh::PublicKey::parse(signer.public_key())?.info().to_openssh())
 }
 
+/// The id of a tree with one file or none, and what of it is to be packed.
+fn tree(file: Option<&(&str, Vec<u8>)>) -> (String, Vec<Vec<u8>>) {
+    let (mut entries, mut objects) = (Vec::new(), Vec::new());
+    if let Some((name, content)) = file {
+        entries = [format!("100644 {name}\0").as_bytes(), &object_id("blob", content)].concat();
+        objects.push(compress(BLOB, content));
+    }
+    objects.push(compress(TREE, &entries));
+    (hex(&object_id("tree", &entries)), objects)
+}
+
 struct History<'a> {
     options: &'a Options,
+    /// The tree of all commits.
+    tree: String,
     random: Random,
     /// The newest commit of each line of development.
     tips: Vec<Option<Id>>,
@@ -241,9 +279,9 @@ struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    fn new(options: &'a Options) -> Self {
+    fn new(options: &'a Options, tree: String) -> Self {
         let random = Random(options.seed ^ 0x5eed);
-        Self { options, random, tips: vec![None; LANES], ids: Vec::new(), planted: Vec::new(), made: 0 }
+        Self { options, tree, random, tips: vec![None; LANES], ids: Vec::new(), planted: Vec::new(), made: 0 }
     }
 
     /// Makes commits, each the child of those before it.
@@ -271,7 +309,7 @@ impl<'a> History<'a> {
 
         let person = self.random.below(keys.signers.len());
         let date = START + number * 60;
-        let mut head = format!("tree {EMPTY_TREE}\n");
+        let mut head = format!("tree {}\n", self.tree);
         for parent in &parents {
             writeln!(head, "parent {}", hex(parent))?;
         }
@@ -282,19 +320,23 @@ impl<'a> History<'a> {
         let spacing = self.options.commits / (self.options.bad + 1);
         let place = number / spacing.max(1);
         let fraud = (number > 0 && number.is_multiple_of(spacing) && place <= self.options.bad)
-            .then(|| Fraud::ALL.get((place - 1) % Fraud::ALL.len()).copied())
+            .then(|| keys.frauds.get((place - 1) % keys.frauds.len()).copied())
             .flatten();
         let signer = match fraud {
             Some(Fraud::Unlisted) => Some(&mut keys.unlisted),
             Some(Fraud::Expired) => Some(&mut keys.expired),
-            Some(Fraud::NotYet) => Some(&mut keys.not_yet),
+            Some(Fraud::NotYet) => keys.not_yet.as_mut(),
             _ => keys.signers.get_mut(person),
         };
         let namespace = if matches!(fraud, Some(Fraud::Namespace)) { "file" } else { "git" };
-        let mut signature = sign(&mut **signer.context("no key")?, namespace, &[head.as_bytes(), b"\n", message.as_bytes()])?;
+        let payload: [&[u8]; 3] = [head.as_bytes(), b"\n", message.as_bytes()];
+        let mut signature = signer.context("no key")?.sign(namespace, &payload, i64::try_from(date)?)?;
         match fraud {
             Some(Fraud::Unsigned) => signature.clear(),
-            Some(Fraud::Armor) => signature = signature.replacen("U1NIU0lH", "U1NIU0l*", 1),
+            Some(Fraud::Armor) => {
+                let body = signature.find("\n\n").map_or(signature.find('\n'), |at| Some(at + 1)).context("no armour")?;
+                signature.replace_range(body + 8..body + 9, "*");
+            }
             Some(Fraud::OpenPgp) => signature = signature.replace(" SSH ", " PGP "),
             Some(Fraud::Twice) => signature = format!("{signature}gpgsig {signature}"),
             _ => {}
@@ -362,19 +404,23 @@ impl<'a> History<'a> {
     }
 }
 
-/// As `sign::sign` does, but without checking what was signed: that would take more than half of the time.
-fn sign(signer: &mut dyn Signer, namespace: &str, payload: &[&[u8]]) -> Result<String> {
-    let hash = MessageHash::Sha512;
-    let data = signed_data(namespace.as_bytes(), b"", hash, &hash.digest(payload));
-    let signature = signer.sign(&data, MessageHash::Sha512).map_err(|error| anyhow::anyhow!(error))?;
-    let frame = SshSig {
-        public_key: signer.public_key(),
-        namespace: namespace.as_bytes(),
-        reserved: b"",
-        hash: hash.name().as_bytes(),
-        signature: &signature,
-    };
-    Ok(String::from_utf8(armor::encode_ssh(&frame.to_bytes()))?)
+struct Ssh(Box<dyn Signer>);
+
+impl Hand for Ssh {
+    /// As `sign::sign` does, but without checking what was signed: that would take more than half of the time.
+    fn sign(&mut self, namespace: &str, payload: &[&[u8]], _: i64) -> Result<String> {
+        let hash = MessageHash::Sha512;
+        let data = signed_data(namespace.as_bytes(), b"", hash, &hash.digest(payload));
+        let signature = self.0.sign(&data, MessageHash::Sha512).map_err(|error| anyhow::anyhow!(error))?;
+        let frame = SshSig {
+            public_key: self.0.public_key(),
+            namespace: namespace.as_bytes(),
+            reserved: b"",
+            hash: hash.name().as_bytes(),
+            signature: &signature,
+        };
+        Ok(String::from_utf8(armor::encode_ssh(&frame.to_bytes()))?)
+    }
 }
 
 fn object_id(kind: &str, raw: &[u8]) -> Id {
@@ -395,6 +441,7 @@ fn hex(id: &Id) -> String {
 
 const COMMIT: u8 = 1;
 const TREE: u8 = 2;
+const BLOB: u8 = 3;
 
 /// An object as it stands in a pack (gitformat-pack(5)).
 fn compress(kind: u8, raw: &[u8]) -> Vec<u8> {

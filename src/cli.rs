@@ -125,7 +125,7 @@ pub struct Show {
     pub format: Format,
 }
 
-/// Check or change a policy file.
+/// Check, make or change a policy file.
 #[derive(Debug, Args)]
 pub struct Policy {
     /// What to do.
@@ -138,6 +138,7 @@ pub struct Policy {
 #[allow(missing_docs)] // each is said in its arguments
 pub enum PolicyAction {
     Check(PolicyCheck),
+    Import(PolicyImport),
     Settle(PolicySettle),
     Retire(PolicyRetire),
 }
@@ -150,6 +151,18 @@ pub struct PolicyCheck {
     /// The file; by default the policy that `verify` would use here.
     #[arg(value_name = "FILE")]
     pub file: Option<String>,
+}
+
+/// Make a policy of what other programs keep.
+///
+/// Reads OpenPGP certificates (a keyring, armoured or not, a KEYS file, GnuPG's pubring.kbx), sequoia-git's openpgp-policy.toml,
+/// or OpenSSH's allowed_signers, and writes a policy in TOML to standard output. What a policy cannot say stands in it as a
+/// comment and is said on standard error; secret keys are left out. Exit status: 0 written, 2 not.
+#[derive(Debug, Args)]
+pub struct PolicyImport {
+    /// The file, - for standard input, or REV:PATH with REV a full id or refs/….
+    #[arg(value_name = "FILE")]
+    pub file: String,
 }
 
 /// Write down that what stands today stands from now on.

@@ -4,8 +4,10 @@ pub mod allowed_signers;
 pub mod ancestry;
 pub mod file;
 mod grant;
+pub mod import;
 pub mod krl;
 pub mod pattern;
+pub mod preset;
 pub mod public_key;
 pub mod revocation;
 
@@ -14,7 +16,7 @@ use crate::object::ObjectId;
 use crate::verdict::{Principal, Reason, Verdict, Warning};
 use allowed_signers::{AllowedSigners, Line};
 use ancestry::Ancestry;
-use file::{AuthorityEntry, PrincipalEntry, Status};
+use file::{AuthorityEntry, Kind, PrincipalEntry, Status};
 use grant::{Committer, Grant, Person, Speaks, Standing, hold};
 use revocation::RevokedKeys;
 use std::collections::HashMap;
@@ -136,7 +138,7 @@ impl Policy {
         let demands = Demands { strong_rsa: true, refuse_claimed_only: true, ..demands };
         let mut policy = Self { binds: true, ..Self::of_nobody(revoked, demands) };
         for (principal, audited) in parts.principals {
-            let person = Arc::new(Person { name: principal.name, emails: principal.emails });
+            let person = Arc::new(Person { name: principal.name, kind: principal.kind, emails: principal.emails });
             policy.people.add(&person);
             for (key, audited) in principal.keys.into_iter().zip(audited) {
                 let grant = Grant::of_key(&key, Arc::clone(&person), standing(&key.status, audited));
@@ -239,6 +241,9 @@ impl Policy {
         let certificate = evidence.key.certificate.as_deref();
         let speaks = grant.speaks(evidence, context.email, &self.people)?;
         candidate.take(speaks, context);
+        if context.nameless && candidate.kind != Kind::Person {
+            Err(Reason::NotAPerson { principal: candidate.principal.0.clone() })?;
+        }
         // a listed key keeps its state inside a certificate
         let listed = certificate.and_then(|_| self.keys.get(&evidence.key.blob)).map(Vec::as_slice).unwrap_or_default();
         let as_authority = self.authorities.get(&evidence.key.blob).map(Vec::as_slice).unwrap_or_default();
@@ -319,6 +324,7 @@ struct Candidate<'a> {
     /// Whether nothing says which addresses are the signer's.
     unbound: bool,
     wildcard: bool,
+    kind: Kind,
     /// The claimed time and the key's end.
     claimed_only: Option<(i64, i64)>,
     ends: Option<i64>,
@@ -334,6 +340,7 @@ impl<'a> Candidate<'a> {
             mismatch: false,
             unbound: false,
             wildcard: false,
+            kind: Kind::Person,
             claimed_only: None,
             ends: None,
             refused: None,
@@ -346,6 +353,7 @@ impl<'a> Candidate<'a> {
         self.mismatch = speaks.committer == Committer::NotAmong && !context.settled && !context.nameless;
         self.unbound = speaks.committer == Committer::Unbound && !context.settled && !context.nameless;
         self.wildcard = speaks.wildcard;
+        self.kind = speaks.kind;
     }
 
     fn rank(&self) -> (bool, bool, bool, bool, usize) {
@@ -363,6 +371,7 @@ impl<'a> Candidate<'a> {
             (self.mismatch, Warning::SignerNotCommitter),
             (evidence.token.is_some_and(|token| !token.touched()), Warning::NoTouch),
             (self.wildcard, Warning::Wildcard),
+            (self.kind == Kind::Forge, Warning::ForgeSigned),
         ];
         Decision {
             verdict: Verdict::Accept { principal: self.principal },

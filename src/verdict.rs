@@ -123,6 +123,7 @@ pub enum Reason {
     // the push
     PushMismatch { what: String },
     PushNonce { what: String },
+    NotAPerson { principal: String },
     // the ref
     NoRule,
     ReplaceRef,
@@ -241,6 +242,7 @@ impl Reason {
             Self::Malleable => "malleable",
             Self::PushMismatch { .. } => "push-certificate-mismatch",
             Self::PushNonce { .. } => "push-certificate-nonce",
+            Self::NotAPerson { .. } => "not-a-person",
             Self::NoRule => "no-rule",
             Self::ReplaceRef => "replace-ref",
         }
@@ -302,10 +304,10 @@ impl fmt::Display for Reason {
             }
             Self::NamespaceNotAllowed => f.write_str("the policy lists the key, but not for the namespace `git`"),
             Self::KeyNotYetValid { claimed, after } => {
-                write!(f, "dated {}, before the key's valid-after {}", Utc(*claimed), Utc(*after))
+                write!(f, "dated {}, before the key held, from {} on", Utc(*claimed), Utc(*after))
             }
             Self::KeyExpired { claimed, before } => {
-                write!(f, "dated {}, after the key's valid-before {}", Utc(*claimed), Utc(*before))
+                write!(f, "dated {}, after the key had ended, at {}", Utc(*claimed), Utc(*before))
             }
             Self::ClaimedOnly { claimed, before } => write!(
                 f,
@@ -322,6 +324,7 @@ impl fmt::Display for Reason {
             Self::Malleable => f.write_str("the same signature can be written in another way"),
             Self::PushMismatch { what } => write!(f, "the push certificate was made for another push: {what}"),
             Self::PushNonce { what } => write!(f, "the push certificate may be an old one: {what}"),
+            Self::NotAPerson { principal } => write!(f, "a person signs a push certificate, and {principal} is a bot or a forge"),
             Self::NoRule => f.write_str("no rule of the policy covers this ref"),
             Self::ReplaceRef => f.write_str("replace refs make git show other objects than those that were signed"),
         }
@@ -389,6 +392,8 @@ pub enum Warning {
     NoTouch,
     /// The key's line lets it speak for anybody.
     Wildcard,
+    /// A forge signed it, which does so for any of its users.
+    ForgeSigned,
     /// A push certificate that the server asked for no nonce in: it may have been sent before.
     NoNonce,
 }
@@ -402,6 +407,7 @@ impl Warning {
             Self::SignerNotCommitter => "signer-not-committer",
             Self::NoTouch => "no-touch",
             Self::Wildcard => "wildcard",
+            Self::ForgeSigned => "forge-signed",
             Self::NoNonce => "no-nonce",
         }
     }

@@ -7,6 +7,7 @@ mod support;
 use git_warrant::evidence::Evidence;
 use git_warrant::object::{Commit, HashAlgorithm, Payload, Tag};
 use git_warrant::signature::Verifier as _;
+use git_warrant::signature::openpgp::import::Gathered;
 use git_warrant::signature::openpgp::{Certificates, OpenPgpVerifier};
 use git_warrant::verdict::Reason;
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,6 +134,36 @@ fn gpg_says_the_same() {
     let unreviewed: Vec<_> = differences.difference(&reviewed).collect();
     assert!(unreviewed.is_empty(), "{} differences, such as {:#?}", unreviewed.len(), &unreviewed[..unreviewed.len().min(12)]);
     assert_eq!(differences, reviewed);
+}
+
+/// What `policy import` writes of a certificate is all of it that counts.
+#[test]
+fn imported_certificates_give_the_same_answers() {
+    let Some(corpus) = shared("corpus", "OpenPGP signatures by imported certificates", 2747) else { return };
+    let verifier = verifier(&corpus);
+    let (mut gathered, mut certificates) = (Gathered::default(), Certificates::default());
+    for file in ["keys/pgp/all-certs.pgp", "keys/web-flow.gpg"] {
+        gathered.add(&std::fs::read(corpus.join(file)).unwrap(), 1).unwrap();
+    }
+    assert_eq!(gathered.notes(), []);
+    let listed = gathered.listed(NOW);
+    listed.iter().for_each(|it| certificates.add(it.armored.as_bytes()).unwrap());
+    assert_eq!(listed.len(), certificates.fingerprints().count());
+    let imported = OpenPgpVerifier::new(&certificates, NOW);
+    let mut good = 0;
+    for item in ITEMS {
+        let objects = Item::unpack(&corpus, item);
+        let rows = table(&corpus.join(format!("oracle/{item}.git.tsv.xz")));
+        let ids: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+        for (id, (_, raw)) in ids.iter().zip(objects.read(&ids)) {
+            let commit = Commit::parse(&raw, HashAlgorithm::Sha1);
+            let Some(armored) = commit.signature.as_deref().filter(|it| it.starts_with(b"-----BEGIN PGP")) else { continue };
+            let (before, after) = (verifier.verify(armored, &commit.payload), imported.verify(armored, &commit.payload));
+            good += usize::from(before.is_ok());
+            assert_eq!(format!("{before:?}"), format!("{after:?}"), "{id}");
+        }
+    }
+    assert!(good > 1000, "{good}");
 }
 
 fn refuses_what_is_derived(verifier: &OpenPgpVerifier, armored: &[u8], payload: &Payload<'_>, random: &mut Random) -> usize {

@@ -1,6 +1,5 @@
 //! The attacks of the design's table that reach a whole program: one test a row, which fails when its guard is removed. Each
-//! names the guard. Row 1 (parser differentials) and row 2 (malleability) stand in tests/objects.rs and tests/mutants.rs; the units of the others
-//! beside their code.
+//! names the guard. threats/rows.rs lists all rows with their tests, those in other files too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // a test says what went wrong by failing there
 
 #[path = "threats/bounds.rs"]
@@ -8,6 +7,12 @@ mod bounds;
 mod common;
 #[path = "threats/names.rs"]
 mod names;
+#[path = "threats/places.rs"]
+mod places;
+#[path = "threats/rows.rs"]
+mod rows;
+#[path = "threats/supply.rs"]
+mod supply;
 #[path = "support/token.rs"]
 mod token;
 #[path = "threats/tokens.rs"]

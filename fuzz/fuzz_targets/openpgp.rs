@@ -30,7 +30,7 @@ fn check(armored: &[u8], payload: &Payload<'_>) {
     }
 }
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: LazyLock::force(&VERIFIER), |bytes: &[u8]| {
     if bytes.starts_with(b"tree ") {
         let commit = Commit::parse(bytes, HashAlgorithm::Sha1);
         if let Some(signature) = &commit.signature {

@@ -1,10 +1,12 @@
-//! OpenPGP's ASCII armour (RFC 9580 §6) around detached signatures.
+//! OpenPGP's ASCII armour (RFC 9580 §6) around detached signatures and certificates.
 
 use super::{ArmorError, ArmorForm, Format};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-const KINDS: [&[u8]; 2] = [b"PGP SIGNATURE", b"PGP MESSAGE"];
+const SIGNATURES: [&[u8]; 2] = [b"PGP SIGNATURE", b"PGP MESSAGE"];
+const CERTIFICATE: &[u8] = b"PGP PUBLIC KEY BLOCK";
+const KEYS: [&[u8]; 2] = [CERTIFICATE, b"PGP PRIVATE KEY BLOCK"];
 /// GnuPG breaks lines after this many characters.
 const COLUMNS: usize = 64;
 
@@ -14,9 +16,53 @@ const COLUMNS: usize = 64;
 /// # Errors
 /// Where a marker is missing, the base64 or the checksum is wrong, or a second signature follows.
 pub fn decode_openpgp(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError> {
+    let (block, mut rest) = block(armored, &SIGNATURES)?;
+    if rest.any(|line| Format::sniff(line).is_some()) {
+        return Err(ArmorError::Several);
+    }
+    let blob = block.decode()?;
+    if encode_openpgp(&blob) == armored {
+        return Ok((blob, ArmorForm::Canonical)); // with its checksum
+    }
+    block.check(&blob)?;
+    Ok((blob, ArmorForm::Loose))
+}
+
+/// Takes the armour off one block of keys, as leniently.
+///
+/// # Errors
+/// Where a marker is missing, or the base64 or the checksum is wrong.
+pub fn decode_keys(armored: &[u8]) -> Result<Vec<u8>, ArmorError> {
+    let (block, _) = block(armored, &KEYS)?;
+    let blob = block.decode()?;
+    block.check(&blob)?;
+    Ok(blob)
+}
+
+/// What stands between two markers.
+struct Block {
+    base64: Vec<u8>,
+    checksum: Option<Vec<u8>>,
+}
+
+impl Block {
+    fn decode(&self) -> Result<Vec<u8>, ArmorError> {
+        STANDARD.decode(&self.base64).map_err(|_| ArmorError::InvalidBase64)
+    }
+
+    fn check(&self, blob: &[u8]) -> Result<(), ArmorError> {
+        match &self.checksum {
+            Some(sum) if STANDARD.encode(crc24(blob)).as_bytes() != sum => Err(ArmorError::InvalidBase64),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The block of one of some kinds that armour begins with, and the lines that follow.
+fn block<'a>(armored: &'a [u8], kinds: &[&'static [u8]]) -> Result<(Block, impl Iterator<Item = &'a [u8]>), ArmorError> {
     let mut lines = armored.split(|&b| b == b'\n').map(trim);
     let first = lines.next().unwrap_or_default();
-    let kind = KINDS.into_iter().find(|kind| is_marker(first, b"BEGIN", kind)).ok_or(ArmorError::MissingHeader)?;
+    let kind = kinds.iter().find(|kind| is_marker(first, b"BEGIN", kind)).ok_or(ArmorError::MissingHeader)?;
     let (mut body, mut checksum, mut in_headers, mut ended) = (Vec::new(), None, true, false);
     for line in lines.by_ref() {
         if is_marker(line, b"END", kind) {
@@ -37,51 +83,67 @@ pub fn decode_openpgp(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError
     if !ended {
         return Err(ArmorError::MissingFooter);
     }
-    if lines.any(|line| Format::sniff(line).is_some()) {
-        return Err(ArmorError::Several);
-    }
-    let blob = STANDARD.decode(body).map_err(|_| ArmorError::InvalidBase64)?;
-    if checksum.is_some_and(|sum| STANDARD.encode(crc24(&blob)).as_bytes() != sum) {
-        return Err(ArmorError::InvalidBase64);
-    }
-    let form = if encode_openpgp(&blob) == armored { ArmorForm::Canonical } else { ArmorForm::Loose };
-    Ok((blob, form))
+    Ok((Block { base64: body, checksum }, lines))
 }
 
 /// Armours a signature byte for byte as GnuPG 2.2 does: no headers, lines of 64 characters, a checksum, a newline at the end.
 pub fn encode_openpgp(blob: &[u8]) -> Vec<u8> {
-    let mut out = b"-----BEGIN PGP SIGNATURE-----\n\n".to_vec();
+    encode(blob, b"PGP SIGNATURE")
+}
+
+/// Armours certificates in the same way.
+pub fn encode_certificate(blob: &[u8]) -> Vec<u8> {
+    encode(blob, CERTIFICATE)
+}
+
+fn encode(blob: &[u8], kind: &[u8]) -> Vec<u8> {
+    let mut out = [b"-----BEGIN ", kind, b"-----\n\n"].concat();
     for line in STANDARD.encode(blob).as_bytes().chunks(COLUMNS) {
         out.extend_from_slice(line);
         out.push(b'\n');
     }
     out.push(b'=');
     out.extend_from_slice(STANDARD.encode(crc24(blob)).as_bytes());
-    out.extend_from_slice(b"\n-----END PGP SIGNATURE-----\n");
+    out.extend([b"\n-----END ", kind, b"-----\n"].concat());
     out
 }
 
 fn is_marker(line: &[u8], word: &[u8], kind: &[u8]) -> bool {
-    line == [b"-----", word, b" ", kind, b"-----"].concat()
+    let inside = line.strip_prefix(b"-----").and_then(|rest| rest.strip_suffix(b"-----"));
+    inside.and_then(|inside| inside.strip_prefix(word)?.strip_prefix(b" ")) == Some(kind)
 }
 
 fn trim(line: &[u8]) -> &[u8] {
     line.trim_ascii_end()
 }
 
-/// RFC 9580 §6.1.1.
-fn crc24(bytes: &[u8]) -> [u8; 3] {
-    let mut crc: u32 = 0x00b7_04ce;
-    for byte in bytes {
-        crc ^= u32::from(*byte) << 16;
-        for _ in 0..8 {
+/// What a byte does to the checksum of RFC 9580 §6.1.1.
+const CRC24: [u32; 256] = {
+    let (mut table, mut next) = ([0; 256], 0);
+    let mut byte: u32 = 0;
+    while byte < 256 {
+        let (mut crc, mut bit) = (byte << 16, 0);
+        while bit < 8 {
             crc <<= 1;
             if crc & 0x0100_0000 != 0 {
                 crc ^= 0x0186_4cfb;
             }
+            bit += 1;
         }
+        table[next] = crc;
+        next += 1;
+        byte += 1;
     }
-    let [_, a, b, c] = crc.to_be_bytes();
+    table
+};
+
+/// RFC 9580 §6.1.1.
+fn crc24(bytes: &[u8]) -> [u8; 3] {
+    let step = |crc: u32, byte: &u8| {
+        let [_, high, ..] = crc.to_be_bytes();
+        (crc << 8 & 0x00ff_ffff) ^ CRC24.get(usize::from(high ^ byte)).copied().unwrap_or_default()
+    };
+    let [_, a, b, c] = bytes.iter().fold(0x00b7_04ce, step).to_be_bytes();
     [a, b, c]
 }
 
@@ -128,6 +190,17 @@ mod tests {
         ] {
             assert_eq!(decode_openpgp(bad.as_bytes()), Err(error), "{bad}");
         }
+    }
+
+    #[test]
+    fn blocks_of_keys() {
+        let text = String::from_utf8(encode_certificate(b"abcd")).unwrap();
+        assert!(text.starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nYWJj"), "{text}");
+        for good in [text.clone(), text.replace("PUBLIC", "PRIVATE"), text.replacen("\n\n", "\nComment: x\n\n", 1)] {
+            assert_eq!(decode_keys(good.as_bytes()), Ok(b"abcd".to_vec()), "{good}");
+        }
+        assert_eq!(decode_keys(&encode_openpgp(b"abcd")), Err(ArmorError::MissingHeader));
+        assert_eq!(decode_openpgp(text.as_bytes()), Err(ArmorError::MissingHeader));
     }
 
     #[test]

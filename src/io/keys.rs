@@ -7,6 +7,7 @@
 pub mod agent;
 mod ask;
 pub mod ephemeral;
+mod exchange;
 mod file;
 pub mod generate;
 pub mod gpg_agent;

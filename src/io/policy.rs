@@ -8,7 +8,7 @@ use crate::report::mend::is_toml;
 use anyhow::{Context as _, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, fchown};
 use std::path::{Component, Path, PathBuf};
 use std::{env, fs};
@@ -148,14 +148,39 @@ pub fn read_directly(named: &str, base: Option<&Path>) -> Result<(PathBuf, Sourc
     Ok((real, Source { name, text, toml, beside, revoked: None }))
 }
 
+/// Reads what is to be made a policy: `-` is standard input, `REV:PATH` a file of a revision, all else a file. Nothing is judged
+/// by it, so it may lie anywhere. Gives its name for people, too.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_foreign(named: &str) -> Result<(String, Vec<u8>)> {
+    if named == "-" {
+        let name = "standard input";
+        return Ok((name.to_owned(), bounded(io::stdin().lock(), name)?));
+    }
+    if in_revision(named).is_some() {
+        let repository = Repository::open()?;
+        let found = Finder { repository: &repository, search: &Search::default() }.read(named, Path::new("."))?;
+        return Ok(found.named());
+    }
+    let path = caller_dir()?.join(expand_home(named)?);
+    let hint = if named.contains(':') { "; of REV:PATH, REV is a full id or begins with refs/ (refs/heads/main:FILE)" } else { "" };
+    let text = read_bounded(&path).with_context(|| format!("cannot import {named}{hint}"))?;
+    Ok((named.to_owned(), text))
+}
+
 /// Reads a file, or what a pipe gives: all of it, or it is an error.
 fn read_bounded(path: &Path) -> Result<Vec<u8>> {
-    let why = || format!("cannot read {}", path.display());
+    let name = path.display().to_string();
+    bounded(fs::File::open(path).with_context(|| format!("cannot read {name}"))?, &name)
+}
+
+fn bounded(from: impl Read, name: &str) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    fs::File::open(path).with_context(why)?.take(MAX_FILE + 1).read_to_end(&mut text).with_context(why)?;
+    from.take(MAX_FILE + 1).read_to_end(&mut text).with_context(|| format!("cannot read {name}"))?;
     match u64::try_from(text.len()) {
         Ok(length) if length <= MAX_FILE => Ok(text),
-        _ => bail!("{} has more than {MAX_FILE} bytes", path.display()),
+        _ => bail!("{name} has more than {MAX_FILE} bytes"),
     }
 }
 

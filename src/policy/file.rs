@@ -5,10 +5,12 @@
 
 pub mod edit;
 mod fields;
+pub mod sequoia;
 
 pub use fields::FileError;
 
 use super::pattern::PatternList;
+use super::preset;
 use super::public_key::{ListedKey, read_key};
 use crate::object::ObjectId;
 use fields::{Fields, Text};
@@ -30,14 +32,39 @@ pub struct PolicyFile {
     pub exempt: Vec<Exempt>,
 }
 
-/// A person with keys.
+/// Who, or what, a principal is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody.
+    #[default]
+    Person,
+    /// A program that commits by itself.
+    Bot,
+    /// A forge, which signs for any of its users: its signature says only that the forge made the object.
+    Forge,
+}
+
+impl Kind {
+    /// The word in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Bot => "bot",
+            Self::Forge => "forge",
+        }
+    }
+}
+
+/// A person, a bot or a forge, with keys.
 #[derive(Clone, Debug)]
 pub struct PrincipalEntry {
     /// The name in the file.
     pub name: String,
+    /// What it is.
+    pub kind: Kind,
     /// The committer e-mails that are this person's; empty: not bound.
     pub emails: Vec<String>,
-    /// The keys.
+    /// The keys: those in the file, in its order, and behind them those of the preset that are not.
     pub keys: Vec<KeyEntry>,
 }
 
@@ -54,6 +81,8 @@ pub struct KeyEntry {
     pub touch: bool,
     /// Whether the token must have seen a PIN or a fingerprint.
     pub pin: bool,
+    /// Whether it is there by a preset, and not in the file.
+    pub preset: bool,
 }
 
 /// What somebody signs with.
@@ -220,14 +249,21 @@ impl PolicyFile {
 
 fn principal(fields: Fields<'_>) -> Result<PrincipalEntry, FileError> {
     let name = fields.name().to_owned();
-    match fields.string("kind")?.as_deref() {
-        None | Some("person") => {}
-        Some(kind @ ("bot" | "forge")) => return Err(fields.error_at("kind", &format!("`{kind}` is not in this version"))),
+    let kind = match fields.string("kind")?.as_deref() {
+        None | Some("person") => Kind::Person,
+        Some("bot") => Kind::Bot,
+        Some("forge") => Kind::Forge,
         Some(kind) => return Err(fields.error_at("kind", &format!("`{kind}` is none of person, bot, forge"))),
+    };
+    if fields.has("may") {
+        return Err(fields.error_at("may", MAY));
     }
     let emails = fields.strings("emails")?;
     if emails.as_ref().is_some_and(Vec::is_empty) {
         return Err(fields.error_at("emails", "an empty list binds to nobody; leave it out to bind to none"));
+    }
+    if kind == Kind::Forge && emails.is_some() {
+        return Err(fields.error_at("emails", "a forge signs for any of its users, so no address is its own; leave it out"));
     }
     if emails.iter().flatten().any(|email| email.trim() != email || email.is_empty()) {
         return Err(fields.error_at("emails", "an address is empty, or has a space at its end"));
@@ -235,9 +271,44 @@ fn principal(fields: Fields<'_>) -> Result<PrincipalEntry, FileError> {
     if let Some(pattern) = emails.iter().flatten().find(|email| is_pattern(email)) {
         return Err(fields.error_at("emails", &format!("`{pattern}` is a pattern; addresses are meant, letter by letter")));
     }
-    let keys = fields.tables("keys")?.into_iter().map(key).collect::<Result<_, _>>()?;
-    fields.finish(&["roles", "preset", "may"])?;
-    Ok(PrincipalEntry { name, emails: emails.unwrap_or_default(), keys })
+    let mut keys = fields.tables("keys")?.into_iter().map(key).collect::<Result<Vec<_>, _>>()?;
+    if let Some(named) = fields.string("preset")? {
+        let preset = preset::keys(&named)
+            .ok_or_else(|| fields.error_at("preset", &format!("`{named}` is no preset; there is {}", preset::NAMES.join(", "))))?;
+        if kind != Kind::Forge {
+            return Err(fields.error_at("preset", "its keys are those of a forge: say kind = \"forge\""));
+        }
+        take_preset(preset, fields.line_of("preset"), &mut keys);
+    }
+    fields.finish(&["roles"])?;
+    Ok(PrincipalEntry { name, kind, emails: emails.unwrap_or_default(), keys })
+}
+
+const MAY: &str = "it is not in this version: whether a merge is clean is not found out yet, so a forge without it may sign whatever it signs anywhere; to accept but single commits of a forge, leave it out of the policy and name them in [[exempt]]";
+
+/// Adds the keys of a preset. One that the file lists as well is as the file says, with the certificate of the preset where the
+/// file has none.
+fn take_preset(preset: &[(&str, &str)], line: usize, keys: &mut Vec<KeyEntry>) {
+    for (digits, armored) in preset {
+        let Some(wanted) = fingerprint(digits) else { continue };
+        let listed = keys.iter_mut().find_map(|key| match &mut key.credential {
+            Credential::OpenPgp { fingerprint, certificate } if *fingerprint == wanted => Some(certificate),
+            _ => None,
+        });
+        match listed {
+            Some(certificate) => {
+                certificate.get_or_insert_with(|| (*armored).to_owned());
+            }
+            None => keys.push(KeyEntry {
+                credential: Credential::OpenPgp { fingerprint: wanted, certificate: Some((*armored).to_owned()) },
+                line,
+                status: Status::Active,
+                touch: false,
+                pin: false,
+                preset: true,
+            }),
+        }
+    }
 }
 
 /// Where an OpenPGP certificate lies that the policy does not hold itself, beside the policy.
@@ -266,6 +337,7 @@ fn key(mut fields: Fields<'_>) -> Result<KeyEntry, FileError> {
         status: status(&mut fields)?,
         touch: fields.boolean("touch")?.unwrap_or(false),
         pin: fields.boolean("pin")?.unwrap_or(false),
+        preset: false,
         credential,
     };
     let on_token = matches!(&entry.credential, Credential::Ssh(key) if key.algorithm.starts_with("sk-"));

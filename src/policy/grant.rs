@@ -2,7 +2,7 @@
 
 use super::allowed_signers::Line;
 use super::ancestry::Ancestry;
-use super::file::{AuthorityEntry, KeyEntry};
+use super::file::{AuthorityEntry, KeyEntry, Kind};
 use super::pattern::PatternList;
 use super::revocation::RevokedKeys;
 use super::{Context, People, principal};
@@ -47,6 +47,7 @@ pub(super) enum Names {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Person {
     pub(super) name: String,
+    pub(super) kind: Kind,
     /// The committer e-mails that are this person's; empty: not bound.
     pub(super) emails: Vec<String>,
 }
@@ -81,6 +82,7 @@ pub(super) struct Speaks {
     pub(super) committer: Committer,
     /// Whether it would speak for anybody.
     pub(super) wildcard: bool,
+    pub(super) kind: Kind,
 }
 
 impl Grant {
@@ -142,7 +144,7 @@ impl Grant {
                 let item = email.and_then(|email| list.matching_item(email));
                 let named = item.or_else(|| list.items().find(|item| is_name(item))).unwrap_or_default();
                 let committer = if item.is_some() { Committer::Among } else { Committer::NotAmong };
-                Ok(Speaks { principal: principal(named), committer, wildcard: is_wildcard(named) })
+                Ok(Speaks { principal: principal(named), committer, wildcard: is_wildcard(named), kind: Kind::Person })
             }
             (Names::Person(person), _) => {
                 let committer = match person.emails.is_empty() {
@@ -150,7 +152,7 @@ impl Grant {
                     false if person.has(email) => Committer::Among,
                     false => Committer::NotAmong,
                 };
-                Ok(Speaks { principal: Principal(person.name.clone()), committer, wildcard: false })
+                Ok(Speaks { principal: Principal(person.name.clone()), committer, wildcard: false, kind: person.kind })
             }
             (Names::Authority { covers, deny, revoked }, Some(certificate)) => {
                 if let Some(what) = revoked.find(&evidence.key) {
@@ -228,14 +230,15 @@ fn identity(covers: &PatternList, certificate: &Certificate, email: Option<&[u8]
     let mut first = None;
     for name in certificate.principals.iter().filter(|name| !name.is_empty() && covers.matches(name)) {
         let person = people.by_email(name);
+        let kind = person.map_or(Kind::Person, |person| person.kind);
         let principal = || person.map_or_else(|| principal(name), |person| Principal(person.name.clone()));
         if Some(name.as_slice()) == email || person.is_some_and(|person| person.has(email)) {
-            return Ok(Speaks { principal: principal(), committer: Committer::Among, wildcard: false });
+            return Ok(Speaks { principal: principal(), committer: Committer::Among, wildcard: false, kind });
         }
-        first.get_or_insert_with(principal);
+        first.get_or_insert_with(|| (principal(), kind));
     }
     match first {
-        Some(principal) => Ok(Speaks { principal, committer: Committer::NotAmong, wildcard: false }),
+        Some((principal, kind)) => Ok(Speaks { principal, committer: Committer::NotAmong, wildcard: false, kind }),
         None => Err(Reason::CertificatePrincipals { named: names(&certificate.principals) }),
     }
 }

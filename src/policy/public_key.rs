@@ -14,6 +14,11 @@ pub type ListedKey = Arc<Key>;
 #[error("not a public key")]
 pub struct NotAKey;
 
+/// The key as [`read_key`] reads it.
+pub fn written(key: &Key) -> String {
+    format!("{} {}", key.algorithm, STANDARD.encode(&key.blob))
+}
+
 /// Reads `type base64`, whatever follows (OpenSSH's `sshkey_read`).
 ///
 /// # Errors

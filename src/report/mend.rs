@@ -32,6 +32,12 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
     }
 }
 
+/// The fingerprint of the OpenPGP certificate that was signed with.
+fn openpgp(judgement: &Judgement) -> Option<&str> {
+    let binding = judgement.evidence.as_ref()?.key.binding.as_ref()?;
+    Some(&binding.certificate)
+}
+
 fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
     let email = judgement.about.email.as_deref().unwrap_or("unknown");
     match reason {
@@ -142,6 +148,11 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         ),
         Reason::NamespaceNotAllowed => format!("add `git` to namespaces=\"…\" of the key's line in {policy}"),
         Reason::KeyNotYetValid { .. } => format!("check the clock, or the valid-after of {}", at_line(judgement, policy)),
+        Reason::KeyExpired { .. } if openpgp(judgement).is_some() => format!(
+            "sign with a key that is valid; or, if this one still is to be used, extend it (gpg --quick-set-expire {} 1y) and give {} the new certificate",
+            openpgp(judgement).unwrap_or_default(),
+            at_line(judgement, policy)
+        ),
         Reason::KeyExpired { before, .. } => format!(
             "sign with a key that is valid, or raise the valid-before (now {}) of {}",
             Utc(*before),
@@ -176,6 +187,9 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         }
         Reason::PushMismatch { .. } => "push again: git push --signed; a certificate holds for one push only".to_owned(),
         Reason::PushNonce { .. } => "push again: git push --signed; where it comes again, whoever runs the server looks at receive.certNonceSeed, and over HTTP at receive.certNonceSlop and its clock".to_owned(),
+        Reason::NotAPerson { .. } => {
+            format!("push with the key of a person (user.signingKey); the kind is said at {}", at_line(judgement, policy))
+        }
         Reason::NoRule => "push to refs/heads/… or refs/tags/…; nothing else is covered".to_owned(),
         Reason::ReplaceRef => "do not push refs/replace/…; rewrite the history instead".to_owned(),
     }

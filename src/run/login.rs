@@ -28,10 +28,8 @@ pub fn run() -> Result<ExitStatus> {
         Unkept::Certificate(error) => error,
         Unkept::Agent(error) => error.context("the agent cannot be used; commits still ask on their own"),
     })?;
-    let subject = leaf.subject.as_deref().unwrap_or("nobody");
-    let vouched = leaf.vouched_by.as_deref().unwrap_or("nobody");
     let mut out = stdout();
-    let line = format!("logged in as {subject}, vouched for by {vouched}, until {}", Utc(leaf.not_after));
+    let line = format!("logged in as {}, until {}", leaf.holder(), Utc(leaf.not_after));
     writeln!(out, "{}", printable(&line))?;
     out.flush()?;
     Ok(ExitStatus::Accepted)

@@ -39,25 +39,27 @@ fn folder_of(file: &str, to: &Path) -> PathBuf {
 /// Where clap cannot render one.
 pub fn pages() -> Result<Vec<(String, Vec<u8>)>> {
     let mut pages = Vec::new();
-    add(&mut pages, Cli::command(), "git-warrant")?;
+    add(&mut pages, Cli::command(), &["git-warrant"])?;
     pages.push(("git-warrant-policy.5".to_owned(), POLICY.as_bytes().to_vec()));
     Ok(pages)
 }
 
-fn add(pages: &mut Vec<(String, Vec<u8>)>, command: Command, name: &str) -> Result<()> {
+/// Adds the pages of a command, named by the words that it is called with, and of those below it.
+fn add(pages: &mut Vec<(String, Vec<u8>)>, command: Command, words: &[&str]) -> Result<()> {
     for sub in command.get_subcommands() {
-        add(pages, sub.clone(), &format!("{name}-{}", sub.get_name()))?;
+        add(pages, sub.clone(), &[words, &[sub.get_name()]].concat())?;
     }
+    let name = words.join("-");
     let file = format!("{name}.1");
-    let command = command.name(name.to_owned()).bin_name(name.replacen("git-warrant", "git warrant", 1).replace('-', " "));
+    let command = command.name(name).bin_name(words.join(" ").replacen("git-warrant", "git warrant", 1));
     let command = command.version(env!("CARGO_PKG_VERSION"));
-    let command = if name == "git-warrant" { command } else { command.disable_help_flag(true).disable_version_flag(true) };
+    let whole = words.len() == 1;
+    let command = if whole { command } else { command.disable_help_flag(true).disable_version_flag(true) };
     let mut page = Vec::new();
     clap_mangen::Man::new(command).date("").render(&mut page)?;
-    if name == "git-warrant" {
+    if whole {
         page.extend_from_slice(MANUAL.as_bytes());
     }
-    let path = Path::new(&file);
-    pages.push((path.display().to_string(), page));
+    pages.push((file, page));
     Ok(())
 }

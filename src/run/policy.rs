@@ -1,6 +1,7 @@
-//! `policy`: look at a policy file, and change it.
+//! `policy`: look at a policy file, make one, and change it.
 
 mod check;
+mod import;
 mod retire;
 mod settle;
 
@@ -22,13 +23,14 @@ use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-/// Runs `policy check`, `settle` or `retire`.
+/// Runs `policy check`, `import`, `settle` or `retire`.
 ///
 /// # Errors
 /// Where the file is no valid policy, or cannot be read or written.
 pub fn run(args: &Policy) -> Result<ExitStatus> {
     match &args.action {
         PolicyAction::Check(args) => check::run(args),
+        PolicyAction::Import(args) => import::run(args),
         PolicyAction::Settle(args) => settle::run(args),
         PolicyAction::Retire(args) => retire::run(args),
     }

@@ -59,15 +59,9 @@ fn sign(gpg: &Gpg) -> Result<u8> {
     status.line(&format!("BEGIN_SIGNING H{SHA256}"))?;
     io::stdout().write_all(&signed.armored).and_then(|()| io::stdout().flush()).context("cannot write the signature")?;
     status.line(&format!("SIG_CREATED D {ECDSA} {SHA256} 00 {} {}", prepared.time, leaf.fingerprint()))?;
-    complain(&format!("git-warrant: {}", printable(&told(leaf, signed.entry.index))));
+    let told = format!("signed as {}; entry {} of the log", leaf.holder(), signed.entry.index);
+    complain(&format!("git-warrant: {}", printable(&told)));
     Ok(GOOD)
-}
-
-/// As whom was signed.
-fn told(leaf: &Leaf, index: u64) -> String {
-    let subject = leaf.subject.as_deref().unwrap_or("nobody");
-    let vouched = leaf.vouched_by.as_deref().unwrap_or("nobody");
-    format!("signed as {subject}, vouched for by {vouched}; entry {index} of the log")
 }
 
 /// `warrant.matchCommitter`: the certificate names the committer's address or, where it names a URI, the committer's name.

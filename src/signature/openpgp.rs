@@ -6,6 +6,7 @@
 
 pub mod certificate;
 pub mod detached;
+pub mod import;
 pub mod keyring;
 mod packet;
 mod raw;
@@ -35,7 +36,8 @@ pub struct OpenPgpVerifier {
     keys: Vec<SigningKey>,
     /// The keys by the 8 bytes of their key ids, which anybody can make another key for.
     by_id: HashMap<Vec<u8>, Vec<usize>>,
-    now: Timestamp,
+    /// What is strong enough now.
+    strict: StandardPolicy<'static>,
 }
 
 impl OpenPgpVerifier {
@@ -47,7 +49,7 @@ impl OpenPgpVerifier {
         for (index, key) in keys.iter().enumerate() {
             by_id.entry(key.key.keyid().as_bytes().to_vec()).or_default().push(index);
         }
-        Self { keys, by_id, now }
+        Self { keys, by_id, strict: StandardPolicy::at(now) }
     }
 
     /// The keys that a signature may be of, by what it says of its issuer.
@@ -100,8 +102,7 @@ impl Verifier for OpenPgpVerifier {
         let made = signature.signature_creation_time().ok_or_else(|| malformed("it has no creation time".to_owned()))?;
         let (key, plain_prefix) = self.check(&signature, payload)?;
         let weak_hash = is_weak(signature.hash_algo());
-        let strict = StandardPolicy::at(self.now);
-        let strictly = strict.signature(&signature, HashAlgoSecurity::CollisionResistance);
+        let strictly = self.strict.signature(&signature, HashAlgoSecurity::CollisionResistance);
         if let Err(error) = strictly.as_ref().map_err(ToString::to_string).map_err(malformed)
             && !weak_hash
             && signature.version() != 3

@@ -72,6 +72,28 @@ fn a_certificate_by_anybody_else_refuses_the_push() {
 }
 
 #[test]
+fn a_bot_and_a_forge_sign_no_push() {
+    let server = server(Some("seed"));
+    let world = &server.0;
+    server.set("warrant.policy", world.home.join("policy.toml").to_str().unwrap());
+    let by_bob = |kind: &str| {
+        let key = |name: &str| format!("[[principals.{name}.keys]]\nssh = \"{}\"\n", world.home.public(name));
+        world
+            .home
+            .write("policy.toml", format!("version = 1\n{}[principals.bob]\nkind = \"{kind}\"\n{}", key("alice"), key("bob")));
+        server.mode("policy.toml", 0o644);
+        let signing = format!("user.signingKey={}", world.home.join("bob").display());
+        done(&mut world.installed("c", &["-c", &signing, "push", "--signed", "origin", "main"]))
+    };
+    world.commit("c", "two", &["-S"]);
+    for kind in ["bot", "forge"] {
+        let words = ["pre-receive hook declined", "not-a-person", "policy.toml:6", "with the key of a person"];
+        says(&by_bob(kind), 1, &words);
+    }
+    assert!(by_bob("person").ok());
+}
+
+#[test]
 fn a_certificate_holds_for_its_own_push_only() {
     let server = server(Some("seed"));
     let world = &server.0;

@@ -6,11 +6,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// Kills that many runs, each at a moment of its own between start and end, and signs again after each.
-fn kill(kills: u32) {
+fn kill(kills: u32, old: Option<&[u8]>) {
     let home = Home::new();
     home.key("k", &["ed25519"], "");
     home.write("message", vec![b'x'; 300_000]);
     home.write("signers", format!("alice@example.com {}\n", home.public("k")));
+    home.write("yes", "y\n");
     let start = Instant::now();
     assert_signed(&sign(&home, "k", &[], None));
     // the runs themselves show how long one takes: the longest that was killed is the measure of the next
@@ -19,8 +20,11 @@ fn kill(kills: u32) {
     let (mut absent, mut there) = (0, 0);
     for round in 0..kills {
         let _ = std::fs::remove_file(home.join("message.sig"));
+        if let Some(old) = old {
+            home.write("message.sig", old);
+        }
         let mut command = home.ours(&["-Y", "sign", "-n", "git", "-f", "k", "message"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(std::fs::File::open(home.join("yes")).unwrap()).stdout(Stdio::null()).stderr(Stdio::null());
         let start = Instant::now();
         let mut child = command.spawn().unwrap();
         let after = whole_run * (round * 7919 % 1000) / 1000;
@@ -33,16 +37,26 @@ fn kill(kills: u32) {
             whole_run = (whole_run + start.elapsed()) / 2;
         }
         match std::fs::read(home.join("message.sig")) {
+            Ok(bytes) if old == Some(&bytes) => absent += 1,
             Ok(bytes) => {
                 assert_eq!(bytes, whole, "round {round}: a signature that is not whole");
                 there += 1;
             }
-            Err(_) => absent += 1,
+            Err(_) => {
+                assert_eq!(old, None, "round {round}: the old one is gone, and no new one there");
+                absent += 1;
+            }
         }
-        assert_signed(&sign(&home, "k", &[], None));
+        if old.is_some() {
+            let yes = std::fs::File::open(home.join("yes")).unwrap();
+            let over = home.ours(&["-Y", "sign", "-n", "git", "-f", "k", "message"]).stdin(yes).output().unwrap();
+            assert!(over.status.success(), "{over:?}");
+        } else {
+            assert_signed(&sign(&home, "k", &[], None));
+        }
         assert_eq!(home.read("message.sig"), whole);
         let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        let known = ["gitconfig", "k", "k.pub", "message", "message.sig", "signers"];
+        let known = ["gitconfig", "k", "k.pub", "message", "message.sig", "signers", "yes"];
         assert!(left.iter().all(|name| known.iter().any(|known| name == known)), "round {round}: {left:?}");
     }
     assert_good(&home);
@@ -54,12 +68,18 @@ fn kill(kills: u32) {
 
 #[test]
 fn a_signature_is_whole_or_absent() {
-    kill(40);
+    kill(40, None);
+}
+
+#[test]
+fn what_takes_anothers_place_is_the_old_one_or_the_new() {
+    kill(40, Some(b"old"));
 }
 
 /// `cargo test --test ssh_keygen killed -- --ignored --nocapture`
 #[test]
 #[ignore = "a thousand runs: minutes"]
 fn a_signature_is_whole_or_absent_a_thousand_times() {
-    kill(1_000);
+    kill(1_000, None);
+    kill(1_000, Some(b"old"));
 }

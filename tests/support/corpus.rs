@@ -54,6 +54,11 @@ impl Item {
         Self(dir, name.to_owned())
     }
 
+    /// The repository's folder.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.path().join(&self.1)
+    }
+
     /// The objects' kinds and contents.
     pub(crate) fn read(&self, ids: &[&str]) -> Vec<(String, Vec<u8>)> {
         let list = self.0.path().join("ids");

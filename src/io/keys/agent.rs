@@ -3,12 +3,13 @@
 //! The agent may lie, stall or die: no answer is believed beyond 256 KiB, and each exchange has one deadline that no drip of
 //! bytes extends. What it signs is checked against the key by [`crate::signature::ssh::sign`].
 
+use super::exchange::{Exchange, ExchangeError};
 use crate::evidence::Key;
 use crate::signature::ssh::MessageHash;
 use crate::signature::ssh::sign::{Signer, SignerError};
 use crate::signature::ssh::wire::{Reader, WireError, Writer};
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,7 +103,7 @@ impl Agent {
     /// Where it does not, or where there is no agent to ask.
     pub fn find(socket: Option<&OsStr>, key: &Arc<Key>) -> Result<Self, AgentError> {
         let path = socket.filter(|path| !path.is_empty()).map(PathBuf::from).ok_or(AgentError::Unset)?;
-        let mut connection = Connection::open(path, Deadline::after(LIST_WITHIN))?;
+        let mut connection = Connection::open(path, LIST_WITHIN)?;
         if connection.holds(key.wire())? {
             Ok(Self { connection, key: Arc::clone(key) })
         } else {
@@ -123,7 +124,7 @@ impl Signer for Agent {
             (Some(_), MessageHash::Sha512) => RSA_SHA2_512,
         };
         let request = Writer::default().byte(SIGN_REQUEST).string(self.key.wire()).string(data).u32(flags).into_bytes();
-        self.connection.deadline = Deadline::after(SIGN_WITHIN);
+        self.connection.allow(SIGN_WITHIN);
         let answer = self.connection.ask(&request)?;
         let mut reader = Reader::new(&answer);
         match reader.byte() {
@@ -148,38 +149,28 @@ fn name(key: &Key) -> String {
     }
 }
 
-/// One moment for a whole exchange.
-#[derive(Clone, Copy, Debug)]
-struct Deadline {
-    at: Instant,
+#[derive(Debug)]
+struct Connection {
+    exchange: Exchange,
+    path: PathBuf,
+    /// How long an exchange may take.
     within: Duration,
 }
 
-impl Deadline {
-    fn after(within: Duration) -> Self {
-        Self { at: Instant::now() + within, within }
-    }
-
-    /// What is left; `None` after the end.
-    fn left(self) -> Option<Duration> {
-        Some(self.at.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
-    }
-}
-
-#[derive(Debug)]
-struct Connection {
-    stream: UnixStream,
-    path: PathBuf,
-    deadline: Deadline,
-}
-
 impl Connection {
-    fn open(path: PathBuf, deadline: Deadline) -> Result<Self, AgentError> {
-        match connect(&path, deadline) {
-            Some(Ok(stream)) => Ok(Self { stream, path, deadline }),
+    /// Connects; that and the first exchange may take so long.
+    fn open(path: PathBuf, within: Duration) -> Result<Self, AgentError> {
+        let until = Instant::now() + within;
+        match connect(&path, within) {
+            Some(Ok(stream)) => Ok(Self { exchange: Exchange::new(stream, until, MAX_FRAME), path, within }),
             Some(Err(source)) => Err(AgentError::Dead { path, source }),
-            None => Err(AgentError::Late { path, seconds: deadline.within.as_secs() }),
+            None => Err(AgentError::Late { path, seconds: within.as_secs() }),
         }
+    }
+
+    /// From now on an exchange may take so long.
+    fn allow(&mut self, within: Duration) {
+        (self.within, self.exchange.until) = (within, Instant::now() + within);
     }
 
     /// Looks for a key's blob in the list; what the other blobs are does not matter.
@@ -204,61 +195,13 @@ impl Connection {
 
     /// One request, one answer.
     fn ask(&mut self, request: &[u8]) -> Result<Vec<u8>, AgentError> {
-        let frame = Writer::default().string(request).into_bytes();
-        self.write(&frame)?;
-        let mut length = [0; 4];
-        self.read(&mut length)?;
-        let length = u32::from_be_bytes(length);
-        let size = match usize::try_from(length) {
-            Ok(size) if (1..=MAX_FRAME).contains(&length) => size,
-            _ => return Err(self.nonsense(&format!("it announces an answer of {length} bytes"))),
-        };
-        let mut answer = vec![0; size];
-        self.read(&mut answer)?;
-        Ok(answer)
-    }
-
-    fn write(&mut self, mut bytes: &[u8]) -> Result<(), AgentError> {
-        while !bytes.is_empty() {
-            let left = self.left()?;
-            let written = self.stream.set_write_timeout(Some(left)).and_then(|()| self.stream.write(bytes));
-            let written = self.progress(written)?;
-            bytes = bytes.get(written..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, mut buffer: &mut [u8]) -> Result<(), AgentError> {
-        while !buffer.is_empty() {
-            let left = self.left()?;
-            let read = self.stream.set_read_timeout(Some(left)).and_then(|()| self.stream.read(buffer));
-            let read = self.progress(read)?;
-            buffer = buffer.get_mut(read..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    fn left(&self) -> Result<Duration, AgentError> {
-        self.deadline.left().ok_or_else(|| self.late())
-    }
-
-    /// How far one read or write came.
-    fn progress(&self, result: io::Result<usize>) -> Result<usize, AgentError> {
-        match result {
-            Ok(0) => Err(self.broke_off(io::ErrorKind::UnexpectedEof.into())),
-            Ok(count) => Ok(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Err(self.late()),
-            Err(error) => Err(self.broke_off(error)),
-        }
-    }
-
-    fn late(&self) -> AgentError {
-        AgentError::Late { path: self.path.clone(), seconds: self.deadline.within.as_secs() }
-    }
-
-    fn broke_off(&self, source: io::Error) -> AgentError {
-        AgentError::BrokeOff { path: self.path.clone(), source }
+        let path = || self.path.clone();
+        self.exchange.ask(request).map_err(|error| match error {
+            ExchangeError::Late => AgentError::Late { path: path(), seconds: self.within.as_secs() },
+            ExchangeError::BrokeOff(source) => AgentError::BrokeOff { path: path(), source },
+            ExchangeError::Length(length) => self.nonsense(&format!("it announces an answer of {length} bytes")),
+            ExchangeError::TooLarge => self.nonsense("the request is too large for it"),
+        })
     }
 
     fn nonsense(&self, what: &str) -> AgentError {
@@ -268,12 +211,12 @@ impl Connection {
 
 /// Connecting blocks while the listener's queue is full, and the standard library cannot put a time to that: a thread waits, and
 /// is left behind where it waits too long.
-fn connect(path: &Path, deadline: Deadline) -> Option<io::Result<UnixStream>> {
+fn connect(path: &Path, within: Duration) -> Option<io::Result<UnixStream>> {
     let (sender, receiver) = mpsc::channel();
     let path = path.to_owned();
     let spawned = std::thread::Builder::new().spawn(move || sender.send(UnixStream::connect(path)));
     match spawned {
-        Ok(_) => receiver.recv_timeout(deadline.left()?).ok(),
+        Ok(_) => receiver.recv_timeout(within).ok(),
         Err(error) => Some(Err(error)),
     }
 }
@@ -281,6 +224,7 @@ fn connect(path: &Path, deadline: Deadline) -> Option<io::Result<UnixStream>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixListener;
 
     /// Connects to an agent that answers whatever it is asked with these bytes, one a pause, and then breaks off.
@@ -300,7 +244,7 @@ mod tests {
             }
             Ok(())
         });
-        let result = Connection::open(path, Deadline::after(within)).and_then(|mut connection| connection.holds(b"wanted"));
+        let result = Connection::open(path, within).and_then(|mut connection| connection.holds(b"wanted"));
         let _ = server.join().unwrap();
         result
     }
@@ -348,7 +292,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent");
         drop(UnixListener::bind(&path).unwrap());
-        let result = Connection::open(path, Deadline::after(LIST_WITHIN));
+        let result = Connection::open(path, LIST_WITHIN);
         assert!(matches!(result, Err(AgentError::Dead { .. })));
     }
 }

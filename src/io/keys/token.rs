@@ -4,6 +4,7 @@
 //! against the key by [`crate::signature::ssh::sign`] like everybody else's.
 
 use super::ask;
+use super::exchange::{Exchange, ExchangeError};
 use super::terminal;
 use crate::evidence::Key;
 use crate::signature::ssh::MessageHash;
@@ -28,7 +29,7 @@ const SIGN: u32 = 1;
 /// `SYSLOG_LEVEL_ERROR`
 const LOG_ERRORS: u32 = 2;
 /// OpenSSH's bound (`ssh_msg_recv`).
-const MAX_ANSWER: usize = 256 * 1024;
+const MAX_ANSWER: u32 = 256 * 1024;
 /// People look for their token, and touch it.
 const WITHIN: Duration = Duration::from_secs(300);
 /// How much of what the helper says is passed on.
@@ -171,10 +172,9 @@ fn read_answer(answer: &[u8]) -> Result<Answer, WireError> {
 struct Helper {
     path: PathBuf,
     child: Child,
-    stream: UnixStream,
+    exchange: Exchange,
     /// Its standard error: a file, since a pipe would have to be read beside the answer, and ours git waits for.
     said: Option<File>,
-    until: Instant,
 }
 
 impl Helper {
@@ -186,7 +186,7 @@ impl Helper {
 
     fn start_at(path: PathBuf, until: Instant) -> Result<Self, TokenError> {
         match Self::spawn(&path) {
-            Ok((child, stream, said)) => Ok(Self { path, child, stream, said, until }),
+            Ok((child, stream, said)) => Ok(Self { path, child, exchange: Exchange::new(stream, until, MAX_ANSWER), said }),
             Err(source) => Err(TokenError::Unusable { path, source }),
         }
     }
@@ -200,57 +200,14 @@ impl Helper {
         Ok((command.spawn()?, stream, said))
     }
 
-    /// One request, one answer, each behind its length.
+    /// One request, one answer.
     fn converse(&mut self, request: &[u8]) -> Result<Vec<u8>, TokenError> {
-        let length = u32::try_from(request.len()).map_err(|_| self.nonsense("the request is too large for it"))?;
-        self.write(&length.to_be_bytes())?;
-        self.write(request)?;
-        let mut length = [0; 4];
-        self.read(&mut length)?;
-        let length = u32::from_be_bytes(length);
-        let size = usize::try_from(length).ok().filter(|size| (1..=MAX_ANSWER).contains(size));
-        let size = size.ok_or_else(|| self.nonsense(&format!("it announces an answer of {length} bytes")))?;
-        let mut answer = vec![0; size];
-        self.read(&mut answer)?;
-        Ok(answer)
-    }
-
-    fn write(&mut self, mut bytes: &[u8]) -> Result<(), TokenError> {
-        while !bytes.is_empty() {
-            let left = self.left()?;
-            let written = self.stream.set_write_timeout(Some(left)).and_then(|()| self.stream.write(bytes));
-            bytes = bytes.get(self.progress(written)?..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, mut buffer: &mut [u8]) -> Result<(), TokenError> {
-        while !buffer.is_empty() {
-            let left = self.left()?;
-            let read = self.stream.set_read_timeout(Some(left)).and_then(|()| self.stream.read(buffer));
-            let read = self.progress(read)?;
-            buffer = buffer.get_mut(read..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    fn left(&self) -> Result<Duration, TokenError> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(TokenError::Late) } else { Ok(left) }
-    }
-
-    fn progress(&self, result: io::Result<usize>) -> Result<usize, TokenError> {
-        match result {
-            Ok(0) => Err(self.broke_off(io::ErrorKind::UnexpectedEof.into())),
-            Ok(count) => Ok(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Err(TokenError::Late),
-            Err(error) => Err(self.broke_off(error)),
-        }
-    }
-
-    fn broke_off(&self, source: io::Error) -> TokenError {
-        TokenError::BrokeOff { path: self.path.clone(), source }
+        self.exchange.ask(request).map_err(|error| match error {
+            ExchangeError::Late => TokenError::Late,
+            ExchangeError::BrokeOff(source) => TokenError::BrokeOff { path: self.path.clone(), source },
+            ExchangeError::Length(length) => self.nonsense(&format!("it announces an answer of {length} bytes")),
+            ExchangeError::TooLarge => self.nonsense("the request is too large for it"),
+        })
     }
 
     fn nonsense(&self, what: &str) -> TokenError {

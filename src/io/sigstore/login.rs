@@ -12,6 +12,7 @@ use super::token::{IdentityToken, escaped};
 use super::{Http, Service};
 use crate::io::keys::ephemeral::random;
 use crate::io::keys::terminal;
+use crate::report::escape::printable;
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -116,7 +117,8 @@ impl<'a> Issuer<'a> {
 
     /// One of its places; a token goes through most of them.
     fn place(&self, url: &str) -> Result<Service> {
-        Service::new(self.service.name, url, self.service.mend)
+        let service = Service::new(self.service.name, url, self.service.mend)?;
+        Ok(Service { url: url.to_owned(), ..service }) // as it is written, with a slash at its end or without
     }
 
     /// The page at which a person logs in.
@@ -181,7 +183,7 @@ fn by_code(issuer: &Issuer<'_>) -> Result<IdentityToken> {
     let pkce = Pkce::new()?;
     let (state, nonce) = (unguessable()?, unguessable()?);
     let page = issuer.page(SHOWN, &state, &nonce, &pkce)?;
-    terminal::tell(&format!("git-warrant: to sign, log in at\n\n    {page}\n"));
+    terminal::tell(&format!("git-warrant: to sign, log in at\n\n    {}\n", printable(&page)));
     let code = terminal::secret("the code that is shown there: ")
         .context("there is no terminal to type the code at; git config warrant.login device")?;
     let code = code.context("no code was typed; nothing is signed")?;

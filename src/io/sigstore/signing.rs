@@ -9,6 +9,7 @@ use crate::io::agent::Agent;
 use crate::io::clock;
 use crate::io::keys::ephemeral::Ephemeral;
 use crate::io::keys::terminal;
+use crate::report::escape::printable;
 use crate::signature::x509::sign::{Leaf, LogEntry, Proofs, SignedAttributes, assemble, certificate_request};
 use anyhow::{Result, bail};
 
@@ -42,8 +43,14 @@ pub fn prepare(http: &Http, services: &Services, payload: &[u8]) -> Result<Prepa
         return Ok(prepared);
     }
     let token = login::ask(http, services)?;
+    let prepared = after_login(http, services, &token, payload)?;
+    terminal::tell(&format!("git-warrant: logged in as {}", printable(&prepared.leaf.holder())));
+    Ok(prepared)
+}
+
+fn after_login(http: &Http, services: &Services, token: &IdentityToken, payload: &[u8]) -> Result<Prepared> {
     if services.agent {
-        let kept = keep(http, services, &token).map(|_| by_agent(services, payload));
+        let kept = keep(http, services, token).map(|_| by_agent(services, payload));
         match kept {
             Ok(Some(prepared)) => return Ok(prepared),
             Ok(None) => terminal::tell("git-warrant: the agent does not sign; the next signature takes another login"),
@@ -53,7 +60,7 @@ pub fn prepare(http: &Http, services: &Services, payload: &[u8]) -> Result<Prepa
             }
         }
     }
-    alone(http, services, &token, payload)
+    alone(http, services, token, payload)
 }
 
 /// With a key of this process alone.
@@ -73,7 +80,7 @@ fn alone(http: &Http, services: &Services, token: &IdentityToken, payload: &[u8]
 
 /// By what the agent holds. An agent that is gone, or whose signature is none, is as good as none.
 fn by_agent(services: &Services, payload: &[u8]) -> Option<Prepared> {
-    let agent = Agent::find().filter(|_| services.agent)?;
+    let agent = if services.agent { Agent::find() } else { None }?;
     let time = clock::now();
     let attributes = SignedAttributes::new(payload, time);
     let (leaf, signature) = agent.sign(&services.issuing(), &attributes).ok()??;

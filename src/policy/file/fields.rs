@@ -97,6 +97,24 @@ impl<'a> Fields<'a> {
         self.text.place(span.map_or(self.start, |span| span.start))
     }
 
+    /// Whether a key is there; it counts as asked for.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The line of a value.
+    pub(super) fn line_of(&self, key: &str) -> usize {
+        self.place(self.table.get(key).and_then(Item::span)).line
+    }
+
+    /// The line on which the text of a string begins: the next one where a line end follows the three quotes.
+    pub(super) fn first_line_of(&self, key: &str) -> usize {
+        let start = self.table.get(key).and_then(Item::span).map_or(self.start, |span| span.start);
+        let written = self.text.bytes.get(start..).unwrap_or_default();
+        let opens = ["\"\"\"\n", "\"\"\"\r\n", "'''\n", "'''\r\n"].iter().any(|open| written.starts_with(open.as_bytes()));
+        self.text.place(start).line + usize::from(opens)
+    }
+
     fn get(&self, key: &'static str) -> Option<&'a Item> {
         self.asked.borrow_mut().insert(key);
         self.table.get(key)

@@ -5,7 +5,7 @@ use super::super::{complain, stdout};
 use crate::cli::PolicyCheck;
 use crate::io::git::{OpenError, Repository};
 use crate::io::policy::{Search, Source, find, read_directly};
-use crate::policy::file::{PolicyFile, PrincipalEntry, Status};
+use crate::policy::file::{Kind, PolicyFile, PrincipalEntry, Status};
 use crate::policy::revocation::RevokedKeys;
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
@@ -75,6 +75,12 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
             ));
         });
     }
+    for forge in file.principals.iter().filter(|it| it.kind == Kind::Forge) {
+        let (name, forge) = (printable(&source.name), printable(&forge.name));
+        complain(&format!(
+            "warning: {name}: the forge {forge} signs for any of its users: what anybody lets it make, in whatever repository, is accepted here"
+        ));
+    }
     let mut lines: Vec<String> = file.principals.iter().map(of_person).collect();
     lines.extend(
         file.authorities
@@ -89,7 +95,8 @@ fn of_person(person: &PrincipalEntry) -> String {
     let keys: Vec<String> =
         person.keys.iter().map(|key| format!("{} ({})", key.credential.fingerprint(), state(&key.status))).collect();
     let emails = if person.emails.is_empty() { "bound to no address".to_owned() } else { person.emails.join(" ") };
-    format!("principal {}, {emails}: {}", person.name, if keys.is_empty() { "no key".to_owned() } else { keys.join(", ") })
+    let kind = if person.kind == Kind::Person { "principal" } else { person.kind.name() };
+    format!("{kind} {}, {emails}: {}", person.name, if keys.is_empty() { "no key".to_owned() } else { keys.join(", ") })
 }
 
 fn state(status: &Status) -> &'static str {

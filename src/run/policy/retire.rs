@@ -11,8 +11,8 @@ use crate::io::clock;
 use crate::object::ObjectId;
 use crate::policy::allowed_signers::AllowedSigners;
 use crate::policy::ancestry::Ancestry;
-use crate::policy::file::Status;
 use crate::policy::file::edit::{Editor, Holder};
+use crate::policy::file::{KeyEntry, PrincipalEntry, Status};
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Policy};
 use crate::report::ExitStatus;
@@ -83,6 +83,19 @@ struct Leaving {
 
 impl Leaving {
     fn find(draft: &Draft, who: &str) -> Result<Self> {
+        let listed = draft.file.principals.iter().flat_map(|person| person.keys.iter().map(move |key| (person, key)));
+        let of_preset = |(person, key): &(&PrincipalEntry, &KeyEntry)| {
+            key.preset && (person.name == who || key.credential.fingerprint() == who)
+        };
+        if let Some((person, key)) = listed.into_iter().find(of_preset) {
+            let fingerprint = key.credential.fingerprint();
+            bail!(
+                "{}:{}: the key {fingerprint} is one of a preset; to retire it, list it: [[principals.{}.keys]], openpgp = \"{fingerprint}\", status = \"retired\", after git warrant policy settle",
+                draft.source.name,
+                key.line,
+                person.name
+            );
+        }
         let (mut found, mut ended) = (Self { holders: Vec::new(), blobs: HashSet::new() }, false);
         let mut take = |holder: Holder, blob: &[u8], status: &Status| {
             if *status == Status::Active {

@@ -89,11 +89,16 @@ fn may_overwrite(target: &Path) -> Result<bool> {
     Ok(matches!(answer.first(), Some(b'y' | b'Y')))
 }
 
-/// Writes a file that is there whole or not at all, and leaves nothing where it is killed: it has no name before it is whole. A
-/// system that knows no files without a name, and a file that takes another's place, get a name for the moment.
+/// Writes a file that is there whole or not at all. It has no name before it is whole; a system that knows no files without a
+/// name, and a file that takes another's place, get one for the moment, always the same: what a killed run left there goes first.
 fn write(target: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
     let failed = || format!("Couldn't write {}", target.display());
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = target.file_name().with_context(failed)?;
+    let mut beside = OsString::from(".");
+    beside.push(name);
+    beside.push(".git-warrant");
+    let _ = fs::remove_file(folder.join(&beside));
     if let Some(mut file) = nameless(folder).filter(|_| !overwrite) {
         file.write_all(bytes).with_context(failed)?;
         if give_name(&file, target).with_context(failed)? {
@@ -102,7 +107,7 @@ fn write(target: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
     }
     let mut builder = tempfile::Builder::new();
     // as ssh-keygen: what the umask leaves of 0666
-    let builder = builder.prefix(".git-warrant-").permissions(Permissions::from_mode(0o666));
+    let builder = builder.prefix(&beside).rand_bytes(0).permissions(Permissions::from_mode(0o666));
     let mut file = builder.tempfile_in(folder).with_context(failed)?;
     file.write_all(bytes).with_context(failed)?;
     let written = if overwrite { file.persist(target) } else { file.persist_noclobber(target) };

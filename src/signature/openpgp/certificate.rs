@@ -55,7 +55,13 @@ impl Certificates {
         certs.for_each(|cert| self.merge(cert));
     }
 
-    fn merge(&mut self, cert: Cert) {
+    /// A certificate by its fingerprint.
+    pub(super) fn get(&self, fingerprint: &str) -> Option<&Cert> {
+        self.0.get(fingerprint)
+    }
+
+    /// Takes one in, without its secrets.
+    pub(super) fn merge(&mut self, cert: Cert) {
         let cert = cert.strip_secret_key_material();
         let fingerprint = cert.fingerprint().to_hex();
         let merged = match self.0.remove(&fingerprint) {
@@ -111,7 +117,7 @@ impl SigningKey {
 
 /// The keys that the newest bindings let sign. Binding and revocations are read without regard to how weak their hashes are:
 /// that a certificate rests on weak ones is said beside, and a revocation counts whatever it was made with.
-fn signing_keys(cert: &Cert, now: Timestamp) -> Vec<SigningKey> {
+pub(super) fn signing_keys(cert: &Cert, now: Timestamp) -> Vec<SigningKey> {
     let lenient = lenient(now);
     let strict = StandardPolicy::at(now);
     let mut found = Vec::new();

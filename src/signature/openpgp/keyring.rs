@@ -4,6 +4,7 @@ use sequoia_openpgp::types::HashAlgorithm;
 use std::collections::HashMap;
 
 const KEYBOX_OPENPGP: u8 = 2;
+const KEYBOX_X509: u8 = 3;
 
 /// A certificate in a keyring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,22 +18,39 @@ pub struct Kept<'a> {
 /// The OpenPGP certificates in a keybox (pubring.kbx; GnuPG's kbx/keybox-blob.c). A file that is no keybox is one of packets
 /// alone (pubring.gpg) and comes back whole. A blob that reaches beyond the file ends the list.
 pub fn certificates_of(file: &[u8]) -> Vec<Kept<'_>> {
-    if file.get(8..12) != Some(b"KBXf") {
+    if !is_keybox(file) {
         return vec![Kept { index: b"", packets: file }];
     }
-    let mut found = Vec::new();
-    let mut rest = file;
+    let (blobs, _) = blobs(file);
+    let openpgp = blobs.into_iter().filter(|blob| blob.get(4) == Some(&KEYBOX_OPENPGP));
+    let kept = openpgp.filter_map(|blob| {
+        let (start, length) = (number(blob, 8)?, number(blob, 12)?);
+        Some(Kept { index: blob.get(..start)?, packets: blob.get(start..start.checked_add(length)?)? })
+    });
+    kept.collect()
+}
+
+/// Whether a file is a keybox.
+pub fn is_keybox(file: &[u8]) -> bool {
+    file.get(8..12) == Some(b"KBXf")
+}
+
+/// What of a keybox [`certificates_of`] says nothing of: how many bytes at its end are no whole blob, and the number of its
+/// X.509 certificates.
+pub fn tail_of(keybox: &[u8]) -> (usize, usize) {
+    let (blobs, rest) = blobs(keybox);
+    (rest.len(), blobs.iter().filter(|blob| blob.get(4) == Some(&KEYBOX_X509)).count())
+}
+
+/// The blobs of a keybox, and what is left behind the last whole one.
+fn blobs(file: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    let (mut found, mut rest) = (Vec::new(), file);
     while let Some(length) = number(rest, 0).filter(|&length| length > 5) {
         let Some((blob, after)) = rest.split_at_checked(length) else { break };
         rest = after;
-        if blob.get(4) == Some(&KEYBOX_OPENPGP) {
-            let place = number(blob, 8).zip(number(blob, 12));
-            found.extend(place.and_then(|(start, length)| {
-                Some(Kept { index: blob.get(..start)?, packets: blob.get(start..start.checked_add(length)?)? })
-            }));
-        }
+        found.push(blob);
     }
-    found
+    (found, rest)
 }
 
 /// How far somebody is believed, in GnuPG's words.
@@ -172,6 +190,7 @@ mod tests {
         assert_eq!(certificates_of(&file).first().unwrap().index.len(), 16);
         assert_eq!(packets(file.get(..file.len() - 1).unwrap()), [b"one"]);
         assert!(certificates_of(&header).is_empty());
+        assert_eq!((tail_of(&file), tail_of(file.get(..file.len() - 1).unwrap())), ((0, 1), (18, 1)));
         assert_eq!(certificates_of(b"packets"), [Kept { index: b"", packets: b"packets" }]);
         let endless = [header, vec![0; 40]].concat();
         assert!(certificates_of(&endless).is_empty());

@@ -53,6 +53,21 @@ pub(super) fn read_all(bytes: &[u8]) -> Result<Vec<SignaturePacket>, PacketError
     Ok(found)
 }
 
+/// The type of the packet that bytes begin with.
+pub(super) fn first_tag(bytes: &[u8]) -> Option<u8> {
+    bytes.first().filter(|first| *first & 0x80 != 0).map(|first| if first & 0x40 == 0 { first >> 2 & 0x0f } else { first & 0x3f })
+}
+
+/// The types of the packets, in order.
+pub(super) fn tags(bytes: &[u8]) -> Result<Vec<u8>, PacketError> {
+    let (mut rest, mut tags) = (bytes, Vec::new());
+    while let Some((packet, after)) = next(rest)? {
+        rest = after;
+        tags.push(packet.tag);
+    }
+    Ok(tags)
+}
+
 fn rewrite(found: &Raw<'_>) -> Result<SignaturePacket, PacketError> {
     let (body, trimmed) = trim_numbers(found.body).ok_or(PacketError::Malformed)?;
     let mut packet = vec![0xc0 | SIGNATURE, 0xff];
@@ -71,11 +86,8 @@ struct Raw<'a> {
 
 fn next(bytes: &[u8]) -> Result<Option<(Raw<'_>, &[u8])>, PacketError> {
     let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
-    if first & 0x80 == 0 {
-        return Err(PacketError::Malformed);
-    }
+    let tag = first_tag(bytes).ok_or(PacketError::Malformed)?;
     let old = first & 0x40 == 0;
-    let tag = if old { first >> 2 & 0x0f } else { first & 0x3f };
     let (length, least, rest) = if old { old_length(first, rest)? } else { new_length(rest)? };
     let (body, rest) = rest.split_at_checked(length).ok_or(PacketError::Malformed)?;
     Ok(Some((Raw { tag, old, minimal: length >= least, body }, rest)))

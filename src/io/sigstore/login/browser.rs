@@ -3,6 +3,7 @@
 use super::super::token::IdentityToken;
 use super::{Issuer, Pkce, unguessable};
 use crate::io::keys::terminal;
+use crate::report::escape::printable;
 use anyhow::{Context as _, Result, bail};
 use std::env;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -38,7 +39,7 @@ pub(super) fn ask(issuer: &Issuer<'_>) -> Result<IdentityToken> {
     let pkce = Pkce::new()?;
     let (state, nonce) = (unguessable()?, unguessable()?);
     let page = issuer.page(&redirect, &state, &nonce, &pkce)?;
-    terminal::tell(&format!("git-warrant: to sign, log in in the browser; if none opens, at\n\n    {page}\n"));
+    terminal::tell(&format!("git-warrant: to sign, log in in the browser; if none opens, at\n\n    {}\n", printable(&page)));
     open(&page);
     let code = wait(&listener, &state)?;
     issuer.redeem(&code, &redirect, &nonce, &pkce)

@@ -4,6 +4,7 @@ use super::super::http::Call;
 use super::super::token::IdentityToken;
 use super::{FORM, Issuer, JSON, Pkce, SCOPE, form, granted};
 use crate::io::keys::terminal;
+use crate::report::escape::printable;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use std::thread;
@@ -45,7 +46,8 @@ pub(super) fn ask(issuer: &Issuer<'_>) -> Result<IdentityToken> {
     let body = form(&fields);
     let started: Started = issuer.http.json(&place, Call { path: "", headers: &[FORM, JSON], body: Some(body.as_bytes()) })?;
     let page = started.verification_uri_complete.as_ref().unwrap_or(&started.verification_uri);
-    terminal::tell(&format!("git-warrant: to sign, log in at\n\n    {page}\n\nwith the code {}\n", started.user_code));
+    let (page, code) = (printable(page), printable(&started.user_code)); // a server's words, on somebody's terminal
+    terminal::tell(&format!("git-warrant: to sign, log in at\n\n    {page}\n\nwith the code {code}\n"));
     let until = Instant::now() + Duration::from_secs(started.expires_in.min(WITHIN));
     let mut pause = Duration::from_secs(started.interval.unwrap_or(5).clamp(1, 60));
     while Instant::now() + pause < until {
@@ -62,5 +64,5 @@ pub(super) fn ask(issuer: &Issuer<'_>) -> Result<IdentityToken> {
             _ => return Err(place.refused(&answer)),
         }
     }
-    bail!("nobody logged in with the code {} in time; nothing is signed", started.user_code)
+    bail!("nobody logged in with the code {code} in time; nothing is signed")
 }

@@ -97,6 +97,12 @@ impl Leaf {
         &self.public_key
     }
 
+    /// Whom it names and who vouched for them, for people.
+    pub fn holder(&self) -> String {
+        let subject = self.subject.as_deref().unwrap_or("nobody");
+        format!("{subject}, vouched for by {}", self.vouched_by.as_deref().unwrap_or("nobody"))
+    }
+
     /// Whether its key, on P-256, made a signature (`ECDSA-Sig-Value`) over a message, with SHA-256.
     pub fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
         ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.public_key).is_ok_and(|key| key.verify_sig(message, signature).is_ok())

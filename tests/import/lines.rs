@@ -1,0 +1,76 @@
+//! allowed_signers files.
+
+use super::{import, imported, principals, says};
+use crate::world::World;
+use git_warrant::policy::file::Status;
+
+#[test]
+fn lines_become_principals_and_authorities() {
+    let world = World::new();
+    for name in ["carol", "dave", "erin", "frank", "ca"] {
+        world.home.key(name, &["ed25519"], "");
+    }
+    let key = |name: &str| world.home.public(name);
+    let text = [
+        format!("alice@example.com,alice@example.org namespaces=\"git\" {} her laptop", key("alice")),
+        format!("bob@example.com valid-before=\"20200101Z\" {}", key("bob")),
+        format!("carol@example.com valid-after=\"20200101Z\",valid-before=\"99980101Z\" {}", key("carol")),
+        format!("*@corp.example,!eve@corp.example {}", key("dave")),
+        format!("erin {}", key("erin")),
+        format!("frank@example.com namespaces=\"file\" {}", key("frank")),
+        format!("*@corp.example cert-authority {}", key("ca")),
+        format!("bob@example.com {}", key("mallory")),
+        format!("late@example.com {}", key("ca")),
+        "nonsense".to_owned(),
+    ];
+    world.home.write("list", text.join("\n"));
+    let (policy, printed) = imported(&world, "list");
+    let got: Vec<_> = policy.principals.iter().map(|it| (it.name.as_str(), it.emails.clone(), it.keys[0].status.clone())).collect();
+    let emails = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+    let want = [
+        ("*@corp.example", emails(&[]), Status::Active),
+        ("alice@example.com", emails(&["alice@example.com", "alice@example.org"]), Status::Active),
+        ("bob@example.com", emails(&["bob@example.com"]), Status::Retired),
+        ("carol@example.com", emails(&["carol@example.com"]), Status::Active),
+        ("erin", emails(&[]), Status::Active),
+    ];
+    assert_eq!(got, want, "{printed}");
+    assert_eq!(policy.principals[2].keys.len(), 2, "both keys of one person: {printed}");
+    assert_eq!(policy.principals[2].keys[1].status, Status::Active);
+    let authority = &policy.authorities[0];
+    assert_eq!((authority.name.as_str(), authority.principals.as_bytes()), ("*@corp.example", &b"*@corp.example"[..]));
+    let ran = import(&world, "list");
+    says(
+        &ran,
+        0,
+        &[
+            "list:2: ended at 2020-01-01T00:00:00Z: retired",
+            "list:3: ends at 9998-01-01T00:00:00Z, which cannot be said ahead",
+            "list:3: begins at 2020-01-01T00:00:00Z",
+            "list:4: names no address letter by letter",
+            "list:5: names no address letter by letter",
+            "list:6: is not for git's signatures",
+            "list:9: lists the key of line 7 as something else",
+            "list:10: ",
+        ],
+    );
+}
+
+#[test]
+fn what_judged_before_judges_alike() {
+    let world = World::new();
+    world.repo("r", &[]);
+    let good = world.commit("r", "by alice", &["-S"]);
+    let bob = world.commit_as("r", "by bob", &world.person("bob"), &["-S"]);
+    let mallory = world.commit_as("r", "by mallory", &world.person("mallory"), &["-S"]);
+    let crossed = world.commit_as("r", "by bob for alice", &world.person("bob")[2..], &["-S"]);
+    let (policy, _) = imported(&world, "signers");
+    assert_eq!(principals(&policy).len(), 2);
+    let by = |policy: &str| {
+        let judged = world.judged_by("r", world.home.join(policy).to_str().unwrap(), &[]);
+        [&good, &bob, &mallory, &crossed].map(|id| judged.of_object(id))
+    };
+    assert_eq!(by("signers"), ["accept", "accept", "key-unlisted", "accept"]);
+    // stricter, as it says: the signer is the committer
+    assert_eq!(by("imported.toml"), ["accept", "accept", "key-unlisted", "signer-not-committer"]);
+}
