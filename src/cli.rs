@@ -23,6 +23,8 @@ pub enum Command {
     Show(Show),
     Hook(Hook),
     Policy(Policy),
+    Login(Login),
+    Agent(AgentArgs),
     Demo(Demo),
     Man(Man),
     Completions(Completions),
@@ -313,4 +315,35 @@ pub struct Completions {
     /// The shell.
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// Log in for keyless signing, so that the commits of the next minutes ask nobody.
+///
+/// The certificate is held by the agent for as long as it lives, ten minutes with Sigstore's public Fulcio; `git warrant
+/// agent status` tells how long. Where warrant.login is `device`, or no browser can be started, a code is shown to be typed
+/// in a browser elsewhere.
+#[derive(Debug, Args)]
+pub struct Login {}
+
+/// Run the agent that holds keyless certificates.
+///
+/// It is started by itself when somebody logs in; its key is made in it and never leaves it. Without a word it is started
+/// in the background.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: Option<AgentAction>,
+    /// Serve in this process, as a service manager wants it.
+    #[arg(long)]
+    pub foreground: bool,
+}
+
+/// What is done with the agent.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum AgentAction {
+    /// Say whose certificates it holds, and for how long.
+    Status,
+    /// End it: it forgets its keys.
+    Stop,
 }

@@ -1,5 +1,6 @@
 //! The world: repositories, configuration, policies, keys, the clock.
 
+pub mod agent;
 pub mod cert_d;
 pub mod clock;
 pub mod config;
@@ -8,4 +9,6 @@ pub mod gnupg;
 pub mod hooks;
 pub mod keys;
 pub mod policy;
+pub mod secrecy;
+pub mod sigstore;
 pub mod state;

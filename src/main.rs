@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     let status = match Request::of_argv(std::env::args_os()) {
         Request::SshKeygen(request) => run::ssh_keygen::run(request),
         Request::Gpg(request) => run::gpg::run(request),
-        Request::Gpgsm => run::gpgsm(),
+        Request::Gpgsm(request) => run::x509::run(request),
         Request::Native(args) => run::native::run(args),
     };
     ExitCode::from(status)

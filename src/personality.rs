@@ -16,8 +16,8 @@ pub enum Request {
     Native(Vec<OsString>),
     /// What git asks of `gpg.program`, or why it cannot be read.
     Gpg(Result<Gpg, GpgUsage>),
-    /// What git asks of `gpg.x509.program`.
-    Gpgsm,
+    /// What git asks of `gpg.x509.program`, where the name says so; else it asks in gpg's words.
+    Gpgsm(Result<Gpg, GpgUsage>),
     /// What git asks of `gpg.ssh.program`, or why it cannot be read.
     SshKeygen(Result<SshKeygen, UsageError>),
 }
@@ -33,7 +33,7 @@ impl Request {
         match name.as_bytes() {
             b"ssh-keygen" | b"git-warrant-ssh" => Self::SshKeygen(SshKeygen::parse(&args)),
             b"gpg" | b"git-warrant-gpg" => Self::Gpg(Gpg::parse(&args)),
-            b"gpgsm" | b"git-warrant-gpgsm" => Self::Gpgsm,
+            b"gpgsm" | b"git-warrant-gpgsm" => Self::Gpgsm(Gpg::parse(&args)),
             _ => match args.first().map(|first| first.as_bytes()) {
                 Some(first) if first.starts_with(b"-Y") => Self::SshKeygen(SshKeygen::parse(&args)),
                 Some(first) if is_gpg(first) => Self::Gpg(Gpg::parse(&args)),
@@ -66,7 +66,7 @@ mod tests {
         type Check = fn(&Request) -> bool;
         const SSH: Check = |request| matches!(request, Request::SshKeygen(_));
         const GPG: Check = |request| matches!(request, Request::Gpg(_));
-        const GPGSM: Check = |request| *request == Request::Gpgsm;
+        const GPGSM: Check = |request| matches!(request, Request::Gpgsm(_));
         const NATIVE: Check = |request| matches!(request, Request::Native(_));
         let table: [(&[&str], Check); 21] = [
             (&[], NATIVE),

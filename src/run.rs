@@ -1,15 +1,18 @@
 //! The commands, one file each.
 
+pub mod agent;
 pub mod completions;
 pub mod demo;
 pub mod gpg;
 pub mod hook;
+pub mod login;
 pub mod man;
 pub mod native;
 pub mod policy;
 pub mod show;
 pub mod ssh_keygen;
 pub mod verify;
+pub mod x509;
 
 mod bundle;
 mod exempt;
@@ -18,13 +21,6 @@ mod session;
 
 use std::env;
 use std::io::{self, BufWriter, IsTerminal, Read, Stdout, Write};
-
-/// What git gets where it takes us for gpgsm; the exit status.
-pub fn gpgsm() -> u8 {
-    drain_stdin();
-    complain("git-warrant: X.509 is not built in");
-    2
-}
 
 /// Reads standard input to its end: git takes a broken pipe for failure, whatever the exit status.
 fn drain_stdin() {

@@ -226,6 +226,13 @@ const RULES: &[Rule] = &[
         passes: &[("signature/ssh/key.rs", "use ed25519_dalek::VerifyingKey;"), ("io/keys/rsa.rs", "use aws_lc_rs::rsa::KeyPair;")],
     },
     Rule {
+        says: "6: third-party types stop at the edge: ureq and rustls in io/sigstore, so that nothing else reaches a network",
+        binds: |file| !within(file, &["io/sigstore"]),
+        breaks: |source| source.naming(&["ureq", "rustls"]),
+        caught: &[("run/verify.rs", "fn f() { ureq::get(\"x\"); }"), ("io/policy.rs", "use rustls::ClientConfig;")],
+        passes: &[("io/sigstore/http.rs", "use ureq::Agent;"), ("io/sigstore.rs", "use rustls::ClientConfig;")],
+    },
+    Rule {
         says: "6: third-party types stop at the edge: sequoia_openpgp in signature/openpgp",
         binds: |file| !within(file, &["signature/openpgp"]),
         breaks: |source| source.naming(&["sequoia_openpgp"]),

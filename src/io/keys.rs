@@ -7,6 +7,7 @@
 pub mod agent;
 pub use file::openpgp::SecretFile;
 mod ask;
+pub mod ephemeral;
 mod exchange;
 mod file;
 pub mod generate;

@@ -2,7 +2,8 @@
 
 mod signing;
 
-use super::{complain, drain_stdin};
+use super::{complain, drain_stdin, x509};
+use crate::armor::Format;
 use crate::io::gnupg::Gnupg;
 use crate::io::{cert_d, clock};
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
@@ -22,6 +23,9 @@ const FAILED: u8 = 2;
 
 /// Does what the command line asks for; the exit status.
 pub fn run(request: Result<Gpg, GpgUsage>) -> u8 {
+    if request.as_ref().is_ok_and(|gpg| gpg.action == Action::Sign) && x509::is_meant() {
+        return x509::run(request);
+    }
     let done = request.map_err(anyhow::Error::from).and_then(|gpg| match &gpg.action {
         Action::Verify { signature, data } => verify(&gpg, signature, data.as_deref()),
         Action::Sign => signing::sign(&gpg),
@@ -35,11 +39,11 @@ pub fn run(request: Result<Gpg, GpgUsage>) -> u8 {
 }
 
 /// Status lines, for programs.
-struct Status(Option<u32>);
+pub(super) struct Status(pub(super) Option<u32>);
 
 impl Status {
     /// Writes one. Text in it that somebody else chose has no line end and no control character left.
-    fn line(&self, line: &str) -> io::Result<()> {
+    pub(super) fn line(&self, line: &str) -> io::Result<()> {
         match self.0 {
             Some(1) => writeln!(io::stdout(), "[GNUPG:] {line}"),
             Some(2) => writeln!(io::stderr(), "[GNUPG:] {line}"),
@@ -70,6 +74,9 @@ fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result<u8> {
         true => read_stdin()?,
         false => fs::read(signature).with_context(|| format!("can't open '{}'", signature.display()))?,
     };
+    if Format::sniff(&file) == Some(Format::X509) {
+        return x509::verify();
+    }
     let data = match data {
         Some(path) => fs::read(path).with_context(|| format!("can't open signed data '{}'", path.display()))?,
         None => read_stdin()?,
@@ -100,7 +107,7 @@ fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result<u8> {
     Ok(worst)
 }
 
-fn read_stdin() -> Result<Vec<u8>> {
+pub(super) fn read_stdin() -> Result<Vec<u8>> {
     let mut data = Vec::new();
     io::stdin().lock().read_to_end(&mut data).context("cannot read standard input")?;
     Ok(data)

@@ -12,6 +12,7 @@ mod cms;
 mod entry;
 mod prototype;
 mod roots;
+pub mod sign;
 mod sigstore;
 
 pub use bundle::{Content, verify_bundle, verify_bundle_by_key};

@@ -15,8 +15,13 @@ fn open() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
+/// Whether there is somebody to ask.
+pub(in crate::io) fn is_there() -> bool {
+    open().is_ok()
+}
+
 /// Shows a line on /dev/tty, if there is one.
-pub(super) fn tell(line: &str) {
+pub(in crate::io) fn tell(line: &str) {
     if let Ok(mut terminal) = OpenOptions::new().write(true).open("/dev/tty") {
         let _ = writeln!(terminal, "{line}");
     }
@@ -26,7 +31,7 @@ pub(super) fn tell(line: &str) {
 ///
 /// # Errors
 /// Where there is no terminal.
-pub(super) fn secret(prompt: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+pub(in crate::io) fn secret(prompt: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let terminal = open()?;
     let silenced = Silenced::new(&terminal)?; // before the prompt: who answers at once is not echoed
     write!(&terminal, "{prompt}")?;

@@ -2,7 +2,6 @@
 
 use super::{GOOD, Status, escaped, read_stdin};
 use crate::armor::decode_openpgp;
-use crate::io::git::Repository;
 use crate::io::gnupg::Gnupg;
 use crate::io::keys::SecretFile;
 use crate::io::keys::gpg_agent::GpgAgent;
@@ -20,7 +19,6 @@ use std::path::{Path, PathBuf};
 /// Signs standard input; the signature goes to standard output.
 pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
     let payload = read_stdin()?; // first: git takes a broken pipe for failure of another kind
-    refuse_x509()?;
     let hash = match gpg.digest.as_deref() {
         None => SigningHash::Sha512,
         Some(name) => SigningHash::of_name(name)
@@ -252,15 +250,6 @@ fn description(key: &SignerKey) -> String {
     let created: String = Utc(key.created).to_string().chars().take(10).collect();
     let user = escaped(&key.user_id);
     format!("Please enter the passphrase to unlock the OpenPGP secret key:\n\"{user}\"\nID {short}, created {created}.\n")
-}
-
-/// Git calls for openpgp and for x509 in the same words: only its configuration tells.
-fn refuse_x509() -> Result<()> {
-    let format = Repository::open().and_then(|repository| repository.config()).and_then(|config| config.get("gpg.format"));
-    match format {
-        Ok(Some(format)) if format == "x509" => bail!("X.509 is not built in (gpg.format is x509)"),
-        _ => Ok(()), // without a repository nothing says x509
-    }
 }
 
 /// `--faked-system-time`: seconds, or `YYYYMMDDThhmmss` in UTC, perhaps with a `!` behind it.

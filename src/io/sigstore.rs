@@ -1,0 +1,12 @@
+//! Sigstore's services, asked over the network: who are you, what is your certificate, is it logged, and when.
+
+pub mod certificate;
+mod http;
+pub mod log;
+pub mod login;
+pub mod services;
+pub mod signing;
+pub mod timestamp;
+pub mod token;
+
+pub use http::{Http, Service};

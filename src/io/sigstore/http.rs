@@ -1,0 +1,286 @@
+//! Calls of one service: bounded in time, size and number, and every failure says which service, where, why, and what to do.
+//!
+//! A call is tried again where the network, or the server's own state, failed it; never where the server understood and said
+//! no. Nothing is followed to another place, and nothing is sent in the clear except on this machine: a call may carry an
+//! identity token, which whoever reads it can use.
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use ureq::http::Uri;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+use zeroize::Zeroizing;
+
+/// How long one try may take; a log that waits for its sequencer takes seconds.
+const TRY: Duration = Duration::from_secs(20);
+const CONNECT: Duration = Duration::from_secs(8);
+/// After how long a call is given up, whatever is still to be tried.
+const WHOLE: Duration = Duration::from_secs(45);
+/// The pauses before the second and the third try.
+const PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1500)];
+/// A longer answer is none of these services'.
+const MAX_ANSWER: u64 = 1 << 20;
+/// How much of what a server says goes into a message.
+const MAX_SAID: usize = 300;
+
+/// Who is asked.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// As messages call it.
+    pub name: &'static str,
+    /// Where it is, without a slash at the end.
+    pub url: String,
+    /// What can be done where it fails.
+    pub mend: &'static str,
+}
+
+/// What it answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Where it points to.
+    pub location: Option<String>,
+    /// What it says: perhaps a token.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// What follows the service's URL.
+    pub path: &'a str,
+    /// Headers.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// Absent: a GET.
+    pub body: Option<&'a [u8]>,
+}
+
+/// A client.
+pub struct Http(Agent);
+
+impl Service {
+    /// A service at a URL, which must be `https`, or on this machine.
+    ///
+    /// # Errors
+    /// Where the URL is something else.
+    pub fn new(name: &'static str, url: &str, mend: &'static str) -> Result<Self> {
+        let uri: Uri = url.parse().ok().with_context(|| format!("{name}: `{url}` is no URL; {mend}"))?;
+        let host = uri.host().unwrap_or_default();
+        let here = host == "localhost" || host == "[::1]" || host.strip_prefix("127.").is_some_and(is_numeric);
+        match uri.scheme_str() {
+            Some("https") if !host.is_empty() => {}
+            Some("http") if here => {}
+            _ => bail!(
+                "{name}: `{url}` is neither https nor on this machine, and what is sent there must not be read on the way; {mend}"
+            ),
+        }
+        Ok(Self { name, url: url.trim_end_matches('/').to_owned(), mend })
+    }
+
+    /// An error of this service.
+    pub fn error(&self, reason: impl std::fmt::Display) -> anyhow::Error {
+        anyhow!("{} at {}: {reason}; {}", self.name, self.url, self.mend)
+    }
+
+    /// An error for an answer that is no success.
+    pub fn refused(&self, answer: &Answer) -> anyhow::Error {
+        self.error(format!("it answers with status {}{}", answer.status, answer.said()))
+    }
+}
+
+fn is_numeric(rest: &str) -> bool {
+    rest.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
+impl Answer {
+    /// Whether the service did what it was asked.
+    pub fn is_good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// What the server says of its reasons, for a message.
+    fn said(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let json: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
+        let field = |name: &str| json.as_ref()?.get(name)?.as_str().map(str::to_owned);
+        let word = field("message").or_else(|| field("error_description")).or_else(|| field("error"));
+        let said: String = word.unwrap_or_else(|| text.into_owned()).trim().chars().take(MAX_SAID).collect();
+        if said.is_empty() { said } else { format!(" and says: {said}") }
+    }
+}
+
+impl Http {
+    /// A client with the roots that this machine trusts.
+    pub fn new() -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).unversioned_rustls_crypto_provider(provider).build();
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(TRY))
+            .timeout_connect(Some(CONNECT))
+            .user_agent(concat!("git-warrant/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self(config.new_agent())
+    }
+
+    /// Calls a service; an answer of any status that is not worth another try is an answer.
+    ///
+    /// # Errors
+    /// Where no answer came.
+    pub fn call(&self, service: &Service, call: Call<'_>) -> Result<Answer> {
+        let until = Instant::now() + WHOLE;
+        let mut pauses = PAUSES.iter();
+        loop {
+            let result = self.once(&service.url, call);
+            let worth = match &result {
+                Ok(answer) => matches!(answer.status, 429 | 500 | 502 | 503 | 504),
+                Err(error) => is_passing(error),
+            };
+            match pauses.next().filter(|pause| worth && Instant::now() + **pause + CONNECT < until) {
+                Some(pause) => thread::sleep(*pause),
+                None => return result.map_err(|error| service.error(explained(&error))),
+            }
+        }
+    }
+
+    /// Calls, and takes a good answer as JSON.
+    ///
+    /// # Errors
+    /// Where no answer came, or one that is no success, or no JSON of this form.
+    pub fn json<T: serde::de::DeserializeOwned>(&self, service: &Service, call: Call<'_>) -> Result<T> {
+        let answer = self.call(service, call)?;
+        if !answer.is_good() {
+            return Err(service.refused(&answer));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| service.error(format!("its answer makes no sense: {error}")))
+    }
+
+    fn once(&self, url: &str, call: Call<'_>) -> Result<Answer, ureq::Error> {
+        let url = format!("{url}{}", call.path);
+        let mut response = match call.body {
+            None => call.headers.iter().fold(self.0.get(url), |request, (name, value)| request.header(*name, *value)).call()?,
+            Some(body) => {
+                call.headers.iter().fold(self.0.post(url), |request, (name, value)| request.header(*name, *value)).send(body)?
+            }
+        };
+        let status = response.status().as_u16();
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(Answer { status, location, body: Zeroizing::new(read(response.body_mut())?) })
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn read(body: &mut Body) -> Result<Vec<u8>, ureq::Error> {
+    body.with_config().limit(MAX_ANSWER).read_to_vec()
+}
+
+/// Whether the same call may well go through a moment later.
+fn is_passing(error: &ureq::Error) -> bool {
+    matches!(
+        error,
+        ureq::Error::Io(_)
+            | ureq::Error::Timeout(_)
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::HostNotFound
+            | ureq::Error::Protocol(_)
+    )
+}
+
+fn explained(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::HostNotFound => "its name cannot be resolved".to_owned(),
+        ureq::Error::Timeout(_) => "it does not answer in time".to_owned(),
+        ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => "its answer breaks off".to_owned(),
+        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::BodyExceedsLimit(limit) => format!("its answer is longer than {limit} bytes"),
+        ureq::Error::Protocol(_) => "its answer breaks off, or is no HTTP".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    #[test]
+    fn where_a_token_may_go() {
+        for (url, good) in [
+            ("https://fulcio.example.com", true),
+            ("https://fulcio.example.com:8443/x/", true),
+            ("http://localhost:5555", true),
+            ("http://127.0.0.1:5555", true),
+            ("http://[::1]:5555", true),
+            ("http://fulcio.example.com", false),
+            ("http://127.example.com", false),
+            ("http://localhost.example.com", false),
+            ("ftp://localhost", false),
+            ("fulcio.example.com", false),
+            ("", false),
+        ] {
+            assert_eq!(Service::new("Fulcio", url, "mend it").is_ok(), good, "{url}");
+        }
+    }
+
+    /// A server that says one of these to each caller in turn; how many called.
+    fn server(says: Vec<&'static str>) -> (Service, thread::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let thread = thread::spawn(move || {
+            for text in &says {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(text.as_bytes());
+            }
+            says.len()
+        });
+        (Service::new("the test", &url, "mend it").unwrap(), thread)
+    }
+
+    const CALL: Call<'_> = Call { path: "/x", headers: &[], body: Some(b"{}") };
+
+    #[test]
+    fn what_passes_is_tried_again_and_what_does_not_is_not() {
+        let good = "HTTP/1.1 201 Created\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        let busy = "HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let half = "HTTP/1.1 201 Created\r\nContent-Length: 200\r\nConnection: close\r\n\r\n{";
+        let no = "HTTP/1.1 400 No\r\nContent-Length: 21\r\nConnection: close\r\n\r\n{\"message\":\"not you\"}";
+        let away = "HTTP/1.1 307 Go\r\nLocation: http://localhost:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        for (says, status) in [
+            (vec![busy, good], Some(201)),
+            (vec![half, "", good], Some(201)),
+            (vec![no], Some(400)),
+            (vec![away], Some(307)),
+            (vec!["x", "x", "x"], None),
+        ] {
+            let count = says.len();
+            let (service, thread) = server(says);
+            let answer = Http::new().call(&service, CALL);
+            assert_eq!(answer.as_ref().ok().map(|answer| answer.status), status, "{answer:?}");
+            assert_eq!(thread.join().unwrap(), count);
+            match answer {
+                Ok(answer) if answer.status == 400 => {
+                    let said = service.refused(&answer).to_string();
+                    assert!(
+                        said.starts_with("the test at http://127") && said.ends_with("status 400 and says: not you; mend it"),
+                        "{said}"
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `git warrant agent`: started, asked, ended.
+
+use super::stdout;
+use crate::cli::{AgentAction, AgentArgs};
+use crate::io::agent::{Agent, serve};
+use crate::report::ExitStatus;
+use crate::report::escape::printable;
+use crate::verdict::Utc;
+use anyhow::{Context as _, Result};
+use std::io::Write as _;
+
+/// Does what is asked. Status and stop: exit status 3 where no agent runs.
+///
+/// # Errors
+/// Where the agent cannot be started, or does not answer.
+pub fn run(args: &AgentArgs) -> Result<ExitStatus> {
+    if args.foreground {
+        serve()?;
+        return Ok(ExitStatus::Accepted);
+    }
+    let Some(action) = args.action else {
+        Agent::start().context("the agent cannot be started")?;
+        return Ok(ExitStatus::Accepted);
+    };
+    let mut out = stdout();
+    let Some(agent) = Agent::find() else {
+        writeln!(out, "no agent runs")?;
+        out.flush()?;
+        return Ok(ExitStatus::Unjudged);
+    };
+    match action {
+        AgentAction::Status => {
+            let status = agent.status()?;
+            let memory = if status.locked { "its memory is locked" } else { "its memory is not locked" };
+            writeln!(out, "process {}; {memory}", status.process)?;
+            for (subject, until) in &status.certificates {
+                writeln!(out, "{}", printable(&format!("a certificate of {subject} until {}", Utc(*until))))?;
+            }
+            if status.certificates.is_empty() {
+                writeln!(out, "no certificate; git warrant login")?;
+            }
+        }
+        AgentAction::Stop => agent.stop()?,
+    }
+    out.flush()?;
+    Ok(ExitStatus::Accepted)
+}

@@ -1,0 +1,36 @@
+//! `git warrant login`: a certificate for the next minutes, held by the agent.
+
+use super::stdout;
+use crate::io::git::Repository;
+use crate::io::secrecy::forbid_dumps;
+use crate::io::sigstore::services::Services;
+use crate::io::sigstore::signing::{Unkept, keep};
+use crate::io::sigstore::{Http, login, token};
+use crate::report::ExitStatus;
+use crate::report::escape::printable;
+use crate::verdict::Utc;
+use anyhow::Result;
+use std::io::Write as _;
+
+/// Logs in, by a token at hand or by asking; what the agent held before is replaced.
+///
+/// # Errors
+/// Where nobody logs in, no certificate is issued, or no agent can hold it.
+pub fn run() -> Result<ExitStatus> {
+    forbid_dumps();
+    let services = Services::of(&Repository::open()?.config()?)?;
+    let http = Http::new();
+    let token = match token::at_hand(&http, &services)? {
+        Some(token) => token,
+        None => login::ask(&http, &services)?,
+    };
+    let leaf = keep(&http, &services, &token).map_err(|unkept| match unkept {
+        Unkept::Certificate(error) => error,
+        Unkept::Agent(error) => error.context("the agent cannot be used; commits still ask on their own"),
+    })?;
+    let mut out = stdout();
+    let line = format!("logged in as {}, until {}", leaf.holder(), Utc(leaf.not_after));
+    writeln!(out, "{}", printable(&line))?;
+    out.flush()?;
+    Ok(ExitStatus::Accepted)
+}

@@ -1,0 +1,97 @@
+//! What a timestamp authority is asked, and what of its answer is kept (RFC 3161).
+
+use super::der::{BOOLEAN, CONTEXT_0, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET, TIME, content, tlv, version};
+use super::oid;
+use sha2::{Digest as _, Sha256};
+
+/// A question: when was this here?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimestampQuery {
+    imprint: Vec<u8>,
+    nonce: Vec<u8>,
+}
+
+/// Why an answer is no timestamp of what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimestampError {
+    /// It is no answer at all.
+    #[error("its answer is no timestamp (RFC 3161)")]
+    Malformed,
+    /// The authority refuses.
+    #[error("it refuses, with status {0} (RFC 3161 §2.4.2)")]
+    Refused(u8),
+    /// It answers another question.
+    #[error("its token is over something else than the signature that was sent")]
+    OfAnother,
+}
+
+/// 1.2.840.113549.1.9.16.1.4
+const TST_INFO: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, 0x04];
+
+impl TimestampQuery {
+    /// Asks for the time of a signature; the nonce makes an answer one to this question.
+    pub fn new(signature: &[u8], nonce: [u8; 8]) -> Self {
+        // positive, and in its shortest form
+        let [first, rest @ ..] = nonce;
+        let nonce = [&[first & 0x3f | 0x40], &rest[..]].concat();
+        let algorithm = tlv(SEQUENCE, &tlv(OID, oid::SHA256));
+        let imprint = tlv(SEQUENCE, &[algorithm, tlv(OCTET_STRING, &Sha256::digest(signature))].concat());
+        Self { imprint, nonce: tlv(INTEGER, &nonce) }
+    }
+
+    /// `TimeStampReq`, in DER, with the certificate asked for.
+    pub fn encode(&self) -> Vec<u8> {
+        tlv(SEQUENCE, &[&version(1), &self.imprint[..], &self.nonce, &tlv(BOOLEAN, &[0xff])].concat())
+    }
+
+    /// The token in a `TimeStampResp`, which must answer this question. Its signature is not verified here.
+    ///
+    /// # Errors
+    /// Where the authority refuses, or its token is not of what was asked.
+    pub fn token(&self, response: &[u8]) -> Result<Vec<u8>, TimestampError> {
+        let mut parts = Reader(response).expect(SEQUENCE).ok_or(TimestampError::Malformed)?.inside();
+        let status = parts.expect(SEQUENCE).and_then(|info| info.inside().expect(INTEGER)).ok_or(TimestampError::Malformed)?;
+        match status.content {
+            [0 | 1] => {}
+            [status] => return Err(TimestampError::Refused(*status)),
+            _ => return Err(TimestampError::Malformed),
+        }
+        let token = parts.expect(SEQUENCE).filter(|_| parts.is_empty()).ok_or(TimestampError::Malformed)?;
+        let info = info_of(token.whole).ok_or(TimestampError::Malformed)?;
+        match self.is_answered(info) {
+            Some(true) => Ok(token.whole.to_vec()),
+            Some(false) => Err(TimestampError::OfAnother),
+            None => Err(TimestampError::Malformed),
+        }
+    }
+
+    /// Whether a `TSTInfo` has the imprint and the nonce.
+    fn is_answered(&self, info: &[u8]) -> Option<bool> {
+        let mut parts = Reader(info).expect(SEQUENCE)?.inside();
+        parts.expect(INTEGER)?;
+        parts.expect(OID)?; // the policy
+        let mut imprint = parts.expect(SEQUENCE)?.inside();
+        let algorithm = imprint.expect(SEQUENCE)?.inside().expect(OID)?.content;
+        let digest = imprint.expect(OCTET_STRING)?.whole;
+        parts.expect(INTEGER)?; // the serial number
+        parts.expect(TIME)?;
+        parts.optional(SEQUENCE); // accuracy
+        parts.optional(BOOLEAN); // ordering
+        let nonce = parts.optional(INTEGER)?.whole;
+        let mut ours = Reader(content(&self.imprint));
+        ours.expect(SEQUENCE)?;
+        Some(algorithm == oid::SHA256 && digest == ours.expect(OCTET_STRING)?.whole && nonce == self.nonce)
+    }
+}
+
+/// The `TSTInfo` in a token, which is CMS.
+fn info_of(token: &[u8]) -> Option<&[u8]> {
+    let mut parts = Reader(token).expect(SEQUENCE)?.inside();
+    parts.expect(OID).filter(|kind| kind.content == oid::SIGNED_DATA)?;
+    let mut signed = parts.expect(CONTEXT_0)?.inside().expect(SEQUENCE)?.inside();
+    signed.expect(INTEGER)?;
+    signed.expect(SET)?;
+    let mut content = signed.expect(SEQUENCE)?.inside();
+    content.expect(OID).filter(|kind| kind.content == TST_INFO)?;
+    Some(content.expect(CONTEXT_0)?.inside().expect(OCTET_STRING)?.content)
+}
