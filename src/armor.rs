@@ -1,7 +1,9 @@
 //! The armours in which git stores signatures.
 
+mod cms;
 mod openpgp;
 
+pub use cms::{decode_cms, encode_cms};
 pub use openpgp::{decode_keys, decode_openpgp, encode_certificate, encode_openpgp};
 
 use base64::Engine as _;

@@ -11,6 +11,7 @@ pub mod show;
 pub mod ssh_keygen;
 pub mod verify;
 
+mod bundle;
 mod exempt;
 mod seen;
 mod session;

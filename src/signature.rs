@@ -4,6 +4,7 @@ pub mod curve;
 mod der;
 pub mod openpgp;
 pub mod ssh;
+pub mod x509;
 
 use crate::armor::Format;
 use crate::evidence::Evidence;

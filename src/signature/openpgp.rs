@@ -125,6 +125,7 @@ impl Verifier for OpenPgpVerifier {
             key: key.info.clone(),
             hash: hash_name(signature.hash_algo()),
             token: None,
+            keyless: None,
             payload_id: payload.id(),
             made: Some(seconds(made)),
             ends: signature.signature_expiration_time().map(seconds),
