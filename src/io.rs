@@ -1,5 +1,6 @@
 //! The world: repositories, configuration, policies, keys, the clock.
 
+pub mod cert_d;
 pub mod clock;
 pub mod config;
 pub mod git;

@@ -256,13 +256,18 @@ impl Policy {
     fn find_refusal(&self, candidate: &mut Candidate<'_>, evidence: &Evidence, context: &Context<'_>) -> Result<(), Verdict> {
         let grant = candidate.grant;
         let certificate = evidence.key.certificate.as_deref();
-        let speaks = grant.speaks(evidence, context.email, &self.people)?;
+        let mut speaks = grant.speaks(evidence, context.email, &self.people)?;
+        // a listed key keeps its kind and its state inside a certificate
+        let listed = certificate.and_then(|_| self.keys.get(&evidence.key.blob)).map(Vec::as_slice).unwrap_or_default();
+        let kinds = self.grants(listed).map(Grant::kind).filter(|_| self.binds);
+        speaks.kind = kinds.fold(speaks.kind, |kind, own| if own == Kind::Person { kind } else { own });
+        if speaks.kind == Kind::Forge && speaks.committer == Committer::Among {
+            speaks.committer = Committer::Unbound; // it signs for any of its users
+        }
         candidate.take(speaks, context);
         if context.nameless && candidate.kind != Kind::Person {
             Err(Reason::NotAPerson { principal: candidate.principal.0.clone() })?;
         }
-        // a listed key keeps its state inside a certificate
-        let listed = certificate.and_then(|_| self.keys.get(&evidence.key.blob)).map(Vec::as_slice).unwrap_or_default();
         let as_authority = self.authorities.get(&evidence.key.blob).map(Vec::as_slice).unwrap_or_default();
         let others = self.grants(listed).chain(self.grants(as_authority)).filter(|_| self.binds);
         for grant in others.chain([grant]) {

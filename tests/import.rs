@@ -9,6 +9,8 @@ mod gnupg;
 mod hostile;
 #[path = "import/lines.rs"]
 mod lines;
+#[path = "import/panics.rs"]
+mod panics;
 #[path = "import/sequoia.rs"]
 mod sequoia;
 #[path = "support/world.rs"]

@@ -153,6 +153,14 @@ impl Grant {
         }
     }
 
+    /// Of what kind is whom it lists.
+    pub(super) fn kind(&self) -> Kind {
+        match &self.names {
+            Names::Person(person) => person.kind,
+            Names::Patterns(_) | Names::Authority { .. } => Kind::Person,
+        }
+    }
+
     pub(super) fn covers_namespace(&self, namespace: &[u8]) -> bool {
         self.namespaces.as_ref().is_none_or(|list| list.matches(namespace))
     }

@@ -202,8 +202,9 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
                 (false, _) => "names in",
             };
             format!(
-                "after a colleague's rebase the committer should sign with the committer's own key; if {principal} and {committer} are one person, add {committer} to the {names} {}",
-                at_line(judgement, policy)
+                "after a colleague's rebase the committer should sign with the committer's own key; if {principal} and {committer} are one person, add {committer} to the {names} {}{}",
+                at_line(judgement, policy),
+                if is_toml(policy) { " (what a forge signs never passes --bind committer)" } else { "" }
             )
         }
         Reason::Wildcard { .. } => {

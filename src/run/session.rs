@@ -167,10 +167,16 @@ impl Loaded {
                 source.name
             )
         });
+        let unchecked = material.certificates.unchecked_revocations(clock::now()).into_iter().map(|(fingerprint, revoker)| {
+            format!(
+                "{}: the certificate {fingerprint} may be revoked: it names {revoker} for that, who signed a revocation of it, but whose certificate is not in the policy to check it by; ask gpg (gpg --recv-keys {revoker}), and set status = \"compromised\" if it is so",
+                source.name
+            )
+        });
         let weak = weak_keys.into_iter().map(|(line, bits)| {
             format!("{}:{line}: an RSA key of {bits} bits signs nothing here: 2048 are the least", source.name)
         });
-        let notes = notes.chain(weak).collect();
+        let notes = notes.chain(unchecked).chain(weak).collect();
         Ok(Self { source, policy, material, notes, baseline: file.baseline, settled: file.settled, named, exempt: file.exempt })
     }
 
@@ -239,6 +245,12 @@ pub(super) fn certificates(file: &PolicyFile, source: &Source) -> Result<Certifi
             bail!("{} holds the certificate {}, not {fingerprint}", what(), held.join(" and "));
         }
         all.add(bytes).with_context(what)?;
+    }
+    if let Some((key, [one, other])) = all.shared_key(clock::now()) {
+        bail!(
+            "{}: the signing key {key} is in two certificates, {one} and {other}: it would have two states; leave one of them out",
+            source.name
+        );
     }
     Ok(all)
 }

@@ -10,6 +10,7 @@ pub mod import;
 pub mod keyring;
 mod packet;
 mod raw;
+pub mod secret;
 pub mod sign;
 
 pub use certificate::{CertificateError, Certificates};
