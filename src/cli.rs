@@ -71,6 +71,21 @@ pub struct Verify {
     /// How many threads judge; by default as many as there are cores.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// Verify a Sigstore bundle instead, of the one file that is named in place of a revision (or of sha256:DIGEST).
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// With --bundle: whose certificates and logs are believed: public-good (the default), github, staging, or a file.
+    #[arg(long, value_name = "NAME|FILE", requires = "bundle")]
+    pub trusted_root: Option<String>,
+    /// With --bundle: who must have signed, letter by letter.
+    #[arg(long, value_name = "NAME", requires_all = ["bundle", "issuer"])]
+    pub identity: Option<String>,
+    /// With --bundle: who must have identified the signer, letter by letter.
+    #[arg(long, value_name = "URL", requires_all = ["bundle", "identity"])]
+    pub issuer: Option<String>,
+    /// With --bundle: the public key, in PEM, that must have signed.
+    #[arg(long, value_name = "FILE", requires = "bundle", conflicts_with = "identity")]
+    pub key: Option<PathBuf>,
 }
 
 /// Where the policy comes from, and how much is asked.
@@ -117,6 +132,9 @@ pub struct Show {
     /// The commit or tag.
     #[arg(value_name = "REV")]
     pub revision: String,
+    /// Write its keyless signature as a Sigstore bundle, of what was signed (DER of the signed attributes), and nothing else.
+    #[arg(long)]
+    pub bundle: bool,
     /// Where the policy comes from.
     #[command(flatten)]
     pub policy: PolicyArgs,

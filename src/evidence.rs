@@ -21,6 +21,8 @@ pub struct Evidence {
     pub weak: Vec<&'static str>,
     /// What a FIDO token says of the moment of signing.
     pub token: Option<Token>,
+    /// What a keyless signature's certificate, log entry and timestamps prove; the key itself is forgotten once it has signed.
+    pub keyless: Option<Arc<Keyless>>,
     /// SHA-256 of the payload.
     pub payload_id: PayloadId,
     /// In which ways the same signature could be written differently, none of them touching what is signed.
@@ -72,6 +74,101 @@ pub struct Revocation {
     pub stated: bool,
     /// When.
     pub at: i64,
+}
+
+/// What is proved of a keyless signature (Sigstore): who signed, by whose word, and when. Times are seconds since 1970 (UTC).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyless {
+    /// Who signed.
+    pub subject: Subject,
+    /// Who identified the signer: the issuer of the identity token, a URL.
+    pub issuer: String,
+    /// What else the certificate says of the signer (1.3.6.1.4.1.57264.1.x), by the names that policies use.
+    pub claims: Vec<(&'static str, String)>,
+    /// The certificate's serial number, hexadecimal.
+    pub serial: String,
+    /// The first moment of the certificate.
+    pub not_before: i64,
+    /// Its last.
+    pub not_after: i64,
+    /// The name of the trusted root that all of this was checked by.
+    pub authority: String,
+    /// The log entry; `None` where the signature carries none.
+    pub entry: Option<LogEntry>,
+    /// The times of timestamp tokens over the signature.
+    pub timestamps: Vec<i64>,
+}
+
+impl Keyless {
+    /// When the signature was there at the latest, by those who prove it: the last of all their times, each of which lies within
+    /// the certificate.
+    pub fn attested(&self) -> Option<i64> {
+        let logged = self.entry.as_ref().and_then(|entry| entry.time);
+        self.timestamps.iter().copied().chain(logged).max()
+    }
+
+    /// What a claim says.
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        self.claims.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The claims of a keyless certificate: their number below 1.3.6.1.4.1.57264.1, and the name that policies use.
+pub const CLAIMS: [(u8, &str); 16] = [
+    (9, "build-signer-uri"),
+    (10, "build-signer-digest"),
+    (11, "runner"),
+    (12, "repository"),
+    (13, "repository-digest"),
+    (14, "ref"),
+    (15, "repository-id"),
+    (16, "owner"),
+    (17, "owner-id"),
+    (18, "build-config-uri"),
+    (19, "build-config-digest"),
+    (20, "trigger"),
+    (21, "run"),
+    (22, "visibility"),
+    (23, "environment"),
+    (24, "subject"),
+];
+
+/// Whom a keyless certificate names, exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// An e-mail address: a person, or a service account.
+    Email(String),
+    /// A URI: the workflow of a CI service, a SPIFFE identity.
+    Uri(String),
+}
+
+impl Subject {
+    /// The name, whatever its kind.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Email(name) | Self::Uri(name) => name,
+        }
+    }
+
+    /// What a policy finds it by, together with who identified it: no bytes of a key look like this.
+    pub fn blob(&self, issuer: &str) -> Vec<u8> {
+        let kind = match self {
+            Self::Email(_) => "email",
+            Self::Uri(_) => "uri",
+        };
+        format!("keyless\0{kind}\0{issuer}\0{}", self.name()).into_bytes()
+    }
+}
+
+/// An entry of a transparency log, its place in the log proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The log's id, hexadecimal.
+    pub log: String,
+    /// Its number in the log.
+    pub index: u64,
+    /// When the log took it in, seconds since 1970 (UTC); `None` where the log proves no time (Rekor v2).
+    pub time: Option<i64>,
 }
 
 /// What an authority says of a key (PROTOCOL.certkeys). Times are seconds since 1970 (UTC); `i64::MAX` is for ever.

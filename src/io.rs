@@ -1,6 +1,7 @@
 //! The world: repositories, configuration, policies, keys, the clock.
 
 pub mod agent;
+pub mod cert_d;
 pub mod clock;
 pub mod config;
 pub mod git;

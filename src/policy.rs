@@ -5,6 +5,7 @@ pub mod ancestry;
 pub mod file;
 mod grant;
 pub mod import;
+mod keyless;
 pub mod krl;
 pub mod pattern;
 pub mod preset;
@@ -16,8 +17,9 @@ use crate::object::ObjectId;
 use crate::verdict::{Principal, Reason, Verdict, Warning};
 use allowed_signers::{AllowedSigners, Line};
 use ancestry::Ancestry;
-use file::{AuthorityEntry, Kind, PrincipalEntry, Status};
+use file::{AuthorityEntry, Kind, PrincipalEntry, SigstoreEntry, Status};
 use grant::{Committer, Grant, Person, Speaks, Standing, hold};
+use keyless::Instance;
 use revocation::RevokedKeys;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -74,6 +76,8 @@ pub struct Policy {
     /// The grants of an authority, by its key's blob.
     authorities: HashMap<Vec<u8>, Vec<usize>>,
     people: People,
+    /// The Sigstore instances that vouch for keyless identities.
+    instances: Vec<Instance>,
 }
 
 /// What is asked of one object beside the evidence. Times are seconds since 1970 (UTC).
@@ -120,6 +124,8 @@ pub struct Parts {
     pub principals: Vec<(PrincipalEntry, Vec<Ancestry>)>,
     /// Whose certificates are believed, what they revoked, and what their `audited` covers.
     pub authorities: Vec<(AuthorityEntry, RevokedKeys, Ancestry)>,
+    /// Which Sigstore instances are believed, and what their `audited` covers.
+    pub sigstores: Vec<(SigstoreEntry, Ancestry)>,
 }
 
 impl Policy {
@@ -149,6 +155,10 @@ impl Policy {
             let (blob, standing) = (entry.key.blob.clone(), standing(&entry.status, audited));
             policy.add(blob, true, Grant::of_authority(entry, revoked, standing));
         }
+        for (entry, audited) in parts.sigstores {
+            let standing = standing(&entry.status, audited);
+            policy.instances.push(Instance::new(entry, standing));
+        }
         policy
     }
 
@@ -166,6 +176,7 @@ impl Policy {
             keys: HashMap::new(),
             authorities: HashMap::new(),
             people: People::default(),
+            instances: Vec::new(),
         }
     }
 
@@ -212,9 +223,15 @@ impl Policy {
         if self.demands.refuse_malleable && !evidence.malleable.is_empty() {
             return Err(Reason::Malleable);
         }
-        let indexes = match certificate {
-            None => self.keys.get(&key.blob).ok_or(Reason::KeyUnlisted)?,
-            Some(certificate) => {
+        let indexes = match (certificate, evidence.keyless.as_deref()) {
+            (None, Some(keyless)) => {
+                let (identity, issuer) = (keyless.subject.name().to_owned(), keyless.issuer.clone());
+                let indexes = self.keys.get(&key.blob).ok_or(Reason::IdentityUnlisted { identity, issuer })?;
+                keyless::instance(&self.instances, keyless)?;
+                indexes
+            }
+            (None, None) => self.keys.get(&key.blob).ok_or(Reason::KeyUnlisted)?,
+            (Some(certificate), _) => {
                 let unlisted = || Reason::AuthorityUnlisted { authority: certificate.authority.fingerprint.clone() };
                 let indexes = self.authorities.get(&certificate.authority.blob).ok_or_else(unlisted)?;
                 check_certificate(certificate, evidence)?;
@@ -239,13 +256,18 @@ impl Policy {
     fn find_refusal(&self, candidate: &mut Candidate<'_>, evidence: &Evidence, context: &Context<'_>) -> Result<(), Verdict> {
         let grant = candidate.grant;
         let certificate = evidence.key.certificate.as_deref();
-        let speaks = grant.speaks(evidence, context.email, &self.people)?;
+        let mut speaks = grant.speaks(evidence, context.email, &self.people)?;
+        // a listed key keeps its kind and its state inside a certificate
+        let listed = certificate.and_then(|_| self.keys.get(&evidence.key.blob)).map(Vec::as_slice).unwrap_or_default();
+        let kinds = self.grants(listed).map(Grant::kind).filter(|_| self.binds);
+        speaks.kind = kinds.fold(speaks.kind, |kind, own| if own == Kind::Person { kind } else { own });
+        if speaks.kind == Kind::Forge && speaks.committer == Committer::Among {
+            speaks.committer = Committer::Unbound; // it signs for any of its users
+        }
         candidate.take(speaks, context);
         if context.nameless && candidate.kind != Kind::Person {
             Err(Reason::NotAPerson { principal: candidate.principal.0.clone() })?;
         }
-        // a listed key keeps its state inside a certificate
-        let listed = certificate.and_then(|_| self.keys.get(&evidence.key.blob)).map(Vec::as_slice).unwrap_or_default();
         let as_authority = self.authorities.get(&evidence.key.blob).map(Vec::as_slice).unwrap_or_default();
         let others = self.grants(listed).chain(self.grants(as_authority)).filter(|_| self.binds);
         for grant in others.chain([grant]) {
@@ -254,6 +276,12 @@ impl Policy {
             if !context.settled {
                 grant.token_used(evidence, self.demands.require_touch)?;
             }
+        }
+        if let Some(keyless) = evidence.keyless.as_deref() {
+            let instance = keyless::instance(&self.instances, keyless)?;
+            let line = std::mem::replace(&mut candidate.line, instance.line);
+            instance.refuses(keyless, evidence, context)?;
+            candidate.line = line;
         }
         let held = hold(grant.windows(evidence), evidence.made, context)?;
         (candidate.claimed_only, candidate.ends) = (held.claimed_only, held.ends);
@@ -309,8 +337,8 @@ impl People {
 fn standing(status: &Status, audited: Ancestry) -> Standing {
     match status {
         Status::Active => Standing::Active,
-        Status::Retired => Standing::Retired,
-        Status::Compromised { .. } => Standing::Compromised(Arc::new(audited)),
+        Status::Retired { before } => Standing::Retired(*before),
+        Status::Compromised { before, .. } => Standing::Compromised(Arc::new(audited), *before),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod ssh_keygen;
 pub mod verify;
 pub mod x509;
 
+mod bundle;
 mod exempt;
 mod seen;
 mod session;

@@ -93,6 +93,10 @@ pub enum Reason {
     WeakKey { bits: usize, least: usize },
     Weak { what: String },
     CertificateUnknown { issuer: String },
+    CertificateUntrusted { what: String },
+    LogEntry { what: String },
+    TimestampInvalid { what: String },
+    TimeUnproved,
     BadSignature,
     // the policy
     AuthorityUnlisted { authority: String },
@@ -106,6 +110,10 @@ pub enum Reason {
     CertificateNotYetValid { claimed: i64, after: i64 },
     CertificateExpired { claimed: i64, before: i64 },
     KeyUnlisted,
+    IdentityUnlisted { identity: String, issuer: String },
+    ClaimMismatch { claim: String, found: Option<String>, wanted: String },
+    NotLogged { identity: String, issuer: String, from: i64, to: i64 },
+    NotTimestamped,
     KeyRevoked { what: Revoked },
     KeyRetired,
     KeyCompromised,
@@ -159,6 +167,8 @@ impl Reason {
                 | Self::KeyUnlisted
                 | Self::AuthorityUnlisted { .. }
                 | Self::CertificateUnknown { .. }
+                | Self::CertificateUntrusted { .. }
+                | Self::IdentityUnlisted { .. }
                 | Self::PushMismatch { .. }
                 | Self::PushNonce { .. }
                 | Self::KeyRevoked { .. }
@@ -192,6 +202,8 @@ impl Reason {
                 | Self::CertificateExpired { .. }
                 | Self::ClaimedOnly { .. }
                 | Self::NoClaimedTime
+                | Self::NotLogged { .. }
+                | Self::NotTimestamped
         )
     }
 
@@ -214,6 +226,10 @@ impl Reason {
             Self::WeakKey { .. } => "weak-key",
             Self::Weak { .. } => "weak-algorithm",
             Self::CertificateUnknown { .. } => "certificate-unknown",
+            Self::CertificateUntrusted { .. } => "certificate-untrusted",
+            Self::LogEntry { .. } => "log-entry-invalid",
+            Self::TimestampInvalid { .. } => "timestamp-invalid",
+            Self::TimeUnproved => "time-unproved",
             Self::BadSignature => "bad-signature",
             Self::AuthorityUnlisted { .. } => "authority-unlisted",
             Self::CertificateNotForUsers => "certificate-not-for-users",
@@ -226,6 +242,10 @@ impl Reason {
             Self::CertificateNotYetValid { .. } => "certificate-not-yet-valid",
             Self::CertificateExpired { .. } => "certificate-expired",
             Self::KeyUnlisted => "key-unlisted",
+            Self::IdentityUnlisted { .. } => "identity-unlisted",
+            Self::ClaimMismatch { .. } => "claim-mismatch",
+            Self::NotLogged { .. } => "not-logged",
+            Self::NotTimestamped => "not-timestamped",
             Self::KeyRevoked { .. } => "key-revoked",
             Self::KeyRetired => "key-retired",
             Self::KeyCompromised => "key-compromised",
@@ -270,6 +290,12 @@ impl fmt::Display for Reason {
             Self::CertificateUnknown { issuer } => {
                 write!(f, "signed by the OpenPGP key {issuer}, of which the policy has no certificate")
             }
+            Self::CertificateUntrusted { what } => write!(f, "the certificate that signed is not trusted: {what}"),
+            Self::LogEntry { what } => write!(f, "the log entry in the signature proves nothing: {what}"),
+            Self::TimestampInvalid { what } => write!(f, "the timestamp in the signature proves nothing: {what}"),
+            Self::TimeUnproved => f.write_str(
+                "the log entry in the signature proves no time (Rekor v2, or no signed promise), and no timestamp token does",
+            ),
             Self::BadSignature => f.write_str("the signature does not match the content"),
             Self::AuthorityUnlisted { authority } => {
                 write!(f, "the policy does not list the authority {authority} that signed the key's certificate")
@@ -295,6 +321,22 @@ impl fmt::Display for Reason {
                 write!(f, "dated {}, after the certificate's end ({})", Utc(*claimed), Utc(*before))
             }
             Self::KeyUnlisted => f.write_str("the policy does not list the key"),
+            Self::IdentityUnlisted { identity, issuer } => {
+                write!(f, "the policy does not list the identity {identity}, identified by {issuer}")
+            }
+            Self::ClaimMismatch { claim, found: Some(found), wanted } => {
+                write!(f, "the certificate says {claim} = `{found}`, and the policy asks for `{wanted}`")
+            }
+            Self::ClaimMismatch { claim, found: None, wanted } => {
+                write!(f, "the certificate does not say {claim}, and the policy asks for `{wanted}`")
+            }
+            Self::NotLogged { identity, issuer, from, to } => write!(
+                f,
+                "signed with a certificate of {identity}, identified by {issuer}, that held from {} to {}; that it was used then is not proved: the signature carries no log entry, and looking for one online is not in this version",
+                Utc(*from),
+                Utc(*to)
+            ),
+            Self::NotTimestamped => f.write_str("the policy asks for a timestamp over the signature, and it carries none"),
             Self::KeyRevoked { what } => write!(f, "the {what} is revoked"),
             Self::KeyRetired => f.write_str("the key is retired, and this is not settled"),
             Self::KeyCompromised => f.write_str("the key is compromised, and this is not among what was audited"),

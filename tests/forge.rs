@@ -17,7 +17,7 @@ use gnupg::Gpg;
 use judging::Judging;
 use std::collections::BTreeMap;
 use support::{Item, shared, table};
-use world::{done, says};
+use world::{World, done, says};
 
 const PRESET: &str = "[principals.github]\nkind = \"forge\"\npreset = \"github-web-flow\"\n";
 
@@ -124,4 +124,29 @@ fn a_forge_is_accepted_with_a_warning_and_bound_to_no_address() {
         2,
         &["policy.toml:4: the key 968479A1AFF927E37D1A566BB5690EEEBB952194 is one of a preset; to retire it, list it"],
     );
+}
+
+#[test]
+fn a_listed_key_keeps_its_kind_inside_a_certificate() {
+    let world = World::new();
+    world.repo("r", &[]);
+    world.home.key("ca", &["ed25519"], "");
+    let certify = ["-q", "-s", "ca", "-I", "id", "-n", "bob@example.com", "bob.pub"];
+    assert!(done(world.home.command("ssh-keygen").args(certify)).ok());
+    let mut bob = world.person("bob");
+    bob.retain(|setting| !setting.starts_with("user.signingKey"));
+    bob.push(format!("user.signingKey={}", world.home.join("bob-cert.pub").display()));
+    world.commit_as("r", "by the certificate", &bob, &["-S"]);
+    let authority = format!("[authorities.corp]\nssh-ca = \"{}\"\nprincipals = [\"*@example.com\"]\n", world.home.public("ca"));
+    let judged = |kind: &str, args: &[&str]| {
+        let listed = format!("[principals.it]\nkind = \"{kind}\"\nkeys = [{{ ssh = \"{}\" }}]\n", world.home.public("bob"));
+        let path = world.home.write("kinds.toml", format!("version = 1\n{authority}{listed}"));
+        world.judged_by("r", path.to_str().unwrap(), args).verdicts().remove(0)
+    };
+    for (kind, warnings, bound) in
+        [("person", &[][..], "accept"), ("bot", &[], "accept"), ("forge", &["forge-signed"], "signer-not-committer")]
+    {
+        assert_eq!((&*judged(kind, &[]).1, judged(kind, &[]).2), ("accept", warnings.iter().map(|it| (*it).to_owned()).collect()));
+        assert_eq!(judged(kind, &["--bind", "committer"]).1, bound, "{kind}");
+    }
 }

@@ -7,7 +7,7 @@ mod gnupg;
 #[path = "support/world.rs"]
 mod world;
 
-use common::{OURS, run};
+use common::{Done, OURS, run};
 use gnupg::Gpg;
 use std::os::unix::fs::PermissionsExt as _;
 use world::{done, says};
@@ -28,7 +28,9 @@ impl Gpg {
         let file = self.0.home.write("signature", signature);
         let mut command = self.0.home.command(program);
         command.args(["--keyid-format=long", "--status-fd=1", "--verify"]).arg(file).arg("-");
-        let ran = run(&mut command, data);
+        // out of a file: where the signature is none, gpg ends before it reads
+        let data = std::fs::File::open(self.0.home.write("data", data)).unwrap();
+        let ran = Done::from(command.stdin(data).output().unwrap());
         let passed_over = ["KEY_CONSIDERED", "SIG_ID", "KEYEXPIRED", "FAILURE"];
         let lines = ran.stdout.lines().filter(|line| !passed_over.iter().any(|word| line.contains(word)));
         let text = ran.stderr.lines().filter(|line| {
@@ -185,6 +187,15 @@ fn whose_key_is_not_to_be_had_is_said() {
     refused(&[], &["no key is named"]);
     refused(&["-u", &one, "-u", &old], &["one signature by one key"]);
     refused(&["-u", &one, "--digest-algo", "SHA1"], &["SHA512"]);
+    for (name, number) in [("SHA256", 8), ("sha384", 9), ("H10", 10)] {
+        let mut command = gpg.0.home.ours(&["--status-fd=2", "-bsau", &one, "--digest-algo", name]);
+        let made = run(command.current_dir(gpg.0.home.path()), b"payload");
+        assert!(made.ok() && made.stderr.contains(&format!(" {number} 00 ")), "{made:?}");
+        gpg.0.home.write("made.sig", &made.stdout);
+        gpg.0.home.write("made", b"payload");
+        let theirs = run(gpg.0.home.command("gpg").args(["--batch", "--status-fd=1", "--verify", "made.sig", "made"]), b"");
+        assert!(theirs.ok() && theirs.stdout.contains("GOODSIG"), "{theirs:?}");
+    }
     refused(&["-u", &one, "--frobnicate"], &["invalid option"]);
     let bare = run(gpg.0.home.ours(&["--status-fd=2", "-bu", &one]).current_dir(gpg.0.home.path()), b"payload");
     assert!(bare.ok() && bare.stderr.contains("SIG_CREATED"), "{bare:?}");

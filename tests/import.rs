@@ -9,6 +9,8 @@ mod gnupg;
 mod hostile;
 #[path = "import/lines.rs"]
 mod lines;
+#[path = "import/panics.rs"]
+mod panics;
 #[path = "import/sequoia.rs"]
 mod sequoia;
 #[path = "support/world.rs"]
@@ -222,7 +224,7 @@ fn certificates(policy: &PolicyFile) -> Vec<String> {
     let keys = policy.principals.iter().flat_map(|it| &it.keys);
     let certificate = |credential: &Credential| match credential {
         Credential::OpenPgp { certificate, .. } => certificate.clone().unwrap(),
-        Credential::Ssh(_) => panic!("an SSH key"),
+        Credential::Ssh(_) | Credential::Keyless(_) => panic!("no OpenPGP certificate"),
     };
     keys.map(|key| certificate(&key.credential)).collect()
 }

@@ -61,6 +61,7 @@ const VERIFIERS: &[&str] = &[
     "crate::signature::ssh::sshsig",
     "crate::signature::ssh::sign",
     "crate::signature::ssh::key::SignatureError",
+    "crate::signature::x509",
 ];
 
 /// What of `object` is a plain value.
@@ -239,6 +240,20 @@ const RULES: &[Rule] = &[
         passes: &[
             ("signature/openpgp.rs", "use sequoia_openpgp::Cert;"),
             ("signature/openpgp/raw.rs", "use sequoia_openpgp::Cert;"),
+        ],
+    },
+    Rule {
+        says: "6: third-party types stop at the edge: Sigstore's crates and webpki in signature/x509 and io/sigstore",
+        binds: |file| !within(file, &["signature/x509", "io/sigstore"]),
+        breaks: |source| source.naming(&["sigstore_verify", "sigstore_merkle", "webpki", "rustls_pki_types"]),
+        caught: &[
+            ("policy.rs", "use sigstore_verify::Verifier;"),
+            ("run/verify.rs", "fn f(a: webpki::Error) {}"),
+            ("signature.rs", "use sigstore_merkle::hash_leaf;"),
+        ],
+        passes: &[
+            ("signature/x509/roots.rs", "use sigstore_verify::Verifier;"),
+            ("io/sigstore.rs", "use sigstore_verify::types::Bundle;"),
         ],
     },
     Rule {

@@ -4,6 +4,8 @@
 mod common;
 #[path = "schema/journeys.rs"]
 mod journeys;
+#[path = "support/sigstore.rs"]
+mod sigstore;
 #[path = "support/token.rs"]
 mod token;
 #[path = "support/world.rs"]
@@ -14,8 +16,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Objects whose names are data: codes and people.
-const OPEN: [&str; 3] = ["codes", "warnings", "signers"];
+/// Objects whose names are data: codes, people, claims.
+const OPEN: [&str; 4] = ["codes", "warnings", "signers", "claims"];
 
 /// A schema, and what was held to it.
 struct Schema {

@@ -3,6 +3,7 @@
 use super::{ArmorError, ArmorForm, Format};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 const SIGNATURES: [&[u8]; 2] = [b"PGP SIGNATURE", b"PGP MESSAGE"];
 const CERTIFICATE: &[u8] = b"PGP PUBLIC KEY BLOCK";
@@ -41,13 +42,14 @@ pub fn decode_keys(armored: &[u8]) -> Result<Vec<u8>, ArmorError> {
 
 /// What stands between two markers.
 struct Block {
-    base64: Vec<u8>,
+    /// It may be that of a secret key.
+    base64: Zeroizing<Vec<u8>>,
     checksum: Option<Vec<u8>>,
 }
 
 impl Block {
     fn decode(&self) -> Result<Vec<u8>, ArmorError> {
-        STANDARD.decode(&self.base64).map_err(|_| ArmorError::InvalidBase64)
+        STANDARD.decode(self.base64.as_slice()).map_err(|_| ArmorError::InvalidBase64)
     }
 
     fn check(&self, blob: &[u8]) -> Result<(), ArmorError> {
@@ -63,7 +65,8 @@ fn block<'a>(armored: &'a [u8], kinds: &[&'static [u8]]) -> Result<(Block, impl 
     let mut lines = armored.split(|&b| b == b'\n').map(trim);
     let first = lines.next().unwrap_or_default();
     let kind = kinds.iter().find(|kind| is_marker(first, b"BEGIN", kind)).ok_or(ArmorError::MissingHeader)?;
-    let (mut body, mut checksum, mut in_headers, mut ended) = (Vec::new(), None, true, false);
+    let (mut checksum, mut in_headers, mut ended) = (None, true, false);
+    let mut body = Zeroizing::new(Vec::with_capacity(armored.len())); // what grows leaves copies behind
     for line in lines.by_ref() {
         if is_marker(line, b"END", kind) {
             ended = true;

@@ -1,10 +1,11 @@
 //! Private keys: files and agents.
 //!
-//! Which one signs is ssh-keygen's rule. The public key or certificate comes from the file that is named (private, `.pub`,
+//! Which SSH key signs is ssh-keygen's rule. The public key or certificate comes from the file that is named (private, `.pub`,
 //! `-cert.pub`, or a literal one that git wrote to a file); the agent signs whenever it holds just that; else the private file
 //! does, the name less `-cert.pub` or `.pub`.
 
 pub mod agent;
+pub use file::openpgp::SecretFile;
 mod ask;
 pub mod ephemeral;
 mod exchange;

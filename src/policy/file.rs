@@ -5,9 +5,11 @@
 
 pub mod edit;
 mod fields;
+mod keyless;
 pub mod sequoia;
 
 pub use fields::FileError;
+pub use keyless::{EMBEDDED, Identity, Require, RootName, SigstoreEntry};
 
 use super::pattern::PatternList;
 use super::preset;
@@ -26,8 +28,10 @@ pub struct PolicyFile {
     pub settled: Vec<ObjectId>,
     /// Who signs.
     pub principals: Vec<PrincipalEntry>,
-    /// Whose certificates are believed.
+    /// Whose SSH certificates are believed.
     pub authorities: Vec<AuthorityEntry>,
+    /// Which Sigstore instances are believed.
+    pub sigstores: Vec<SigstoreEntry>,
     /// Single commits that stand all the same.
     pub exempt: Vec<Exempt>,
 }
@@ -97,6 +101,8 @@ pub enum Credential {
         /// The certificate itself, where the file holds it; else it lies beside.
         certificate: Option<String>,
     },
+    /// A keyless identity.
+    Keyless(Identity),
 }
 
 impl Credential {
@@ -105,14 +111,16 @@ impl Credential {
         match self {
             Self::Ssh(key) => &key.blob,
             Self::OpenPgp { fingerprint, .. } => fingerprint,
+            Self::Keyless(identity) => &identity.blob,
         }
     }
 
-    /// The fingerprint, as reports write it.
+    /// The fingerprint, as reports write it; of a keyless identity its name.
     pub fn fingerprint(&self) -> String {
         match self {
             Self::Ssh(key) => key.fingerprint.clone(),
             Self::OpenPgp { fingerprint, .. } => fingerprint.iter().map(|byte| format!("{byte:02X}")).collect(),
+            Self::Keyless(identity) => identity.subject.name().to_owned(),
         }
     }
 }
@@ -136,19 +144,24 @@ pub struct AuthorityEntry {
     pub deny: Vec<String>,
 }
 
-/// The state of a key. It goes from active to retired to compromised, never back. The time `before` rescues nothing yet: no
-/// time in this version is attested or received.
+/// The state of a key. It goes from active to retired to compromised, never back. What a log or a timestamp authority proves to
+/// have been there before the end stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Status {
     /// In use.
     #[default]
     Active,
     /// Not used any more: stands where it is settled.
-    Retired,
+    Retired {
+        /// When it ended.
+        before: Option<i64>,
+    },
     /// In foreign hands: stands only at or below what was looked through.
     Compromised {
         /// What was looked through.
         audited: Vec<ObjectId>,
+        /// When it was last in good hands.
+        before: Option<i64>,
     },
 }
 
@@ -156,8 +169,8 @@ impl Status {
     /// What was looked through.
     pub fn audited(&self) -> &[ObjectId] {
         match self {
-            Self::Active | Self::Retired => &[],
-            Self::Compromised { audited } => audited,
+            Self::Active | Self::Retired { .. } => &[],
+            Self::Compromised { audited, .. } => audited,
         }
     }
 }
@@ -193,16 +206,25 @@ impl PolicyFile {
             Some(other) => return Err(root.error_at("version", &format!("version {other} is not known; this program knows 1"))),
             None => return Err(root.error("`version = 1` is missing")),
         }
+        let mut authorities = (Vec::new(), Vec::new());
+        for fields in root.named_tables("authorities")? {
+            match fields.string("trusted-root")? {
+                Some(root) => authorities.1.push(keyless::sigstore(fields, root)?),
+                None => authorities.0.push(authority(fields)?),
+            }
+        }
         let mut file = Self {
             baseline: root.ids("baseline")?,
             settled: root.ids("settled")?,
             principals: root.named_tables("principals")?.into_iter().map(principal).collect::<Result<_, _>>()?,
-            authorities: root.named_tables("authorities")?.into_iter().map(authority).collect::<Result<_, _>>()?,
+            authorities: authorities.0,
+            sigstores: authorities.1,
             exempt: root.tables("exempt")?.into_iter().map(exempt).collect::<Result<_, _>>()?,
         };
         root.finish(&["roots", "rules", "paths", "algorithms"])?;
         file.principals.sort_by(|a, b| a.name.cmp(&b.name));
         file.refuse_shared_keys(&root)?;
+        file.check_keyless(&root)?;
         if file.principals.iter().all(|principal| principal.keys.is_empty()) && file.authorities.is_empty() {
             return Err(root.error("no principal has a key, and no authority is named: nobody could sign anything"));
         }
@@ -212,7 +234,8 @@ impl PolicyFile {
     /// All ids that it names.
     pub fn ids(&self) -> impl Iterator<Item = &ObjectId> {
         let of_keys = self.principals.iter().flat_map(|person| &person.keys).flat_map(|key| key.status.audited());
-        let of_authorities = self.authorities.iter().flat_map(|authority| authority.status.audited());
+        let of_authorities = self.authorities.iter().map(|it| &it.status).chain(self.sigstores.iter().map(|it| &it.status));
+        let of_authorities = of_authorities.flat_map(Status::audited);
         let exempt = self.exempt.iter().flat_map(|exempt| [&exempt.commit, &exempt.until]);
         self.baseline.iter().chain(&self.settled).chain(of_keys).chain(of_authorities).chain(exempt)
     }
@@ -224,7 +247,29 @@ impl PolicyFile {
             Credential::OpenPgp { certificate: None, .. } => Some(certificate_file(&key.credential.fingerprint())),
             _ => None,
         });
-        self.authorities.iter().filter_map(|authority| authority.krl.clone()).chain(certificates)
+        let roots = self.sigstores.iter().filter_map(|it| match &it.root {
+            RootName::File(name) => Some(name.clone()),
+            RootName::Embedded(_) => None,
+        });
+        self.authorities.iter().filter_map(|authority| authority.krl.clone()).chain(certificates).chain(roots)
+    }
+
+    /// An identity needs somebody who vouches for it, and a trusted root means one thing.
+    fn check_keyless(&self, root: &Fields<'_>) -> Result<(), FileError> {
+        let keys = self.principals.iter().flat_map(|person| &person.keys);
+        let identity = keys.clone().find(|key| matches!(key.credential, Credential::Keyless(_)));
+        if let Some(key) = identity.filter(|_| self.sigstores.is_empty()) {
+            let what =
+                "no authority vouches for keyless identities: add [authorities.sigstore] with trusted-root = \"public-good\"";
+            return Err(root.error_on(key.line, what));
+        }
+        for (index, entry) in self.sigstores.iter().enumerate() {
+            if let Some(other) = self.sigstores.iter().take(index).find(|other| other.root == entry.root) {
+                let what = format!("{} and {} have the same trusted root", other.name, entry.name);
+                return Err(root.error_on(entry.line, &what));
+            }
+        }
+        Ok(())
     }
 
     /// A key listed twice would have two states.
@@ -317,19 +362,24 @@ pub fn certificate_file(fingerprint: &str) -> String {
 }
 
 fn key(mut fields: Fields<'_>) -> Result<KeyEntry, FileError> {
-    let later = ["keyless", "issuer", "claims", "x509", "ca"];
-    let credential = match (fields.string("ssh")?, fields.string("openpgp")?) {
-        (Some(_), Some(_)) => return Err(fields.error_at("openpgp", "one key has one form: put it into a table of its own")),
-        (Some(text), None) => Credential::Ssh(public_key(&fields, "ssh", &text)?),
-        (None, Some(text)) => {
+    let later = ["x509", "ca"];
+    let forms = (fields.string("ssh")?, fields.string("openpgp")?, fields.string("keyless")?);
+    let credential = match forms {
+        (Some(text), None, None) => Credential::Ssh(public_key(&fields, "ssh", &text)?),
+        (None, None, Some(name)) => Credential::Keyless(keyless::identity(&fields, &name)?),
+        (None, Some(text), None) => {
             let fingerprint = fingerprint(&text).ok_or_else(|| {
                 fields.error_at("openpgp", "a whole fingerprint is needed here, 40 or 64 hexadecimal digits (gpg --fingerprint)")
             })?;
             Credential::OpenPgp { fingerprint, certificate: fields.string("cert")? }
         }
-        (None, None) => {
+        (None, None, None) => {
             fields.finish(&later)?;
-            return Err(fields.error("`ssh = \"type base64\"` or `openpgp = \"fingerprint\"` is missing"));
+            return Err(fields.error("`ssh = \"type base64\"`, `openpgp = \"fingerprint\"` or `keyless = \"identity\"` is missing"));
+        }
+        (_, pgp, _) => {
+            let second = if pgp.is_some() { "openpgp" } else { "keyless" };
+            return Err(fields.error_at(second, "one key has one form: put it into a table of its own"));
         }
     };
     let entry = KeyEntry {
@@ -358,11 +408,11 @@ fn fingerprint(text: &str) -> Option<Vec<u8>> {
 }
 
 fn authority(mut fields: Fields<'_>) -> Result<AuthorityEntry, FileError> {
-    let later = ["x509", "crl", "trusted-root", "require", "roles", "grace"];
+    let later = ["x509", "crl", "roles", "grace"];
     let name = fields.name().to_owned();
     let Some(text) = fields.string("ssh-ca")? else {
         fields.finish(&later)?;
-        return Err(fields.error("`ssh-ca = \"type base64\"` is missing"));
+        return Err(fields.error("`ssh-ca = \"type base64\"` or `trusted-root = \"public-good\"` is missing"));
     };
     let key = public_key(&fields, "ssh-ca", &text)?;
     let Some(principals) = fields.strings("principals")?.filter(|list| !list.is_empty()) else {
@@ -418,8 +468,8 @@ fn status(fields: &mut Fields<'_>) -> Result<Status, FileError> {
             Err(fields.error_at("audited", "only what a compromised key signed is audited"))
         }
         None | Some("active") => Ok(Status::Active),
-        Some("retired") => Ok(Status::Retired),
-        Some("compromised") => Ok(Status::Compromised { audited }),
+        Some("retired") => Ok(Status::Retired { before }),
+        Some("compromised") => Ok(Status::Compromised { audited, before }),
         Some(other) => Err(fields.error_at("status", &format!("`{other}` is none of active, retired, compromised"))),
     }
 }

@@ -2,11 +2,11 @@
 
 use super::allowed_signers::Line;
 use super::ancestry::Ancestry;
-use super::file::{AuthorityEntry, KeyEntry, Kind};
+use super::file::{AuthorityEntry, Credential, KeyEntry, Kind};
 use super::pattern::PatternList;
 use super::revocation::RevokedKeys;
-use super::{Context, People, principal};
-use crate::evidence::{Certificate, Evidence};
+use super::{Context, People, keyless, principal};
+use crate::evidence::{Certificate, Evidence, Keyless};
 use crate::verdict::{Principal, Reason, Revoked, Unjudged, Verdict};
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub(super) struct Grant {
     pub(super) touch: bool,
     /// Whether it must have seen a PIN or a fingerprint.
     pub(super) pin: bool,
+    /// What a keyless certificate must say besides; `None`: the entry is no keyless identity.
+    claims: Option<Vec<(&'static str, String)>>,
 }
 
 /// For whom a key speaks.
@@ -62,9 +64,32 @@ impl Person {
 #[derive(Clone, Debug)]
 pub(super) enum Standing {
     Active,
-    Retired,
-    /// Only what was looked through stands.
-    Compromised(Arc<Ancestry>),
+    /// Only what is settled, or proved to be older than this, stands.
+    Retired(Option<i64>),
+    /// Only what was looked through, or is proved to be older than this, stands.
+    Compromised(Arc<Ancestry>, Option<i64>),
+}
+
+impl Standing {
+    /// What speaks against something at its place in the graph, and at the time that is proved for it.
+    pub(super) fn refuses(&self, authority: bool, evidence: &Evidence, context: &Context<'_>) -> Option<Verdict> {
+        let attested = evidence.keyless.as_deref().and_then(Keyless::attested);
+        let in_time = |before: &Option<i64>| attested.zip(*before).is_some_and(|(attested, before)| attested < before);
+        match self {
+            Self::Retired(before) if !context.settled && !in_time(before) => {
+                let reason = if authority { Reason::AuthorityRetired } else { Reason::KeyRetired };
+                Some(Verdict::Reject { reason })
+            }
+            Self::Compromised(audited, before) if !audited.objects.contains(&context.object) && !in_time(before) => {
+                let reason = if authority { Reason::AuthorityCompromised } else { Reason::KeyCompromised };
+                Some(match audited.complete {
+                    true => Verdict::Reject { reason },
+                    false => Verdict::Unjudged { why: Unjudged::SettledMissing { reason: Box::new(reason) } },
+                })
+            }
+            Self::Active | Self::Retired(_) | Self::Compromised(..) => None,
+        }
+    }
 }
 
 /// How the committer and those for whom a key speaks belong together.
@@ -94,7 +119,8 @@ impl Grant {
         };
         let window = Window { after: line.valid_after, before: line.valid_before, certificate: false };
         let namespaces = line.namespaces;
-        Self { line: line.number, names, namespaces, window, standing: Standing::Active, touch: false, pin: false }
+        let (standing, claims) = (Standing::Active, None);
+        Self { line: line.number, names, namespaces, window, standing, touch: false, pin: false, claims }
     }
 
     pub(super) fn of_key(key: &KeyEntry, person: Arc<Person>, standing: Standing) -> Self {
@@ -106,6 +132,10 @@ impl Grant {
             standing,
             touch: key.touch,
             pin: key.pin,
+            claims: match &key.credential {
+                Credential::Keyless(identity) => Some(identity.claims.clone()),
+                Credential::Ssh(_) | Credential::OpenPgp { .. } => None,
+            },
         }
     }
 
@@ -119,6 +149,15 @@ impl Grant {
             standing,
             touch: false,
             pin: false,
+            claims: None,
+        }
+    }
+
+    /// Of what kind is whom it lists.
+    pub(super) fn kind(&self) -> Kind {
+        match &self.names {
+            Names::Person(person) => person.kind,
+            Names::Patterns(_) | Names::Authority { .. } => Kind::Person,
         }
     }
 
@@ -148,10 +187,12 @@ impl Grant {
             }
             (Names::Person(person), _) => {
                 let committer = match person.emails.is_empty() {
-                    true => Committer::Unbound,
+                    true if !keyless::is_committer(evidence, email) => Committer::Unbound,
                     false if person.has(email) => Committer::Among,
-                    false => Committer::NotAmong,
+                    _ if keyless::is_committer(evidence, email) => Committer::Among,
+                    _ => Committer::NotAmong,
                 };
+                keyless::check_claims(self.claims.as_deref(), evidence)?;
                 Ok(Speaks { principal: Principal(person.name.clone()), committer, wildcard: false, kind: person.kind })
             }
             (Names::Authority { covers, deny, revoked }, Some(certificate)) => {
@@ -173,7 +214,7 @@ impl Grant {
         let revoked = evidence.key.binding.as_ref().and_then(|binding| binding.revoked);
         match (&self.standing, revoked) {
             // without a reason given, the policy may say that it was no theft
-            (Standing::Retired, Some(revoked)) if revoked.hard && revoked.stated => {
+            (Standing::Retired(_), Some(revoked)) if revoked.hard && revoked.stated => {
                 return Some(Verdict::Reject { reason: Reason::KeyRevoked { what: Revoked::Certificate } });
             }
             (Standing::Active, Some(revoked)) if revoked.hard => {
@@ -182,20 +223,7 @@ impl Grant {
             (Standing::Active, Some(_)) if !context.settled => return Some(Verdict::Reject { reason: Reason::KeyRetired }),
             _ => {}
         }
-        match &self.standing {
-            Standing::Retired if !context.settled => {
-                let reason = if authority { Reason::AuthorityRetired } else { Reason::KeyRetired };
-                Some(Verdict::Reject { reason })
-            }
-            Standing::Compromised(audited) if !audited.objects.contains(&context.object) => {
-                let reason = if authority { Reason::AuthorityCompromised } else { Reason::KeyCompromised };
-                Some(match audited.complete {
-                    true => Verdict::Reject { reason },
-                    false => Verdict::Unjudged { why: Unjudged::SettledMissing { reason: Box::new(reason) } },
-                })
-            }
-            Standing::Active | Standing::Retired | Standing::Compromised(_) => None,
-        }
+        self.standing.refuses(authority, evidence, context)
     }
 
     /// The windows that must hold: the entry's, the certificate's, the signature's own.

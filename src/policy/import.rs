@@ -223,8 +223,8 @@ mod tests {
         });
         let file = PolicyFile::parse(draft.to_toml().as_bytes()).unwrap();
         assert_eq!(file.principals[0].emails, ["a\"b@x", "alice@x"]);
-        assert_eq!(file.principals[0].keys[0].status, crate::policy::file::Status::Retired);
+        assert_eq!(file.principals[0].keys[0].status, crate::policy::file::Status::Retired { before: None });
         assert_eq!((file.authorities[0].name.as_str(), file.authorities[0].principals.as_bytes()), ("corp", &b"*@x,!eve@x"[..]));
-        assert_eq!(file.authorities[0].status, crate::policy::file::Status::Retired);
+        assert_eq!(file.authorities[0].status, crate::policy::file::Status::Retired { before: None });
     }
 }

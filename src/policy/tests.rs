@@ -1,3 +1,4 @@
+mod keyless;
 mod toml;
 
 use super::*;
@@ -19,6 +20,7 @@ fn evidence() -> Evidence {
         ends: None,
         weak: Vec::new(),
         token: None,
+        keyless: None,
         payload_id: PayloadId([0; 32]),
         malleable: Vec::new(),
     }

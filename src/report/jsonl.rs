@@ -2,6 +2,7 @@
 
 use super::mend::mend;
 use super::{Heading, Report, Summary};
+use crate::evidence::Keyless;
 use crate::verdict::{Judgement, Utc, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -46,6 +47,10 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     policy_line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<&'a str>,
@@ -58,6 +63,9 @@ struct Line<'a> {
 struct Times {
     #[serde(skip_serializing_if = "Option::is_none")]
     claimed: Option<String>,
+    /// What a log or a timestamp authority proves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attested: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -86,6 +94,7 @@ struct Counts<'a> {
 impl<W: Write + Send> Report for JsonLines<W> {
     fn judged(&mut self, judgement: Judgement) -> io::Result<()> {
         let evidence = judgement.evidence.as_ref();
+        let keyless = evidence.and_then(|evidence| evidence.keyless.as_deref());
         let (principal, because) = match &judgement.verdict {
             Verdict::Accept { principal } => (Some(principal.0.as_str()), None),
             Verdict::Exempt { because, .. } => (None, Some(because.as_str())),
@@ -104,9 +113,14 @@ impl<W: Write + Send> Report for JsonLines<W> {
             key: evidence.map(|evidence| evidence.key.fingerprint.as_str()),
             key_type: evidence.map(|evidence| evidence.key.algorithm.as_str()),
             format: evidence.map(|evidence| evidence.format.name()),
+            identity: keyless.map(|keyless| keyless.subject.name()),
+            issuer: keyless.map(|keyless| keyless.issuer.as_str()),
             policy_line: judgement.line,
             because,
-            times: Times { claimed: judgement.about.claimed.map(|time| Utc(time).to_string()) },
+            times: Times {
+                claimed: judgement.about.claimed.map(|time| Utc(time).to_string()),
+                attested: keyless.and_then(Keyless::attested).map(|time| Utc(time).to_string()),
+            },
             mend: mend(&judgement, &self.heading.policy),
         };
         write_line(&mut self.out, &line)

@@ -88,6 +88,31 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::CertificateUnknown { issuer } => format!(
             "if you know whose key this is: gpg --export {issuer} gives its certificate; put it beside {policy} as certs/FINGERPRINT.pgp, and below [[principals.NAME.keys]] openpgp = \"FINGERPRINT\""
         ),
+        Reason::CertificateUntrusted { .. } => format!(
+            "if this Sigstore instance may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy)"
+        ),
+        Reason::LogEntry { .. } | Reason::TimestampInvalid { .. } => {
+            format!("no honest tool writes this; find out who pushed it, and {}", make_again(judgement))
+        }
+        Reason::TimeUnproved | Reason::NotTimestamped => {
+            format!("sign with a timestamp authority (gitsign.timestampServerURL); {}", make_again(judgement))
+        }
+        Reason::NotLogged { .. } => format!(
+            "have gitsign embed the log entry (git config gitsign.rekorMode offline), and {}; or, if it was looked through and stands, add {} to `settled` of {policy}",
+            make_again(judgement),
+            judgement.id
+        ),
+        Reason::IdentityUnlisted { identity, issuer } if is_toml(policy) => format!(
+            "if you know whose identity this is, add under its principal in {policy}: [[principals.NAME.keys]], and below that keyless = \"{identity}\" and issuer = \"{issuer}\", each on a line"
+        ),
+        Reason::IdentityUnlisted { .. } => format!(
+            "{policy} lists SSH keys only: name the identity in a policy in TOML (keyless = …, git-warrant-policy(5)); or git config gpg.format ssh, and {}{}",
+            make_again(judgement),
+            or_baseline(judgement)
+        ),
+        Reason::ClaimMismatch { .. } => {
+            format!("have it signed by the workflow that {} means, or change its `claims`", at_line(judgement, policy))
+        }
         Reason::BadSignature => {
             format!("the content was changed after signing (a rewrite, an encoding, a damaged copy); {}", make_again(judgement))
         }
@@ -175,8 +200,9 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
                 (false, _) => "names in",
             };
             format!(
-                "after a colleague's rebase the committer should sign with the committer's own key; if {principal} and {committer} are one person, add {committer} to the {names} {}",
-                at_line(judgement, policy)
+                "after a colleague's rebase the committer should sign with the committer's own key; if {principal} and {committer} are one person, add {committer} to the {names} {}{}",
+                at_line(judgement, policy),
+                if is_toml(policy) { " (what a forge signs never passes --bind committer)" } else { "" }
             )
         }
         Reason::Wildcard { .. } => {

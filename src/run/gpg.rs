@@ -4,8 +4,8 @@ mod signing;
 
 use super::{complain, drain_stdin, x509};
 use crate::armor::Format;
-use crate::io::clock;
 use crate::io::gnupg::Gnupg;
+use crate::io::{cert_d, clock};
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
 use crate::report::escape::printable;
 use crate::signature::openpgp::detached::{Checked, Detached, Outcome};
@@ -90,8 +90,13 @@ fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result<u8> {
     };
     let mut gnupg = Gnupg::open(gpg.home.as_deref())?;
     gnupg.use_keyrings(&gpg.keyrings, gpg.no_default_keyring);
-    let certificates = gnupg.certificates(&signatures.key_ids())?;
-    let verifier = OpenPgpVerifier::new(&certificates, clock::now());
+    let mut certificates = gnupg.certificates(&signatures.key_ids())?;
+    let mut verifier = OpenPgpVerifier::new(&certificates, clock::now());
+    let unknown = |checked: &Checked| matches!(checked.outcome, Outcome::NoKey);
+    if signatures.check(&verifier, b"").iter().any(unknown) {
+        cert_d::add_to(&mut certificates, &signatures.key_ids())?;
+        verifier = OpenPgpVerifier::new(&certificates, clock::now());
+    }
     let trust = gnupg.trust()?;
     let told = Told { status, certificates, trust, always: gpg.trust_always || gnupg.trust_always };
     let mut worst = GOOD;

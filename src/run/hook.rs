@@ -166,7 +166,7 @@ impl Job<'_> {
             ends: None,
             exemptions: Exemptions::new(&self.loaded.exempt, &self.loaded.source.name),
         };
-        with_judge(repository.hash(), &self.loaded.policy, &self.loaded.certificates, settled, |judge| {
+        with_judge(repository.hash(), &self.loaded.policy, &self.loaded.material, settled, |judge| {
             if let Some((id, raw)) = &self.certificate {
                 "this push".clone_into(&mut push.name);
                 let known = judge::Push { updates: ref_updates(self.input), nonce: nonce() };

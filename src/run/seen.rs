@@ -1,6 +1,6 @@
 //! The keys seen in a history: what to start a policy from.
 
-use super::session::{Place, with_judge};
+use super::session::{Material, Place, with_judge};
 use crate::history::{Hidden, ObjectSource as _, Walk};
 use crate::object::ObjectId;
 use crate::policy::allowed_signers::AllowedSigners;
@@ -8,7 +8,6 @@ use crate::policy::ancestry::Ancestry;
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Policy};
 use crate::report::escape::printable;
-use crate::signature::openpgp::Certificates;
 use crate::verdict::Judgement;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -24,9 +23,10 @@ pub(super) fn keys(place: &mut Place, tips: &[ObjectId]) -> Result<String> {
     let commits: Vec<ObjectId> = tips.iter().filter_map(|tip| place.repository.peel_to_commit(tip).ok()).collect();
     let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
     let repository = &mut place.repository;
-    with_judge(repository.hash(), &nobody, &Certificates::default(), &Ancestry::nothing(), |judge| {
+    with_judge(repository.hash(), &nobody, &Material::default(), &Ancestry::nothing(), |judge| {
         let mut sink = |judgement: Judgement| {
-            if let (Some(evidence), Some(email)) = (&judgement.evidence, &judgement.about.email) {
+            let evidence = judgement.evidence.as_ref().filter(|evidence| evidence.keyless.is_none());
+            if let (Some(evidence), Some(email)) = (evidence, &judgement.about.email) {
                 *seen.entry((email.clone(), evidence.key.to_openssh())).or_default() += 1;
             }
             Ok::<_, Infallible>(())

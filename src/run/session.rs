@@ -10,13 +10,14 @@ use crate::judge::{Judge, TagPlace};
 use crate::object::{Commit, ObjectId, ObjectKind, Tag};
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
 use crate::policy::ancestry::Ancestry;
-use crate::policy::file::{AuthorityEntry, Credential, Exempt, PolicyFile, certificate_file};
+use crate::policy::file::{AuthorityEntry, Credential, Exempt, PolicyFile, RootName, SigstoreEntry, certificate_file};
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Parts, Policy, STRICT_RSA_BITS};
 use crate::report::Heading;
 use crate::signature::Verifier;
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::signature::ssh::SshVerifier;
+use crate::signature::x509::{Root, X509Verifier};
 use crate::verdict::{Judgement, Reason, Unjudged, Verdict};
 use anyhow::{Context as _, Result, bail};
 use std::collections::HashSet;
@@ -97,8 +98,8 @@ impl Place {
 pub(super) struct Loaded {
     pub(super) source: Source,
     pub(super) policy: Policy,
-    /// The OpenPGP certificates that the policy knows.
-    pub(super) certificates: Certificates,
+    /// What signatures are verified by.
+    pub(super) material: Material,
     /// What is to be said of the file, a line each.
     pub(super) notes: Vec<String>,
     /// What the file leaves out.
@@ -129,11 +130,11 @@ impl Loaded {
         let Some(file) = source.toml.take() else {
             let (signers, notes) = read_lines(&source)?;
             let policy = Policy::new(signers, revoked, asked.of_lines());
-            let certificates = Certificates::default();
+            let material = Material::default();
             return Ok(Self {
                 source,
                 policy,
-                certificates,
+                material,
                 notes,
                 baseline: Vec::new(),
                 settled: Vec::new(),
@@ -142,35 +143,84 @@ impl Loaded {
             });
         };
         check_ids(&file, &source, &place.repository)?;
-        let certificates = certificates(&file, &source)?;
+        let material = Material::of(&file, &source)?;
         let weak_keys = weak_keys(&file);
         let named = file.ids().copied().collect();
         let principals = file.principals.into_iter().map(|principal| {
             let audited = principal.keys.iter().map(|key| place.ancestry(key.status.audited().to_vec())).collect();
             (principal, audited)
         });
-        let mut parts = Parts { principals: principals.collect(), authorities: Vec::new() };
+        let mut parts = Parts { principals: principals.collect(), authorities: Vec::new(), sigstores: Vec::new() };
         for authority in file.authorities {
             let revoked = revoked_by(&authority, &source)?;
             let audited = place.ancestry(authority.status.audited().to_vec());
             parts.authorities.push((authority, revoked, audited));
         }
+        for instance in file.sigstores {
+            let audited = place.ancestry(instance.status.audited().to_vec());
+            parts.sigstores.push((instance, audited));
+        }
         let policy = Policy::from_parts(parts, revoked, asked.of_toml());
-        let notes = certificates.without_signing_key(clock::now()).map(|fingerprint| {
+        let notes = material.certificates.without_signing_key(clock::now()).map(|fingerprint| {
             format!(
                 "{}: the certificate {fingerprint} has no key that may sign, or none that can be checked (no Brainpool, no RSA of more than 4096 bits)",
+                source.name
+            )
+        });
+        let unchecked = material.certificates.unchecked_revocations(clock::now()).into_iter().map(|(fingerprint, revoker)| {
+            format!(
+                "{}: the certificate {fingerprint} may be revoked: it names {revoker} for that, who signed a revocation of it, but whose certificate is not in the policy to check it by; ask gpg (gpg --recv-keys {revoker}), and set status = \"compromised\" if it is so",
                 source.name
             )
         });
         let weak = weak_keys.into_iter().map(|(line, bits)| {
             format!("{}:{line}: an RSA key of {bits} bits signs nothing here: 2048 are the least", source.name)
         });
-        let notes = notes.chain(weak).collect();
-        Ok(Self { source, policy, certificates, notes, baseline: file.baseline, settled: file.settled, named, exempt: file.exempt })
+        let notes = notes.chain(unchecked).chain(weak).collect();
+        Ok(Self { source, policy, material, notes, baseline: file.baseline, settled: file.settled, named, exempt: file.exempt })
     }
 
     pub(super) fn heading(&self, target: String) -> Heading {
         Heading { target, policy: self.source.name.clone(), digest: self.source.digest() }
+    }
+}
+
+/// What signatures are verified by: whose they are, and whether that is enough, says the policy.
+pub(super) struct Material {
+    /// The OpenPGP certificates that the policy knows.
+    pub(super) certificates: Certificates,
+    /// The trusted roots of Sigstore instances: those of the policy; of one that has none all that are built in, so that what is
+    /// not listed can be named.
+    pub(super) roots: Vec<Root>,
+}
+
+impl Default for Material {
+    fn default() -> Self {
+        let roots = Root::EMBEDDED.iter().filter_map(|name| Root::embedded(name, name)).collect();
+        Self { certificates: Certificates::default(), roots }
+    }
+}
+
+impl Material {
+    /// All that a policy names.
+    pub(super) fn of(file: &PolicyFile, source: &Source) -> Result<Self> {
+        let certificates = certificates(file, source)?;
+        if file.sigstores.is_empty() {
+            return Ok(Self { certificates, ..Self::default() });
+        }
+        let root = |instance: &SigstoreEntry| {
+            let what = || format!("{}:{}: `trusted-root`", source.name, instance.line);
+            match &instance.root {
+                RootName::Embedded(which) => {
+                    Root::embedded(which, &instance.name).context("no such root is built in").with_context(what)
+                }
+                RootName::File(name) => {
+                    let json = source.beside.get(name).context("it was not read").with_context(what)?;
+                    Root::parse(json, &instance.name).with_context(what)
+                }
+            }
+        };
+        Ok(Self { certificates, roots: file.sigstores.iter().map(root).collect::<Result<_>>()? })
     }
 }
 
@@ -196,6 +246,12 @@ pub(super) fn certificates(file: &PolicyFile, source: &Source) -> Result<Certifi
         }
         all.add(bytes).with_context(what)?;
     }
+    if let Some((key, [one, other])) = all.shared_key(clock::now()) {
+        bail!(
+            "{}: the signing key {key} is in two certificates, {one} and {other}: it would have two states; leave one of them out",
+            source.name
+        );
+    }
     Ok(all)
 }
 
@@ -203,7 +259,7 @@ pub(super) fn certificates(file: &PolicyFile, source: &Source) -> Result<Certifi
 pub(super) fn weak_keys(file: &PolicyFile) -> Vec<(usize, usize)> {
     let own = file.principals.iter().flat_map(|person| &person.keys).filter_map(|key| match &key.credential {
         Credential::Ssh(ssh) => Some((key.line, ssh.rsa_bits?)),
-        Credential::OpenPgp { .. } => None,
+        Credential::OpenPgp { .. } | Credential::Keyless(_) => None,
     });
     let authorities = file.authorities.iter().filter_map(|authority| Some((authority.line, authority.key.rsa_bits?)));
     own.chain(authorities).filter(|(_, bits)| *bits < STRICT_RSA_BITS).collect()
@@ -304,17 +360,18 @@ impl Asked {
     }
 }
 
-/// Calls `f` with a judge of this policy, by all the verifiers that are built in; those of OpenPGP know these certificates.
+/// Calls `f` with a judge of this policy, by all the verifiers that are built in.
 pub(super) fn with_judge<T>(
     hash: crate::object::HashAlgorithm,
     policy: &Policy,
-    certificates: &Certificates,
+    material: &Material,
     settled: &Ancestry,
     f: impl FnOnce(&Judge<'_>) -> T,
 ) -> T {
     let ssh = SshVerifier::default();
-    let openpgp = OpenPgpVerifier::new(certificates, clock::now());
-    let verifiers: [&dyn Verifier; 2] = [&ssh, &openpgp];
+    let openpgp = OpenPgpVerifier::new(&material.certificates, clock::now());
+    let x509 = X509Verifier::new(material.roots.clone());
+    let verifiers: [&dyn Verifier; 3] = [&ssh, &openpgp, &x509];
     f(&Judge { verifiers: &verifiers, hash, policy, settled, now: clock::now() })
 }
 

@@ -1,10 +1,10 @@
 //! `show`: all that one object's signature proves.
 
-use super::session::{Asked, Loaded, Place, with_judge};
+use super::session::{Asked, Loaded, Material, Place, with_judge};
 use super::{complain, stdout};
 use crate::armor::Format as SignatureFormat;
 use crate::cli::{Format, Show};
-use crate::evidence::{Binding, Certificate, Evidence, Revocation};
+use crate::evidence::{Binding, Certificate, Evidence, Keyless, Revocation, Subject};
 use crate::history::ObjectSource as _;
 use crate::io::clock;
 use crate::io::policy::{NoPolicy, Search};
@@ -15,11 +15,13 @@ use crate::report::escape::{name, printable};
 use crate::report::jsonl::{SCHEMA, write_line};
 use crate::report::mend::mend;
 use crate::signature::Verifier;
-use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
+use crate::signature::openpgp::OpenPgpVerifier;
 use crate::signature::ssh::SshVerifier;
+use crate::signature::x509::X509Verifier;
 use crate::verdict::{Judgement, Reason, Utc, Verdict};
 use anyhow::{Result, bail};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 /// Shows one object.
@@ -34,6 +36,9 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
     let push_certificate = object.kind == ObjectKind::Blob && PushCertificate::is_one(&object.data);
     if !matches!(object.kind, ObjectKind::Commit | ObjectKind::Tag) && !push_certificate {
         bail!("`{}` is a {}, which cannot carry a signature; name a commit or a tag", args.revision, object.kind);
+    }
+    if args.bundle {
+        return super::bundle::show(object.kind, &object.data, place.repository.hash());
     }
     let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), ..Search::default() };
     let loaded = match Loaded::find(&mut place, &search, Asked::by(&args.policy)) {
@@ -50,7 +55,7 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
     let hash = place.repository.hash();
     let target_kind = Tag::parse(&object.data, hash).target.and_then(|target| place.repository.kind(&target));
     let judged = loaded.as_ref().map(|loaded| {
-        with_judge(hash, &loaded.policy, &loaded.certificates, &settled, |judge| match object.kind {
+        with_judge(hash, &loaded.policy, &loaded.material, &settled, |judge| match object.kind {
             ObjectKind::Blob => {
                 // by itself: which push it came with is not known here
                 let updates = PushCertificate::parse(&object.data).updates;
@@ -60,10 +65,11 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
             _ => judge.commit(resolved.id, &object.data),
         })
     });
-    let (ssh, none) = (SshVerifier::default(), Certificates::default());
-    let certificates = loaded.as_ref().map_or(&none, |loaded| &loaded.certificates);
-    let openpgp = OpenPgpVerifier::new(certificates, clock::now());
-    let mut shown = Shown::of(resolved.id, object.kind, &object.data, hash, &[&ssh, &openpgp]);
+    let (ssh, none) = (SshVerifier::default(), Material::default());
+    let material = loaded.as_ref().map_or(&none, |loaded| &loaded.material);
+    let openpgp = OpenPgpVerifier::new(&material.certificates, clock::now());
+    let x509 = X509Verifier::new(material.roots.clone());
+    let mut shown = Shown::of(resolved.id, object.kind, &object.data, hash, &[&ssh, &openpgp, &x509]);
     if let (Some(judged), Some(loaded)) = (&judged, &loaded) {
         shown.verdict = Ruling::Some(Ruled::of(judged, &loaded.source.name));
     }
@@ -145,6 +151,8 @@ struct Proof {
     certificate: Option<ShownCertificate>,
     #[serde(skip_serializing_if = "Option::is_none")]
     openpgp: Option<ShownBinding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyless: Option<ShownKeyless>,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<&'static str>,
     hash: &'static str,
@@ -231,6 +239,80 @@ struct Token {
     touched: bool,
     verified: bool,
     counter: u32,
+}
+
+/// What is proved of a keyless signature.
+#[derive(Serialize)]
+struct ShownKeyless {
+    /// `email` or `uri`.
+    kind: &'static str,
+    identity: String,
+    issuer: String,
+    claims: BTreeMap<&'static str, String>,
+    authority: String,
+    serial: String,
+    valid_after: String,
+    valid_before: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<ShownEntry>,
+    timestamps: Vec<String>,
+    /// The time that is proved; absent where nothing proves one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attested: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ShownEntry {
+    id: String,
+    index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+}
+
+impl ShownKeyless {
+    fn of(keyless: &Keyless) -> Self {
+        let utc = |time: i64| Utc(time).to_string();
+        Self {
+            kind: match keyless.subject {
+                Subject::Email(_) => "email",
+                Subject::Uri(_) => "uri",
+            },
+            identity: keyless.subject.name().to_owned(),
+            issuer: keyless.issuer.clone(),
+            claims: keyless.claims.iter().cloned().collect(),
+            authority: keyless.authority.clone(),
+            serial: keyless.serial.clone(),
+            valid_after: utc(keyless.not_before),
+            valid_before: utc(keyless.not_after),
+            log: keyless.entry.as_ref().map(|entry| ShownEntry {
+                id: entry.log.clone(),
+                index: entry.index,
+                time: entry.time.map(utc),
+            }),
+            timestamps: keyless.timestamps.iter().copied().map(utc).collect(),
+            attested: keyless.attested().map(utc),
+        }
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![
+            ("identity", format!("{} ({})", self.identity, self.kind)),
+            ("issuer", self.issuer.clone()),
+            ("certificate", format!("{} by {}, from {} to {}", self.serial, self.authority, self.valid_after, self.valid_before)),
+        ];
+        lines.extend(self.claims.iter().map(|(name, value)| ("claim", format!("{name}: {value}"))));
+        lines.push(match &self.log {
+            Some(entry) => {
+                let time = entry.time.as_ref().map(|time| format!(", at {time}")).unwrap_or_default();
+                ("log", format!("entry {} of {}{time}", entry.index, entry.id))
+            }
+            None => ("log", "no entry in the signature".to_owned()),
+        });
+        lines.extend(self.timestamps.iter().map(|time| ("timestamp", time.clone())));
+        let nothing = || "nothing proves when it was signed, or that the certificate was good then".to_owned();
+        lines.push(("attested", self.attested.clone().unwrap_or_else(nothing)));
+        lines
+    }
 }
 
 impl Shown {
@@ -388,6 +470,7 @@ impl Signature {
             lines.push(("key", format!("{} {}{bits}", proof.key_type, proof.key)));
             lines.extend(proof.certificate.as_ref().map(|certificate| ("certificate", certificate.line())));
             lines.extend(proof.openpgp.as_ref().map(|binding| ("certificate", binding.line())));
+            lines.extend(proof.keyless.iter().flat_map(ShownKeyless::lines));
             let namespace = proof.namespace.map(|namespace| format!("namespace {namespace}, ")).unwrap_or_default();
             lines.push(("made for", format!("{namespace}message hash {}", proof.hash)));
             lines.extend(proof.made.as_ref().map(|made| ("made", format!("{made} (chosen by whoever signed)"))));
@@ -409,14 +492,15 @@ impl Signature {
 
 impl Proof {
     fn of(evidence: &Evidence) -> Self {
-        let key = &evidence.key;
+        let (key, is_ssh) = (&evidence.key, evidence.format == SignatureFormat::Ssh);
         Self {
             key_type: key.algorithm.clone(),
             key: key.fingerprint.clone(),
-            public_key: key.binding.is_none().then(|| key.to_openssh()),
+            public_key: is_ssh.then(|| key.to_openssh()),
             certificate: key.certificate.as_deref().map(ShownCertificate::of),
             openpgp: key.binding.as_ref().map(ShownBinding::of),
-            namespace: key.binding.is_none().then_some(crate::signature::ssh::NAMESPACE),
+            keyless: evidence.keyless.as_deref().map(ShownKeyless::of),
+            namespace: is_ssh.then_some(crate::signature::ssh::NAMESPACE),
             hash: evidence.hash,
             made: evidence.made.map(|made| Utc(made).to_string()),
             weak: evidence.weak.clone(),

@@ -23,6 +23,9 @@ use std::io::{IsTerminal as _, Read as _};
 /// # Errors
 /// Where the call or the policy is not valid, or the report cannot be written.
 pub fn run(args: &Verify) -> Result<ExitStatus> {
+    if let Some(bundle) = &args.bundle {
+        return super::bundle::verify(args, bundle);
+    }
     let mut place = Place::open()?;
     let targets = Targets::resolve(&place, &revisions(&place, args)?)?;
     targets.refuse_mixed(args.no_walk)?;
@@ -94,7 +97,7 @@ pub(super) fn judge(
     let mut progress = Progress::new();
     let mut summary = Summary::default();
     let mut exemptions = Exemptions::new(&loaded.exempt, &loaded.source.name);
-    let written = with_judge(repository.hash(), &loaded.policy, &loaded.certificates, &settled, |judge| {
+    let written = with_judge(repository.hash(), &loaded.policy, &loaded.material, &settled, |judge| {
         pool.install(|| {
             let mut take = |judgement: Judgement| {
                 summary.count(&judgement);

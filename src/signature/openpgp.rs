@@ -10,6 +10,7 @@ pub mod import;
 pub mod keyring;
 mod packet;
 mod raw;
+pub mod secret;
 pub mod sign;
 
 pub use certificate::{CertificateError, Certificates};
@@ -124,6 +125,7 @@ impl Verifier for OpenPgpVerifier {
             key: key.info.clone(),
             hash: hash_name(signature.hash_algo()),
             token: None,
+            keyless: None,
             payload_id: payload.id(),
             made: Some(seconds(made)),
             ends: signature.signature_expiration_time().map(seconds),

@@ -81,6 +81,7 @@ impl Verifier for SshVerifier {
             (checked.loose_encoding || loose_frame, Malleable::Encoding),
         ];
         Ok(Evidence {
+            keyless: None,
             format: Format::Ssh,
             key: Arc::clone(key.info()),
             hash: hash.name(),

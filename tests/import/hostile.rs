@@ -10,7 +10,7 @@ use sequoia_openpgp::serialize::MarshalInto as _;
 use sequoia_openpgp::types::KeyFlags;
 
 /// A certificate with its secret key, that signs and carries user ids of these bytes.
-fn secret(user_ids: &[&[u8]]) -> Cert {
+pub(crate) fn secret(user_ids: &[&[u8]]) -> Cert {
     let mut builder = CertBuilder::new()
         .set_cipher_suite(CipherSuite::Cv25519)
         .set_primary_key_flags(KeyFlags::empty().set_certification().set_signing());

@@ -30,7 +30,7 @@ fn lines_become_principals_and_authorities() {
     let want = [
         ("*@corp.example", emails(&[]), Status::Active),
         ("alice@example.com", emails(&["alice@example.com", "alice@example.org"]), Status::Active),
-        ("bob@example.com", emails(&["bob@example.com"]), Status::Retired),
+        ("bob@example.com", emails(&["bob@example.com"]), Status::Retired { before: None }),
         ("carol@example.com", emails(&["carol@example.com"]), Status::Active),
         ("erin", emails(&[]), Status::Active),
     ];

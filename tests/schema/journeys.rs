@@ -2,6 +2,7 @@
 
 use crate::Schema;
 use crate::common::{has, run, skipped};
+use crate::sigstore::{Key, Leaf, Signature, Sigstore, commit};
 use crate::token::{KIND, public, signed};
 use crate::world::{World, done};
 use base64::Engine as _;
@@ -143,6 +144,33 @@ fn of_exempt(checked: &mut Checked) {
     checked.show("t", &["--policy", &policy, &mend]);
 }
 
+fn of_keyless(checked: &mut Checked) {
+    let world = &checked.world;
+    let (sigstore, key, begin) = (Sigstore::new("example"), Key::p256(), 1_700_000_000);
+    world.home.write("root.json", sigstore.trusted_root());
+    let names = vec![(0x86, "https://example.com/w".to_owned())];
+    let leaf = Leaf { names, claims: vec![(15, "1".to_owned())], ..Leaf::email("", begin) };
+    let certificate = sigstore.issue(&leaf, &key);
+    let identity = "keyless = \"https://example.com/w\"\nissuer = \"https://issuer.example\"";
+    let text = format!("version = 1\n[[principals.ci.keys]]\n{identity}\n[authorities.example]\ntrusted-root = \"root.json\"\n");
+    world.home.write("keyless.toml", text);
+    let policy = world.home.join("keyless.toml").display().to_string();
+    world.repo("k", &[]);
+    world.commit("k", "tree", &[]);
+    let tree = world.id("k", "HEAD^{tree}");
+    for (logged, stamped, status) in [(true, true, 0), (true, false, 0), (false, true, 1), (false, false, 1)] {
+        let raw = commit(&tree, None, "a@x", begin + 1, |payload| {
+            let mut signature = Signature::new(&key, &certificate, payload, begin + 1);
+            if logged {
+                signature = signature.with_entry(&sigstore.entry(&signature, begin + 2, false, 3));
+            }
+            if stamped { signature.with_token(&sigstore.token(&signature.signature, begin + 3)) } else { signature }
+        });
+        let id = checked.world.object("k", "commit", &raw);
+        checked.both("k", status, &policy, &id);
+    }
+}
+
 /// `false` where there is no gpg, which has been said.
 fn of_openpgp(checked: &mut Checked) -> bool {
     if !has("gpg") {
@@ -194,6 +222,7 @@ fn every_kind_of_line() {
     let mut checked = Checked::new(World::new());
     of_ssh(&mut checked);
     of_exempt(&mut checked);
+    of_keyless(&mut checked);
     let openpgp = of_openpgp(&mut checked);
     assert_eq!(checked.verify.verdicts.iter().map(String::as_str).collect::<Vec<_>>(), ["accept", "exempt", "reject", "unjudged"]);
     // every field that a schema has was written by one of these: what cannot be is named here

@@ -27,6 +27,8 @@ const ROWS: &[(u8, &str, &[&str])] = &[
             "tests/openpgp.rs what_is_written_otherwise_is_noted_or_refused",
         ],
     ),
+    (3, "more than one signature", &["tests/threats_openpgp.rs row_03_two_signatures_are_none"]),
+    (4, "status lines that are forged", &["tests/threats_openpgp.rs row_04_a_user_id_forges_no_status_line"]),
     (
         5,
         "failing open",

@@ -30,6 +30,7 @@ use zeroize::Zeroizing;
 
 mod container;
 mod modulo;
+pub(super) mod openpgp;
 mod pem;
 
 /// More than any key file needs.

@@ -148,6 +148,15 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// The keys and strings of a table, in their order.
+    pub(super) fn pairs(&self, key: &'static str) -> Result<Option<Vec<(String, String)>>, FileError> {
+        let Some(item) = self.get(key) else { return Ok(None) };
+        let needed = || self.error_at(key, "a table of strings is needed here, such as { trigger = \"push\" }");
+        let table = item.as_table_like().ok_or_else(needed)?;
+        let pair = |(name, item): (&str, &Item)| Some((name.to_owned(), item.as_str()?.to_owned()));
+        table.iter().map(pair).collect::<Option<_>>().map(Some).ok_or_else(needed)
+    }
+
     /// Seconds since 1970 (UTC) of a date and time with its zone.
     pub(super) fn time(&self, key: &'static str) -> Result<Option<i64>, FileError> {
         self.typed(key, "a date and time with its zone, such as 2025-03-01T00:00:00Z,", |value| {

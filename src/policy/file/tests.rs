@@ -58,8 +58,8 @@ reason = "reverted"
     let [alice, bob] = &file.principals[..] else { panic!("{:?}", file.principals) };
     assert_eq!((alice.name.as_str(), alice.emails.as_slice()), ("alice", &["a@x".to_owned()][..]));
     assert!(alice.keys[0].touch && alice.keys[0].pin && alice.keys[0].status == Status::Active);
-    assert_eq!((alice.keys[1].line, &alice.keys[1].status), (12, &Status::Retired));
-    assert_eq!((bob.emails.len(), &bob.keys[0].status), (0, &Status::Compromised { audited: vec![id] }));
+    assert_eq!((alice.keys[1].line, &alice.keys[1].status), (12, &Status::Retired { before: Some(1_740_787_200) }));
+    assert_eq!((bob.emails.len(), &bob.keys[0].status), (0, &Status::Compromised { audited: vec![id], before: None }));
     let corp = &file.authorities[0];
     assert!(corp.principals.matches(b"a@corp.example") && !corp.principals.matches(b"root@corp.example"));
     assert_eq!((corp.krl.as_deref(), corp.deny.len()), (Some("corp.krl"), 1));
@@ -87,7 +87,55 @@ fn what_is_wrong_is_said_with_its_place() {
         (&format!("{person}kind = \"cat\""), 3, 8, "none of person"),
         (&format!("{person}emails = []"), 3, 10, "binds to nobody"),
         (&format!("{person}keys = [1]"), 3, 8, "list of tables"),
-        (&format!("{person}[[principals.a.keys]]\nkeyless = \"F\""), 4, 1, "`keyless` is not in this version"),
+        (&format!("{person}[[principals.a.keys]]\nx509 = \"F\""), 4, 1, "`x509` is not in this version"),
+        (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\nkeyless = \"a@x\""), 5, 11, "one form"),
+        (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\nissuer = \"https://x\""), 5, 1, "`issuer` is not a key here"),
+        (&format!("{person}[[principals.a.keys]]\nkeyless = \"a@x\""), 3, 1, "`issuer` is missing"),
+        (&format!("{person}[[principals.a.keys]]\nkeyless = \"*@x\"\nissuer = \"https://x\""), 4, 11, "is a pattern"),
+        (&format!("{person}[[principals.a.keys]]\nkeyless = \"alice\"\nissuer = \"https://x\""), 4, 11, "neither an e-mail"),
+        (&format!("{person}[[principals.a.keys]]\nkeyless = \"a@x \"\nissuer = \"https://x\""), 4, 11, "neither an e-mail"),
+        (&format!("{person}[[principals.a.keys]]\nkeyless = \"a@x\"\nissuer = \"google\""), 5, 10, "a URL is needed"),
+        (&format!("{person}[[principals.a.keys]]\nkeyless = \"a@x\"\nissuer = \"https://x\"\ntouch = true"), 3, 1, "FIDO keys"),
+        (
+            &format!("{person}[[principals.a.keys]]\nkeyless = \"a@x\"\nissuer = \"https://x\"\nclaims = {{ runner = 1 }}"),
+            6,
+            10,
+            "a table of strings",
+        ),
+        (
+            &format!("{person}[[principals.a.keys]]\nkeyless = \"a@x\"\nissuer = \"https://x\"\nclaims = {{ rev = \"1\" }}"),
+            6,
+            10,
+            "`rev` is none of",
+        ),
+        (&format!("{person}[[principals.a.keys]]\nkeyless = \"a@x\"\nissuer = \"https://x\""), 3, 1, "no authority vouches"),
+        (
+            &format!(
+                "{person}[[principals.a.keys]]\nkeyless = \"https://github.com/o/r/.github/workflows/w.yml@refs/heads/main\"\nissuer = \"https://token.actions.githubusercontent.com\"\nclaims = {{ repository-id = \"1\" }}"
+            ),
+            3,
+            1,
+            "has to say owner-id",
+        ),
+        (
+            &format!(
+                "{person}[[principals.a.keys]]\nkeyless = \"https://github.com/o/r/.github/workflows/w.yml@refs/heads/main\"\nissuer = \"https://token.actions.githubusercontent.com\"\nclaims = {{ owner-id = \"1\" }}"
+            ),
+            3,
+            1,
+            "has to say repository-id",
+        ),
+        ("version = 1\n[authorities.s]\ntrusted-root = \"github\"", 2, 1, "require = \"timestamp\""),
+        ("version = 1\n[authorities.s]\ntrusted-root = \"public-good\"\nrequire = \"luck\"", 4, 11, "none of log"),
+        ("version = 1\n[authorities.s]\ntrusted-root = \"public-good\"\nprincipals = [\"*\"]", 4, 1, "is not a key here"),
+        (
+            "version = 1\n[authorities.s]\ntrusted-root = \"public-good\"\n[authorities.t]\ntrusted-root = \"public-good\"",
+            4,
+            1,
+            "same trusted root",
+        ),
+        ("version = 1\n[authorities.s]\ntrusted-root = \"public-good\"\ndeny = [\"*@x\"]", 4, 8, "is no name"),
+        ("version = 1\n[authorities.s]\ntrusted-root = \"public-good\"", 1, 1, "nobody could sign"),
         (&format!("{person}[[principals.a.keys]]\nopenpgp = \"74E445BA0E15C957\""), 4, 11, "a whole fingerprint"),
         (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\nopenpgp = \"ID\""), 5, 11, "one form"),
         (&format!("{person}[[principals.a.keys]]\nopenpgp = \"ID\"\ntouch = true"), 3, 1, "FIDO keys"),

@@ -5,11 +5,11 @@ use crate::policy::file::PolicyFile;
 use std::collections::HashSet;
 
 const SK: &str = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIElSYahCw60CGct39Eg9EY8OLV9Ppr7tsudvSiMyNHOhAAAABHNzaDo=";
-const OBJECT: &str = "0101010101010101010101010101010101010101";
+pub(super) const OBJECT: &str = "0101010101010101010101010101010101010101";
 const ABSENT: &str = "0202020202020202020202020202020202020202";
 
 /// A policy in which only [`OBJECT`] is in the repository: it is what `audited` covers where it is named.
-fn in_toml(text: &str, asked: Demands) -> Policy {
+pub(super) fn in_toml(text: &str, asked: Demands) -> Policy {
     let mut text = format!("version = 1\n{text}");
     for (name, key) in [("KEY", KEY), ("CA", CA), ("SK", SK)] {
         text = text.replace(&format!("\"{name}\""), &format!("\"{key}\""));
@@ -30,11 +30,19 @@ fn in_toml(text: &str, asked: Demands) -> Policy {
                 (entry, RevokedKeys::default(), audited)
             })
             .collect(),
+        sigstores: file
+            .sigstores
+            .into_iter()
+            .map(|entry| {
+                let audited = below(entry.status.audited());
+                (entry, audited)
+            })
+            .collect(),
     };
     Policy::from_parts(parts, RevokedKeys::default(), asked)
 }
 
-fn by(text: &str, evidence: &Evidence, context: &Context<'_>) -> String {
+pub(super) fn by(text: &str, evidence: &Evidence, context: &Context<'_>) -> String {
     answer(&in_toml(text, Demands::default()).decide(evidence, context))
 }
 

@@ -2,23 +2,28 @@
 
 use super::{GOOD, Status, escaped, read_stdin};
 use crate::armor::decode_openpgp;
-use crate::io::clock;
 use crate::io::gnupg::Gnupg;
+use crate::io::keys::SecretFile;
 use crate::io::keys::gpg_agent::GpgAgent;
+use crate::io::{cert_d, clock};
 use crate::personality::gpg::Gpg;
 use crate::signature::openpgp::detached::{Detached, Outcome};
-use crate::signature::openpgp::sign::{HASH, SignerKey};
+use crate::signature::openpgp::sign::{Numbers, SignerKey, SigningHash};
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
+use std::env;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 /// Signs standard input; the signature goes to standard output.
 pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
     let payload = read_stdin()?; // first: git takes a broken pipe for failure of another kind
-    if gpg.digest.as_ref().is_some_and(|digest| !digest.eq_ignore_ascii_case("sha512")) {
-        bail!("--digest-algo: signatures are made with SHA512 only");
-    }
+    let hash = match gpg.digest.as_deref() {
+        None => SigningHash::Sha512,
+        Some(name) => SigningHash::of_name(name)
+            .with_context(|| format!("--digest-algo {name}: signatures are made with SHA256, SHA384 or SHA512"))?,
+    };
     let mut gnupg = Gnupg::open(gpg.home.as_deref())?;
     gnupg.use_keyrings(&gpg.keyrings, gpg.no_default_keyring);
     let spec = match &gpg.users[..] {
@@ -29,50 +34,134 @@ pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
     let spec = spec.context("no key is named; git config user.signingKey FINGERPRINT")?;
     let now = clock::now();
     let made = gpg.time.as_deref().map_or(Ok(now), faked)?;
-    let (keys, certificates) = usable(&gnupg, &spec, made)?;
-    let mut agent = GpgAgent::connect(gnupg.home())?;
-    let key = held(&mut agent, keys, &spec)?;
+    let Found { mut key, certificates, mut holder } = match file_of(&spec)? {
+        Some(path) => in_file(&path, made)?,
+        None => by_name(&gnupg, &spec, made)?,
+    };
+    key.hash = hash;
     let verifier = OpenPgpVerifier::new(&certificates, made);
     let status = Status(gpg.status_fd);
     status.line(&format!("KEY_CONSIDERED {} 2", key.certificate))?;
-    status.line(&format!("BEGIN_SIGNING H{HASH}"))?;
+    status.line(&format!("BEGIN_SIGNING H{}", hash.number()))?;
     let unsigned = key.prepare(&payload, made).context("the time cannot be written in OpenPGP")?;
-    let numbers = agent.sign(&key.keygrip, &description(&key), HASH, &unsigned.digest)?;
-    let armored = unsigned.finish(&numbers).context("gpg-agent's answer is no signature of this key")?;
-    // what an agent says is believed of no agent
+    let numbers = holder.sign(&key, &unsigned.digest)?;
+    let armored = unsigned.finish(&numbers).with_context(|| format!("{}'s answer is no signature of this key", holder.name()))?;
+    // what an agent says is believed of no agent, and what stands beside a secret key of no file
     let checked = Detached::parse(&armored).map(|signature| signature.check(&verifier, &payload)).unwrap_or_default();
     if !matches!(&checked[..], [one] if matches!(one.outcome, Outcome::Good(_))) {
-        bail!("gpg-agent's signature is not good; nothing is signed");
+        bail!("{}'s signature is not good; nothing is signed", holder.name());
     }
     let signature = match gpg.armor {
         true => armored,
         false => decode_openpgp(&armored).context("the signature cannot be read back")?.0,
     };
     io::stdout().write_all(&signature).and_then(|()| io::stdout().flush()).context("cannot write the signature")?;
-    status.line(&format!("SIG_CREATED D {} {HASH} 00 {made} {}", key.algorithm, key.fingerprint))?;
+    status.line(&format!("SIG_CREATED D {} {} 00 {made} {}", key.algorithm, hash.number(), key.fingerprint))?;
     Ok(GOOD)
+}
+
+/// What signs.
+struct Found {
+    key: SignerKey,
+    certificates: Certificates,
+    holder: Holder,
+}
+
+/// What has the secret part of a key.
+enum Holder {
+    Agent(GpgAgent),
+    File(SecretFile),
+}
+
+impl Holder {
+    fn sign(&mut self, key: &SignerKey, digest: &[u8]) -> Result<Numbers> {
+        match self {
+            Self::Agent(agent) => agent.sign(&key.keygrip, &description(key), key.hash.number(), digest),
+            Self::File(file) => Ok(file.sign(&key.fingerprint, key.hash, digest)?),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Agent(_) => "gpg-agent",
+            Self::File(_) => "the key file",
+        }
+    }
+}
+
+/// The file that the text names, if it names one: only what has a slash in it can.
+fn file_of(spec: &str) -> Result<Option<PathBuf>> {
+    if !spec.contains('/') {
+        return Ok(None);
+    }
+    let path = match spec.strip_prefix("~/") {
+        Some(rest) => Path::new(&env::var_os("HOME").context("HOME is not set, so `~/` cannot be expanded")?).join(rest),
+        None => PathBuf::from(spec),
+    };
+    Ok(Some(path).filter(|path| path.is_file()))
+}
+
+/// The newest key of a file that signs.
+fn in_file(path: &Path, now: i64) -> Result<Found> {
+    let file = SecretFile::open(path)?;
+    let certificates = file.keys().certificates().clone();
+    let keys: Vec<SignerKey> = certificates.signers(now).into_iter().filter(|key| file.keys().has(&key.fingerprint)).collect();
+    let Some(first) = keys.first() else {
+        bail!("{} holds no secret key that is for signing, or of an algorithm that is signed with here", path.display())
+    };
+    let mut holders: Vec<&str> = keys.iter().map(|key| key.certificate.as_str()).collect();
+    holders.sort_unstable();
+    holders.dedup();
+    if holders.len() > 1 {
+        bail!("{} holds the keys of {}; put the one that is meant into a file of its own", path.display(), holders.join(" and "));
+    }
+    let Some(key) = keys.iter().find(|key| key.unusable.is_none()).cloned() else {
+        let why = first.unusable.map(|why| why.to_string()).unwrap_or_default();
+        bail!("the key {} of {} {why}", first.fingerprint, path.display())
+    };
+    Ok(Found { key, certificates, holder: Holder::File(file) })
+}
+
+/// By gpg-agent, or else by a file of Sequoia's store.
+fn by_name(gnupg: &Gnupg, spec: &str, now: i64) -> Result<Found> {
+    let (keys, certificates) = usable(gnupg, spec, now)?;
+    let by_agent = || {
+        let mut agent = GpgAgent::connect(gnupg.home())?;
+        let key = held(&mut agent, keys.clone(), spec)?;
+        Ok::<_, anyhow::Error>((key, agent))
+    };
+    let refusal = match by_agent() {
+        Ok((key, agent)) => return Ok(Found { key, certificates, holder: Holder::Agent(agent) }),
+        Err(refusal) => refusal,
+    };
+    for key in &keys {
+        let Some(path) = SecretFile::of_sequoia(&key.certificate) else { continue };
+        let file = SecretFile::open(&path)?;
+        if file.keys().has(&key.fingerprint) {
+            return Ok(Found { key: key.clone(), certificates, holder: Holder::File(file) });
+        }
+    }
+    Err(anyhow!("{refusal:#}; or name a file that holds the secret key: git config user.signingKey /PATH/TO/KEY"))
 }
 
 /// The keys that the text names and that may sign, the newest first, and the certificates that they are of.
 fn usable(gnupg: &Gnupg, spec: &str, now: i64) -> Result<(Vec<SignerKey>, Certificates)> {
     let wanted = Wanted::of(spec);
     let mut certificates = gnupg.certificates(&[wanted.needle()])?;
-    if certificates.signers(now).is_empty() {
+    if wanted.among(&certificates, now).is_empty() {
         certificates = gnupg.certificates(&[Vec::new()])?; // written otherwise, or by another of its keys
     }
+    if wanted.among(&certificates, now).is_empty() {
+        cert_d::add_to(&mut certificates, &[Vec::new()])?;
+    }
     let home = gnupg.home().display();
-    let known = certificates.fingerprints().filter(|fingerprint| {
-        let ids = certificates.user_ids(fingerprint, now);
-        wanted.names(fingerprint, &ids)
-            || certificates.signers(now).iter().any(|key| key.certificate == **fingerprint && wanted.names(&key.fingerprint, &[]))
-    });
-    let known: Vec<&str> = known.collect();
+    let known = wanted.among(&certificates, now);
     if known.is_empty() {
         bail!(
-            "no key for `{spec}` is in {home}; gpg --list-secret-keys shows what is; git config user.signingKey FINGERPRINT names one"
+            "no key for `{spec}` is in {home} or in pgp.cert.d; gpg --list-secret-keys shows what is; git config user.signingKey FINGERPRINT names one"
         );
     }
-    let keys = certificates.signers(now).into_iter().filter(|key| known.contains(&key.certificate.as_str()));
+    let keys = certificates.signers(now).into_iter().filter(|key| known.contains(&key.certificate));
     let keys: Vec<SignerKey> = keys.filter(|key| !wanted.exactly || wanted.names(&key.fingerprint, &[])).collect();
     if keys.is_empty() {
         bail!(
@@ -135,6 +224,16 @@ impl Wanted {
         }
         let bytes = (0..self.text.len() / 2).filter_map(|at| u8::from_str_radix(self.text.get(2 * at..2 * at + 2)?, 16).ok());
         bytes.collect()
+    }
+
+    /// The certificates that are meant.
+    fn among(&self, certificates: &Certificates, now: i64) -> Vec<String> {
+        let signers = certificates.signers(now);
+        let meant = |fingerprint: &&str| {
+            self.names(fingerprint, &certificates.user_ids(fingerprint, now))
+                || signers.iter().any(|key| key.certificate == **fingerprint && self.names(&key.fingerprint, &[]))
+        };
+        certificates.fingerprints().filter(meant).map(str::to_owned).collect()
     }
 
     fn names(&self, fingerprint: &str, user_ids: &[Vec<u8>]) -> bool {

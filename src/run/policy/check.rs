@@ -1,11 +1,11 @@
 //! `policy check`: is the file valid, and what is in it.
 
-use super::super::session::{Place, certificates, check_ids, read_lines, revoked_by, weak_keys};
+use super::super::session::{Material, Place, check_ids, read_lines, revoked_by, weak_keys};
 use super::super::{complain, stdout};
 use crate::cli::PolicyCheck;
 use crate::io::git::{OpenError, Repository};
 use crate::io::policy::{Search, Source, find, read_directly};
-use crate::policy::file::{Kind, PolicyFile, PrincipalEntry, Status};
+use crate::policy::file::{Kind, PolicyFile, PrincipalEntry, RootName, SigstoreEntry, Status};
 use crate::policy::revocation::RevokedKeys;
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
@@ -60,7 +60,7 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
     for authority in &file.authorities {
         revoked_by(authority, source)?;
     }
-    certificates(file, source)?;
+    Material::of(file, source)?;
     for (line, bits) in weak_keys(file) {
         let name = printable(&source.name);
         complain(&format!("warning: {name}:{line}: an RSA key of {bits} bits signs nothing here: 2048 are the least"));
@@ -87,8 +87,16 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
             .iter()
             .map(|authority| format!("authority {} ({}), {}", authority.name, authority.key.fingerprint, state(&authority.status))),
     );
+    lines.extend(file.sigstores.iter().map(of_instance));
     lines.push(format!("{} settled, {} in the baseline, {} exempt", file.settled.len(), file.baseline.len(), file.exempt.len()));
     Ok(lines)
+}
+
+fn of_instance(instance: &SigstoreEntry) -> String {
+    let root = match &instance.root {
+        RootName::Embedded(name) | RootName::File(name) => name,
+    };
+    format!("authority {} (trusted root {root}), {}", instance.name, state(&instance.status))
 }
 
 fn of_person(person: &PrincipalEntry) -> String {
@@ -102,7 +110,7 @@ fn of_person(person: &PrincipalEntry) -> String {
 fn state(status: &Status) -> &'static str {
     match status {
         Status::Active => "active",
-        Status::Retired => "retired",
+        Status::Retired { .. } => "retired",
         Status::Compromised { .. } => "compromised",
     }
 }

@@ -1,6 +1,6 @@
 //! `policy retire`: somebody leaves, or a key goes out of use.
 
-use super::super::session::{certificates, with_judge};
+use super::super::session::{Material, with_judge};
 use super::super::verify::Targets;
 use super::super::{complain, stdout};
 use super::{Draft, refuse};
@@ -163,12 +163,12 @@ impl Leaving {
         let repository = &mut draft.place.repository;
         let mut walk = Walk::new(Hidden { unasked: ancestors(repository, hidden), baseline: HashSet::new() });
         let nobody = Policy::new(AllowedSigners::default(), RevokedKeys::default(), Demands::default());
-        let certificates = certificates(&draft.file, &draft.source)?;
+        let material = Material::of(&draft.file, &draft.source)?;
         let mut found = Vec::new();
         for name in repository.references()?.into_iter().filter(|name| !refs.contains(name)) {
             let Ok(tip) = repository.resolve(&name).and_then(|it| repository.peel_to_commit(&it.id)) else { continue };
             let mut n = 0;
-            with_judge(repository.hash(), &nobody, &certificates, &Ancestry::nothing(), |judge| {
+            with_judge(repository.hash(), &nobody, &material, &Ancestry::nothing(), |judge| {
                 let mut sink = |judgement: Judgement| {
                     n += usize::from(judgement.evidence.is_some_and(|evidence| self.signed(&evidence.key)));
                     Ok::<_, Infallible>(())

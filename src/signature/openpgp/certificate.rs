@@ -12,9 +12,8 @@ use sequoia_openpgp::packet::Tag;
 use sequoia_openpgp::packet::key::{PublicParts, UnspecifiedRole};
 use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::policy::{AsymmetricAlgorithm, StandardPolicy};
-use sequoia_openpgp::types::{
-    Curve, HashAlgorithm, PublicKeyAlgorithm, ReasonForRevocation, RevocationStatus, RevocationType, Timestamp,
-};
+use sequoia_openpgp::types::{Curve, HashAlgorithm, PublicKeyAlgorithm, ReasonForRevocation, RevocationType, Timestamp};
+use sequoia_openpgp::{Fingerprint, KeyHandle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -97,7 +96,39 @@ impl Certificates {
 
     /// The keys that may sign, as of a moment.
     pub(super) fn signing_keys(&self, now: Timestamp) -> Vec<SigningKey> {
-        self.0.values().flat_map(|cert| signing_keys(cert, now)).collect()
+        let mut keys: Vec<SigningKey> = self.0.values().flat_map(|cert| keys_of(cert, self, now)).collect();
+        // a key that several certificates bind: as GnuPG, first that of which it is the primary one; what is revoked counts
+        keys.sort_by_key(|key| (!key.is_primary(), !key.is_revoked()));
+        keys
+    }
+
+    /// A signing key that two of the certificates bind, with the fingerprints of these, if there is one. `now` in seconds since
+    /// 1970 (UTC).
+    pub fn shared_key(&self, now: i64) -> Option<(String, [String; 2])> {
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        for key in self.signing_keys(moment(now)) {
+            let (key, own) = (key.info.fingerprint.clone(), key.certificate());
+            if let Some(other) = seen.insert(key.clone(), own.clone()) {
+                return Some((key, [other, own]));
+            }
+        }
+        None
+    }
+
+    /// The fingerprints of the certificates that somebody may have revoked who has the right to, but of whom no certificate is
+    /// here to check it by, with the fingerprint of that one. `now` in seconds since 1970 (UTC).
+    pub fn unchecked_revocations(&self, now: i64) -> Vec<(&str, String)> {
+        let lenient = lenient(moment(now));
+        let unknown = |cert: &Cert| {
+            let issued = |revoker: &Fingerprint| {
+                let aliases = |issuer: &KeyHandle| issuer.aliases(KeyHandle::from(revoker));
+                cert.primary_key().other_revocations().any(|it| it.get_issuers().iter().any(aliases))
+            };
+            let revokers = cert.revocation_keys(&lenient).map(|key| key.revoker().1);
+            let mut absent = revokers.filter(|revoker| issued(revoker) && !self.0.contains_key(&revoker.to_hex()));
+            absent.next().map(Fingerprint::to_hex)
+        };
+        self.0.iter().filter_map(|(fingerprint, cert)| Some((fingerprint.as_str(), unknown(cert)?))).collect()
     }
 }
 
@@ -109,17 +140,37 @@ pub(super) struct SigningKey {
 }
 
 impl SigningKey {
+    /// The fingerprint of its certificate.
+    fn certificate(&self) -> String {
+        self.info.binding.as_ref().map(|binding| binding.certificate.clone()).unwrap_or_default()
+    }
+
+    fn is_primary(&self) -> bool {
+        self.info.fingerprint == self.certificate()
+    }
+
+    fn is_revoked(&self) -> bool {
+        self.info.binding.as_ref().is_some_and(|binding| binding.revoked.is_some())
+    }
+
     #[allow(deprecated)] // it is still in old histories
     pub(super) fn is_dsa(&self) -> bool {
         self.key.pk_algo() == PublicKeyAlgorithm::DSA
     }
 }
 
-/// The keys that the newest bindings let sign. Binding and revocations are read without regard to how weak their hashes are:
-/// that a certificate rests on weak ones is said beside, and a revocation counts whatever it was made with.
+/// The keys of one certificate that may sign, nobody else's revocations counted.
 pub(super) fn signing_keys(cert: &Cert, now: Timestamp) -> Vec<SigningKey> {
+    keys_of(cert, &Certificates::default(), now)
+}
+
+/// The keys that the newest bindings let sign; `others` are those whose revocations are believed where the certificate names
+/// them for that. Binding and revocations are read without regard to how weak their hashes are:
+/// that a certificate rests on weak ones is said beside, and a revocation counts whatever it was made with.
+fn keys_of(cert: &Cert, others: &Certificates, now: Timestamp) -> Vec<SigningKey> {
     let lenient = lenient(now);
     let strict = StandardPolicy::at(now);
+    let whole = revocations_of(cert, others, &lenient);
     let mut found = Vec::new();
     for key in cert.keys() {
         let Ok(valid) = key.clone().with_policy(&lenient, now) else { continue };
@@ -128,12 +179,13 @@ pub(super) fn signing_keys(cert: &Cert, now: Timestamp) -> Vec<SigningKey> {
         }
         let primary = valid.valid_cert().primary_key();
         let ends = [valid.key_expiration_time(), primary.key_expiration_time()].into_iter().flatten().map(seconds).min();
-        let statuses = [cert.revocation_status(&lenient, now), valid.revocation_status()];
+        let own = key.self_revocations().map(one_revocation);
+        // the worst counts
+        let revoked = whole.iter().copied().chain(own).max_by_key(|it| (it.hard && it.stated, it.hard, std::cmp::Reverse(it.at)));
         let sound = key.clone().with_policy(&strict, now).is_ok_and(|valid| valid.for_signing());
         let (algorithm, short) = names(key.key().mpis());
         let user_id = valid.valid_cert().primary_userid().ok().map(|id| id.userid().value().to_vec()).unwrap_or_default();
-        let binding =
-            Binding { certificate: cert.fingerprint().to_hex(), user_id, ends, revoked: revocation(&statuses), weak: !sound };
+        let binding = Binding { certificate: cert.fingerprint().to_hex(), user_id, ends, revoked, weak: !sound };
         let fingerprint = key.key().fingerprint();
         let info = Key {
             algorithm: algorithm.to_owned(),
@@ -173,15 +225,18 @@ fn lenient(now: Timestamp) -> StandardPolicy<'static> {
     policy
 }
 
-/// What a certificate says of its end, or of that of one of its keys.
-fn revocation(statuses: &[RevocationStatus<'_>]) -> Option<Revocation> {
-    let of = |status: &RevocationStatus<'_>| match status {
-        RevocationStatus::Revoked(signatures) => signatures.iter().map(|it| one_revocation(it)).collect(),
-        RevocationStatus::CouldBe(_) | RevocationStatus::NotAsFarAsWeKnow => Vec::new(),
-    };
-    let all: Vec<Revocation> = statuses.iter().flat_map(of).collect();
-    // the worst counts
-    all.into_iter().max_by_key(|it| (it.hard && it.stated, it.hard, std::cmp::Reverse(it.at)))
+/// The revocations of a whole certificate: its own, and those of whom it names for that (RFC 9580 §5.2.3.23). One counts for
+/// ever, as in GnuPG, whatever was bound later: Sequoia lets a newer self-signature undo a soft one.
+fn revocations_of(cert: &Cert, others: &Certificates, policy: &StandardPolicy<'_>) -> Vec<Revocation> {
+    let primary = cert.primary_key();
+    let own = primary.self_revocations();
+    let revokers = cert.revocation_keys(policy).filter_map(|key| others.0.get(&key.revoker().1.to_hex()));
+    let revokers: Vec<&Cert> = revokers.collect();
+    let by_others = primary.other_revocations().filter(|signature| {
+        let verifies = |by: &&Cert| signature.verify_primary_key_revocation(by.primary_key().key(), primary.key()).is_ok();
+        revokers.iter().any(verifies)
+    });
+    own.chain(by_others).map(one_revocation).collect()
 }
 
 fn one_revocation(signature: &Signature) -> Revocation {
@@ -208,3 +263,6 @@ fn names(key: &PublicKey) -> (&'static str, &'static str) {
         _ => ("other", "OTHER"),
     }
 }
+
+#[cfg(test)]
+mod tests;

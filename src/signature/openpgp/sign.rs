@@ -21,6 +21,8 @@ pub struct SignerKey {
     pub algorithm: u8,
     /// When it was made, seconds since 1970 (UTC).
     pub created: i64,
+    /// The hash function that it signs with: SHA-512 unless another is asked for.
+    pub hash: SigningHash,
     /// What stands against signing with it, if anything does.
     pub unusable: Option<Unusable>,
     bytes: Vec<u8>,
@@ -46,8 +48,39 @@ enum Kind {
     Pair,
 }
 
-/// The hash function that is signed with: SHA-512.
-pub const HASH: u8 = 10;
+/// A hash function that is signed with (RFC 9580 §9.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // they are their names
+pub enum SigningHash {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl SigningHash {
+    /// The one of a name as gpg takes it: `SHA512`, in any case, or `H10`.
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name.to_ascii_uppercase().as_str() {
+            "SHA256" | "H8" => Some(Self::Sha256),
+            "SHA384" | "H9" => Some(Self::Sha384),
+            "SHA512" | "H10" => Some(Self::Sha512),
+            _ => None,
+        }
+    }
+
+    /// Its number.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Sha256 => 8,
+            Self::Sha384 => 9,
+            Self::Sha512 => 10,
+        }
+    }
+
+    fn algorithm(self) -> HashAlgorithm {
+        HashAlgorithm::from(self.number())
+    }
+}
 
 /// A signature that lacks its numbers.
 pub struct Unsigned {
@@ -97,6 +130,7 @@ fn signer(key: &SigningKey, now: i64) -> Option<SignerKey> {
         keygrip: keygrip(key.key.mpis())?,
         algorithm: key.key.pk_algo().into(),
         created: seconds(key.key.creation_time()),
+        hash: SigningHash::Sha512,
         unusable,
         bytes: Some(key.key.fingerprint().as_bytes().to_vec()).filter(|bytes| bytes.len() == 20)?,
         kind,
@@ -111,10 +145,10 @@ impl SignerKey {
         hashed.extend(&self.bytes);
         hashed.extend([5, 2]);
         hashed.extend(u32::try_from(made).ok()?.to_be_bytes());
-        let mut head = vec![4, 0, self.algorithm, HASH];
+        let mut head = vec![4, 0, self.algorithm, self.hash.number()];
         head.extend(u16::try_from(hashed.len()).ok()?.to_be_bytes());
         head.extend(&hashed);
-        let mut context = HashAlgorithm::SHA512.context().ok()?.for_digest();
+        let mut context = self.hash.algorithm().context().ok()?.for_digest();
         context.update(payload);
         context.update(&head);
         context.update(&[4, 0xff]);

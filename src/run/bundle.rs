@@ -1,0 +1,97 @@
+//! `verify --bundle`: a Sigstore bundle of a file; `show --bundle`: a commit's keyless signature as one.
+
+use super::stdout;
+use crate::cli::Verify;
+use crate::object::{Commit, HashAlgorithm, ObjectKind, PushCertificate, Tag};
+use crate::report::ExitStatus;
+use crate::report::escape::printable;
+use crate::signature::x509::{Content, Root, to_bundle, verify_bundle, verify_bundle_by_key};
+use crate::verdict::Utc;
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Verifies the bundle of one file, or of a digest. No repository and no policy are asked.
+///
+/// # Errors
+/// Where the call is not valid, or a file cannot be read.
+pub(super) fn verify(args: &Verify, bundle: &Path) -> Result<ExitStatus> {
+    let [artifact] = args.revisions.as_slice() else { bail!("name one file (or sha256:…) that the bundle is of") };
+    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let (json, root) = (read(bundle)?, root(args.trusted_root.as_deref().unwrap_or("public-good"))?);
+    let bytes;
+    let content = match digest(artifact).filter(|_| !Path::new(artifact).exists()) {
+        Some(digest) => Content::Sha256(digest),
+        None => {
+            bytes = read(Path::new(artifact))?;
+            Content::Bytes(&bytes)
+        }
+    };
+    let mut out = stdout();
+    let answer = match (&args.key, &args.identity, &args.issuer) {
+        (Some(key), None, None) => {
+            let key = String::from_utf8(read(key)?).map_err(|_| anyhow!("{} is not a key in PEM", key.display()))?;
+            verify_bundle_by_key(&root, &json, content, &key).map(|()| "the key".to_owned()).map_err(|reason| reason.to_string())
+        }
+        (None, Some(identity), Some(issuer)) => match verify_bundle(&root, &json, content) {
+            Ok(keyless) if keyless.subject.name() == identity && keyless.issuer == *issuer => {
+                let time = keyless.attested().map_or_else(|| "no proved time".to_owned(), |time| Utc(time).to_string());
+                Ok(format!("{identity}, identified by {issuer}, {time}"))
+            }
+            Ok(keyless) => {
+                let (name, by) = (keyless.subject.name(), &keyless.issuer);
+                Err(format!("it is by {name}, identified by {by}, not by {identity}, identified by {issuer}"))
+            }
+            Err(reason) => Err(reason.to_string()),
+        },
+        _ => bail!("say whom it has to be by: --identity NAME --issuer URL, or --key FILE"),
+    };
+    let status = match answer {
+        Ok(who) => {
+            writeln!(out, "accept {}: {}", printable(artifact), printable(&who))?;
+            ExitStatus::Accepted
+        }
+        Err(why) => {
+            writeln!(out, "reject {}: {}", printable(artifact), printable(&why))?;
+            ExitStatus::Rejected
+        }
+    };
+    out.flush()?;
+    Ok(status)
+}
+
+/// A root that is built in, or a file.
+fn root(named: &str) -> Result<Root> {
+    if let Some(root) = Root::embedded(named, named) {
+        return Ok(root);
+    }
+    let json = fs::read(named)
+        .with_context(|| format!("cannot read the trusted root {named}; built in are {}", Root::EMBEDDED.join(", ")))?;
+    Root::parse(&json, named).with_context(|| format!("the trusted root {named}"))
+}
+
+fn digest(named: &str) -> Option<[u8; 32]> {
+    let digits = named.strip_prefix("sha256:").filter(|digits| digits.len() == 64 && digits.is_ascii())?;
+    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..64).step_by(2).map(byte).collect();
+    bytes?.try_into().ok()
+}
+
+/// Writes an object's keyless signature as a bundle; what it is of are the signed attributes.
+///
+/// # Errors
+/// Where it carries no keyless signature.
+pub(super) fn show(kind: ObjectKind, raw: &[u8], hash: HashAlgorithm) -> Result<ExitStatus> {
+    let signature = match kind {
+        ObjectKind::Tag => Tag::parse(raw, hash).signature.map(<[u8]>::to_vec),
+        ObjectKind::Blob => PushCertificate::parse(raw).signature.map(<[u8]>::to_vec),
+        _ => Commit::parse(raw, hash).signature.as_deref().map(<[u8]>::to_vec),
+    };
+    let signature = signature.context("it is not signed")?;
+    let (bundle, _) = to_bundle(&signature).map_err(|reason| anyhow!("no bundle can be made of its signature: {reason}"))?;
+    let mut out = stdout();
+    writeln!(out, "{bundle}")?;
+    out.flush()?;
+    Ok(ExitStatus::Accepted)
+}

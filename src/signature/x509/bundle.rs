@@ -1,0 +1,86 @@
+//! Sigstore's bundles (`sigstore.bundle.v0.3+json`, and older): signatures of files and statements, kept beside them.
+
+use super::certificate::Certificate;
+use super::chain::Window;
+use super::entry::Version;
+use super::roots::{Ready, Root};
+use super::sigstore::{Proved, check_checkpoint, reason, times};
+use super::{Keyless, malformed};
+use crate::evidence::LogEntry;
+use crate::verdict::Reason;
+use sigstore_verify::types::{Artifact, Bundle, DerPublicKey, KindVersion, Sha256Hash};
+use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy};
+
+/// What a bundle is to be of.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// The whole.
+    Bytes(&'a [u8]),
+    /// Its SHA-256.
+    Sha256([u8; 32]),
+}
+
+impl<'a> Content<'a> {
+    fn artifact(self) -> Artifact<'a> {
+        match self {
+            Self::Bytes(bytes) => Artifact::from_blob(bytes),
+            Self::Sha256(digest) => Artifact::from_digest(Sha256Hash::new(digest)),
+        }
+    }
+}
+
+/// What a keyless bundle of this content proves, by a trusted root. Whether that is enough the caller says.
+///
+/// # Errors
+/// The reason why it proves nothing.
+pub fn verify_bundle(root: &Root, json: &[u8], content: Content<'_>) -> Result<Keyless, Reason> {
+    let (ready, bundle) = read(root, json)?;
+    let der = bundle.signing_certificate().ok_or_else(|| malformed(&"the bundle carries no certificate"))?;
+    let leaf = Certificate::parse(der.as_bytes()).map_err(|error| malformed(&error))?;
+    let window = ready.chains.check(&leaf).map_err(|what| Reason::CertificateUntrusted { what })?;
+    if !leaf.may_sign_code().map_err(|error| malformed(&error))? {
+        return Err(malformed(&"the certificate is not for signing code"));
+    }
+    super::keyless(&leaf, root, proved(ready, window, &bundle, content)?)
+}
+
+fn proved(ready: &Ready, window: Window, bundle: &Bundle, content: Content<'_>) -> Result<Proved, Reason> {
+    let policy = VerificationPolicy::any_identity();
+    let policy = if ready.chains.are_logged() { policy } else { policy.skip_sct() };
+    let result = ready.verifier.verify(content.artifact(), bundle, &policy).map_err(reason)?;
+    let times = times(&result, window)?;
+    let material = &bundle.verification_material;
+    let entry = material.tlog_entries.first().map(|entry| LogEntry {
+        log: super::hexadecimal(entry.log_id.key_id.as_bytes()),
+        index: entry.log_index.get(),
+        time: result.integrated_time().map(jiff::Timestamp::as_second),
+    });
+    let tokens = material.timestamp_verification_data.rfc3161_timestamps.len();
+    Ok(Proved { entry, timestamps: times.into_iter().take(tokens).collect() })
+}
+
+/// Whether a bundle of this content is by a key (a SubjectPublicKeyInfo in PEM), and in a log of the trusted root.
+///
+/// # Errors
+/// The reason why it is not.
+pub fn verify_bundle_by_key(root: &Root, json: &[u8], content: Content<'_>, key: &str) -> Result<(), Reason> {
+    let (ready, bundle) = read(root, json)?;
+    let key = DerPublicKey::from_pem(key).map_err(|error| malformed(&error))?;
+    let policy = PublicKeyVerificationPolicy::new(key);
+    ready.verifier.verify(content.artifact(), &bundle, &policy).map(|_| ()).map_err(reason)
+}
+
+/// The bundle, its log entries bound to their logs.
+fn read<'a>(root: &'a Root, json: &[u8]) -> Result<(&'a Ready, Bundle), Reason> {
+    let ready = root.ready().map_err(|error| Reason::CertificateUntrusted { what: error.to_string() })?;
+    let text = std::str::from_utf8(json).map_err(|error| malformed(&error))?;
+    let bundle = Bundle::from_json(text).map_err(|error| malformed(&error))?;
+    for entry in &bundle.verification_material.tlog_entries {
+        let version = if entry.kind_version == KindVersion::HashedRekordV002 { Version::V2 } else { Version::V1 };
+        if let Some(proof) = &entry.inclusion_proof {
+            check_checkpoint(entry.log_id.key_id.as_bytes(), version, &proof.checkpoint, proof.tree_size)
+                .map_err(|what| Reason::LogEntry { what })?;
+        }
+    }
+    Ok((ready, bundle))
+}

@@ -1,0 +1,192 @@
+//! Whether a certificate is one of a trusted root's authorities, and was seen by its certificate log (RFC 5280, RFC 6962).
+//!
+//! The same certificate signs every commit of ten minutes, and its chain costs as much as all the rest: it is checked once a
+//! certificate, here, and the times that are proved must then lie within what was found ([`Window`]).
+
+use super::certificate::{Certificate, Logged};
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use sha2::{Digest as _, Sha256};
+use sigstore_verify::crypto::{Keyring, SigningScheme, WEBPKI_VERIFICATION_ALGS};
+use sigstore_verify::trust_root::TrustedRoot;
+use sigstore_verify::types::{Sha256Hash, SignatureBytes, TimeRange};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+/// The content of the object identifier of codeSigning (1.3.6.1.5.5.7.3.3).
+const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
+
+/// The authorities and certificate logs of a trusted root.
+pub(super) struct Chains {
+    anchors: Vec<(TrustAnchor<'static>, Option<TimeRange>)>,
+    /// Whether each certificate has to be in a certificate log.
+    logged: bool,
+    logs: Vec<(u16, Keyring)>,
+    /// The certificates that were found good.
+    good: Mutex<HashMap<Vec<u8>, Window>>,
+}
+
+/// More certificates than these are forgotten again.
+const MOST_REMEMBERED: usize = 1024;
+
+/// When a certificate and its authority hold, both ends included; seconds since 1970 (UTC).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    leaf: (i64, i64),
+    authority: Option<TimeRange>,
+}
+
+impl Window {
+    /// The certificate's last moment.
+    pub(super) fn end(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(self.leaf.1).unwrap_or(jiff::Timestamp::MIN)
+    }
+
+    /// Whether a moment lies in it.
+    pub(super) fn contains(&self, time: i64) -> bool {
+        let in_authority = |range: TimeRange| jiff::Timestamp::from_second(time).is_ok_and(|time| range.contains(time));
+        (self.leaf.0..=self.leaf.1).contains(&time) && self.authority.is_none_or(in_authority)
+    }
+}
+
+/// Signature algorithms of certificate logs (RFC 5246 §7.4.1.4.1).
+const SCHEMES: [(u16, SigningScheme); 4] = [
+    (0x0403, SigningScheme::EcdsaP256Sha256),
+    (0x0503, SigningScheme::EcdsaP384Sha384),
+    (0x0401, SigningScheme::RsaPkcs1Sha256),
+    (0x0601, SigningScheme::RsaPkcs1Sha512),
+];
+
+impl Chains {
+    /// Reads the authorities' certificates and the logs' keys.
+    pub(super) fn of(root: &TrustedRoot) -> Result<Self, String> {
+        let mut anchors = Vec::new();
+        for authority in &root.certificate_authorities {
+            for certificate in &authority.cert_chain.certificates {
+                let der = CertificateDer::from(certificate.raw_bytes.as_bytes());
+                let anchor = anchor_from_trusted_cert(&der).map_err(|error| error.to_string())?;
+                anchors.push((anchor.to_owned(), authority.valid_for));
+            }
+        }
+        let keyring = |(number, scheme)| Ok((number, root.ctfe_keys(scheme).map_err(|error| error.to_string())?));
+        let logs = SCHEMES.into_iter().map(keyring).collect::<Result<_, String>>()?;
+        Ok(Self { anchors, logged: !root.ctlogs.is_empty(), logs, good: Mutex::default() })
+    }
+
+    /// Whether each certificate has to be in a certificate log.
+    pub(super) fn are_logged(&self) -> bool {
+        self.logged
+    }
+
+    /// Whether an authority signed the certificate, for signing code, at the moment at which the certificate begins; and where
+    /// there are certificate logs, one of them saw it.
+    ///
+    /// # Errors
+    /// What is missing, in words.
+    pub(super) fn check(&self, leaf: &Certificate<'_>) -> Result<Window, String> {
+        if let Some(window) = self.good.lock().ok().and_then(|good| good.get(leaf.whole).copied()) {
+            return Ok(window);
+        }
+        let window = self.check_anew(leaf)?;
+        if let Ok(mut good) = self.good.lock() {
+            if good.len() >= MOST_REMEMBERED {
+                good.clear();
+            }
+            good.insert(leaf.whole.to_vec(), window);
+        }
+        Ok(window)
+    }
+
+    fn check_anew(&self, leaf: &Certificate<'_>) -> Result<Window, String> {
+        let begin = jiff::Timestamp::from_second(leaf.not_before).map_err(|error| error.to_string())?;
+        let in_time = self.anchors.iter().filter(|(_, window)| window.is_none_or(|window| window.contains(begin)));
+        let anchors: Vec<TrustAnchor<'_>> = in_time.map(|(anchor, _)| anchor.clone()).collect();
+        let der = CertificateDer::from(leaf.whole);
+        let end_entity = EndEntityCert::try_from(&der).map_err(|error| error.to_string())?;
+        let seconds = u64::try_from(leaf.not_before).map_err(|_| "it begins before 1970".to_owned())?;
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let usage = KeyUsage::required(CODE_SIGNING);
+        let path = end_entity
+            .verify_for_usage(WEBPKI_VERIFICATION_ALGS, &anchors, &[], time, usage, None, None)
+            .map_err(|error| format!("no authority of the trusted root signed it ({error})"))?;
+        let anchor = path.anchor();
+        if self.logged {
+            // webpki gives the content of the key's sequence only
+            let issuer = super::certificate::der(super::ber::SEQUENCE, anchor.subject_public_key_info.as_ref());
+            self.check_timestamp(leaf, &issuer)?;
+        }
+        let of_path = |(known, _): &&(TrustAnchor<'_>, Option<TimeRange>)| {
+            known.subject == anchor.subject && known.subject_public_key_info == anchor.subject_public_key_info
+        };
+        let mut windows = self.anchors.iter().filter(of_path).map(|(_, window)| *window);
+        let authority = windows.find(|window| window.is_none_or(|window| window.contains(begin))).flatten();
+        Ok(Window { leaf: (leaf.not_before, leaf.not_after), authority })
+    }
+
+    fn check_timestamp(&self, leaf: &Certificate<'_>, issuer: &[u8]) -> Result<(), String> {
+        let found = leaf.certificate_timestamps().map_err(|error| error.to_string())?;
+        let Logged { list, signed } = found.ok_or("it carries no timestamp of a certificate log (SCT)")?;
+        let sct = Sct::parse(list).ok_or("its timestamp of a certificate log (SCT) cannot be read")?;
+        let length = u32::try_from(signed.len()).map_err(|_| "it is too long".to_owned())?.to_be_bytes();
+        let message = [
+            &[0, 0][..], // version 1, certificate_timestamp
+            sct.time,
+            &[0, 1], // precert_entry
+            &Sha256::digest(issuer),
+            length.get(1..).unwrap_or_default(),
+            &signed,
+            sct.extensions,
+        ]
+        .concat();
+        let keyring = self.logs.iter().find(|(number, _)| *number == sct.algorithm).map(|(_, keyring)| keyring);
+        let keyring = keyring.ok_or("its timestamp of a certificate log (SCT) is of an unknown algorithm")?;
+        let wrong = |what: &dyn std::fmt::Display| format!("its timestamp of a certificate log (SCT) is not good: {what}");
+        let millis = sct.time.iter().fold(0_u64, |sum, &byte| (sum << 8) | u64::from(byte));
+        let time = i64::try_from(millis).map_err(|error| wrong(&error))?;
+        let time = jiff::Timestamp::from_millisecond(time).map_err(|error| wrong(&error))?;
+        let log = Sha256Hash::try_from(sct.log).map_err(|error| wrong(&error))?;
+        let signature = SignatureBytes::new(sct.signature.to_vec());
+        keyring.verify_with_key_id_at(&log, time, &message, &signature).map_err(|error| wrong(&error))
+    }
+}
+
+/// One SignedCertificateTimestamp (RFC 6962 §3.2).
+struct Sct<'a> {
+    log: &'a [u8],
+    time: &'a [u8],
+    /// With its length.
+    extensions: &'a [u8],
+    algorithm: u16,
+    signature: &'a [u8],
+}
+
+impl<'a> Sct<'a> {
+    /// The one timestamp of a list.
+    fn parse(list: &'a [u8]) -> Option<Self> {
+        let mut outer = list;
+        let mut rest = of_length(take(&mut outer, 2)?).and_then(|length| take(&mut outer, length)).filter(|_| outer.is_empty())?;
+        let mut sct = of_length(take(&mut rest, 2)?).and_then(|length| take(&mut rest, length)).filter(|_| rest.is_empty())?;
+        if take(&mut sct, 1)? != [0] {
+            return None;
+        }
+        let (log, time, before) = (take(&mut sct, 32)?, take(&mut sct, 8)?, sct);
+        let length = of_length(take(&mut sct, 2)?)?;
+        take(&mut sct, length)?;
+        let extensions = before.get(..before.len() - sct.len())?;
+        let algorithm = take(&mut sct, 2)?.try_into().ok().map(u16::from_be_bytes)?;
+        let length = of_length(take(&mut sct, 2)?)?;
+        let signature = take(&mut sct, length)?;
+        sct.is_empty().then_some(Self { log, time, extensions, algorithm, signature })
+    }
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(taken)
+}
+
+fn of_length(digits: &[u8]) -> Option<usize> {
+    Some(usize::from(u16::from_be_bytes(digits.try_into().ok()?)))
+}

@@ -1,0 +1,174 @@
+//! When a keyless signature was made, by a log entry and by timestamps: through sigstore-verify, which checks the signature, the
+//! entry and the timestamps, and the few bindings that it leaves open here. The chain is checked by [`super::chain`].
+
+use super::certificate::{Certificate, Kind};
+use super::chain::Window;
+use super::cms::Cms;
+use super::entry::{Entry, Subject, Version};
+use super::roots::Ready;
+use crate::evidence::LogEntry;
+use crate::verdict::{Reason, Utc};
+use sha2::{Digest as _, Sha256};
+use sigstore_verify::crypto::{Checkpoint, CheckpointSignature};
+use sigstore_verify::types::bundle::{
+    CertificateContent, CheckpointData, InclusionPromise, InclusionProof, LogId, MessageDigest, MessageSignature, Rfc3161Timestamp,
+    TimestampVerificationData, TransparencyLogEntry, VerificationMaterial, VerificationMaterialContent,
+};
+use sigstore_verify::types::{
+    Bundle, CanonicalizedBody, DerCertificate, DigestBytes, HashAlgorithm, KindVersion, LogIndex, LogKeyId, MediaType, Sha256Hash,
+    SignatureBytes, SignatureContent, SignedTimestamp, TimestampToken,
+};
+use sigstore_verify::{Error, VerificationPolicy, VerificationResult};
+
+/// What is proved of the time.
+#[derive(Debug, Default)]
+pub(super) struct Proved {
+    pub(super) entry: Option<LogEntry>,
+    pub(super) timestamps: Vec<i64>,
+}
+
+/// What a log entry and a timestamp token over a signature prove; one of them at least has to be there. The signature is checked.
+///
+/// # Errors
+/// Where anything that is there is not good: nothing is passed over.
+pub(super) fn prove(
+    ready: &Ready,
+    window: Window,
+    cms: &Cms<'_>,
+    leaf: &Certificate<'_>,
+    entry: Option<&Entry>,
+    token: Option<&[u8]>,
+) -> Result<Proved, Reason> {
+    if token.is_none() && entry.is_some_and(|entry| entry.version == Version::V2 || entry.promise.is_none() || entry.time.is_none())
+    {
+        return Err(Reason::TimeUnproved);
+    }
+    let bundle = bundle(cms, leaf, entry, token)?;
+    if let Some(entry) = entry {
+        check_inclusion(ready, entry, &subject(cms, leaf), window).map_err(|what| Reason::LogEntry { what })?;
+    }
+    // whose identity is enough says our own policy; the chain is checked already, and `window` is what came of it; so is the
+    // place in the log, since the other way the promise would be verified twice
+    let policy = VerificationPolicy::any_identity().skip_certificate_chain().skip_tlog_unsafe();
+    let proved = ready.verifier.verify(cms.signed.as_slice(), &bundle, &policy).map_err(reason)?;
+    let times = times(&proved, window)?;
+    Ok(Proved {
+        entry: entry.map(|entry| LogEntry {
+            log: super::hexadecimal(&entry.log),
+            index: entry.index,
+            time: times.get(usize::from(token.is_some())).copied(), // those of tokens come first
+        }),
+        timestamps: times.into_iter().take(usize::from(token.is_some())).collect(),
+    })
+}
+
+/// A signature in the form of Sigstore's bundles (v0.3): what is signed is the artifact.
+pub(super) fn bundle(cms: &Cms<'_>, leaf: &Certificate<'_>, entry: Option<&Entry>, token: Option<&[u8]>) -> Result<Bundle, Reason> {
+    let subject = subject(cms, leaf);
+    let entries = entry.map(|entry| log_entry(entry, &subject)).transpose().map_err(|what| Reason::LogEntry { what })?;
+    let tokens = token.map(|token| Rfc3161Timestamp::new(TimestampToken::new(token.to_vec()))).into_iter();
+    let leaf = CertificateContent::new(DerCertificate::new(leaf.whole.to_vec()));
+    let material = VerificationMaterial::new(VerificationMaterialContent::Certificate(leaf))
+        .with_tlog_entries(entries.into_iter().collect())
+        .with_timestamp_verification_data(TimestampVerificationData::new(tokens.collect()));
+    let digest = MessageDigest::new(HashAlgorithm::Sha2256, DigestBytes::new(subject.digest.to_vec()));
+    let signature = MessageSignature::new(SignatureBytes::new(cms.signature.to_vec())).with_message_digest(digest);
+    Ok(Bundle::new(MediaType::Bundle0_3, material, SignatureContent::MessageSignature(signature)))
+}
+
+/// All times that are proved, those of tokens first: one at least, and each within the certificate and its authority.
+pub(super) fn times(proved: &VerificationResult, window: Window) -> Result<Vec<i64>, Reason> {
+    let times: Vec<i64> = proved.verified_timestamps().iter().map(|time| time.as_second()).collect();
+    if times.is_empty() {
+        return Err(Reason::TimeUnproved);
+    }
+    if let Some(time) = times.iter().find(|time| !window.contains(**time)) {
+        let what = format!("it, or its authority, did not hold at the proved time {}", Utc(*time));
+        return Err(Reason::CertificateUntrusted { what });
+    }
+    Ok(times)
+}
+
+/// What the log entry has to be of.
+pub(super) fn subject<'a>(cms: &Cms<'a>, leaf: &Certificate<'_>) -> Subject<'a> {
+    let key_details = match leaf.public_key().map(|key| key.kind()) {
+        Ok(Kind::P384) => "PKIX_ECDSA_P384_SHA_384",
+        Ok(Kind::P521) => "PKIX_ECDSA_P521_SHA_512",
+        Ok(Kind::Rsa { .. }) => "PKIX_RSA_PKCS1V15_2048_SHA256",
+        Ok(Kind::P256) | Err(_) => "PKIX_ECDSA_P256_SHA_256",
+    };
+    Subject { digest: Sha256::digest(&cms.signed).into(), signature: cms.signature, certificate: cms.signer, key_details }
+}
+
+fn log_entry(entry: &Entry, subject: &Subject<'_>) -> Result<TransparencyLogEntry, String> {
+    let text = |error: sigstore_verify::types::Error| error.to_string();
+    let body = CanonicalizedBody::new(subject.body(entry.version).into_bytes());
+    let kind = match entry.version {
+        Version::V1 => KindVersion::HashedRekordV001,
+        Version::V2 => KindVersion::HashedRekordV002,
+    };
+    let log = LogId::new(LogKeyId::from_bytes(&entry.log));
+    let mut made = TransparencyLogEntry::new(LogIndex::new(entry.index).map_err(text)?, log, kind, body);
+    if let Some(time) = entry.time {
+        made = made.with_integrated_time(jiff::Timestamp::from_second(time).map_err(|error| error.to_string())?);
+    }
+    if let Some(promise) = &entry.promise {
+        made = made.with_inclusion_promise(InclusionPromise::new(SignedTimestamp::new(promise.clone())));
+    }
+    let proof = entry.proof.as_ref().ok_or("it carries no proof of inclusion")?;
+    let checkpoint = CheckpointData::new(proof.checkpoint.as_str()).map_err(text)?;
+    check_checkpoint(&entry.log, entry.version, &checkpoint, proof.size)?;
+    let hashes = proof.hashes.iter().copied().map(Sha256Hash::new).collect();
+    let index = LogIndex::new(proof.index).map_err(text)?;
+    Ok(made.with_inclusion_proof(InclusionProof::new(index, Sha256Hash::new(proof.root), proof.size, hashes, checkpoint)))
+}
+
+/// The entry is in the tree that its log signed (RFC 6962 §2.1.1; C2SP tlog-checkpoint).
+fn check_inclusion(ready: &Ready, entry: &Entry, subject: &Subject<'_>, window: Window) -> Result<(), String> {
+    let proof = entry.proof.as_ref().ok_or("it carries no proof of inclusion")?;
+    let checkpoint = Checkpoint::from_text(&proof.checkpoint).map_err(|error| error.to_string())?;
+    let index = match entry.version {
+        Version::V1 if checkpoint.root_hash().as_bytes() != &proof.root => {
+            return Err("its proof is for another root than its checkpoint's".to_owned());
+        }
+        Version::V1 => proof.index, // the entry's own counts all trees that the log ever had
+        Version::V2 => entry.index,
+    };
+    let leaf = sigstore_merkle::hash_leaf(subject.body(entry.version).as_bytes());
+    let hashes: Vec<Sha256Hash> = proof.hashes.iter().copied().map(Sha256Hash::new).collect();
+    sigstore_merkle::verify_inclusion_proof(&leaf, index, checkpoint.tree_size(), &hashes, checkpoint.root_hash())
+        .map_err(|error| format!("its proof of inclusion does not hold: {error}"))?;
+    let key =
+        ready.logs.key_started_by(&Sha256Hash::new(entry.log), window.end()).ok_or("its log is not one of the trusted root")?;
+    let is_good = |signature: &CheckpointSignature| {
+        entry.log.starts_with(signature.key_id.as_slice()) && key.verify(checkpoint.signed_data(), &signature.signature).is_ok()
+    };
+    match checkpoint.signatures().iter().any(is_good) {
+        true => Ok(()),
+        false => Err("its checkpoint is not signed by the log that it names".to_owned()),
+    }
+}
+
+/// The size in the proof is that of the checkpoint, and the checkpoint is signed by the log that the entry names: sigstore-verify
+/// would take any size that leads to the root, and any log of the trusted root.
+pub(super) fn check_checkpoint(log: &[u8], version: Version, checkpoint: &CheckpointData, size: u64) -> Result<(), String> {
+    let parsed = checkpoint.checkpoint().ok_or("it carries no checkpoint")?;
+    if version == Version::V1 && parsed.tree_size() != size {
+        return Err("its proof is for a tree of another size than its checkpoint's".to_owned());
+    }
+    let of_log = |hint: &[u8]| log.starts_with(hint);
+    if !parsed.signatures().iter().any(|signature| of_log(signature.key_id.as_slice())) {
+        return Err("its checkpoint is not signed by the log that it names".to_owned());
+    }
+    Ok(())
+}
+
+pub(super) fn reason(error: Error) -> Reason {
+    let what = error.to_string();
+    match error {
+        Error::SignatureInvalid(_) | Error::ArtifactMismatch(_) => Reason::BadSignature,
+        Error::Certificate(_) => Reason::CertificateUntrusted { what },
+        Error::Timestamp(_) => Reason::TimestampInvalid { what },
+        _ => Reason::LogEntry { what },
+    }
+}

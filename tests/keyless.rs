@@ -1,0 +1,192 @@
+//! Keyless commits judged by a policy: by `verify`, by `show`, by the hook.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic, clippy::as_conversions)]
+
+mod common;
+#[path = "support/sigstore.rs"]
+mod sigstore;
+#[path = "support/world.rs"]
+mod world;
+
+use common::run;
+use sigstore::{Key, Leaf, Signature, Sigstore, commit};
+use world::{World, done, says};
+
+const BEGIN: i64 = 1_750_000_000;
+
+/// A world with an instance, Alice's key for the moment, and a repository `r` whose commits hang on each other.
+struct Bed {
+    world: World,
+    sigstore: Sigstore,
+    key: Key,
+    certificate: Vec<u8>,
+    tree: String,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let (world, sigstore, key) = (World::new(), Sigstore::new("example"), Key::p256());
+        world.repo("r", &[]);
+        world.commit("r", "tree", &[]);
+        let tree = world.id("r", "HEAD^{tree}");
+        world.home.git("r", &["update-ref", "-d", "HEAD"]);
+        world.home.write("root.json", sigstore.trusted_root());
+        let certificate = sigstore.issue(&Leaf::email("alice@example.com", BEGIN), &key);
+        let bed = Self { world, sigstore, key, certificate, tree };
+        bed.policy("", "");
+        bed
+    }
+
+    /// Alice signs by her identity; with more lines for her key and for the instance.
+    fn policy(&self, key: &str, instance: &str) {
+        let text = format!(
+            "version = 1\n[[principals.alice.keys]]\nkeyless = \"alice@example.com\"\nissuer = \"https://issuer.example\"\n{key}\n[authorities.example]\ntrusted-root = \"root.json\"\n{instance}\n"
+        );
+        self.world.home.write("policy.toml", text);
+    }
+
+    fn named(&self) -> String {
+        self.world.home.join("policy.toml").display().to_string()
+    }
+
+    fn sign(&self, payload: &[u8], logged: bool) -> Signature {
+        let bare = Signature::new(&self.key, &self.certificate, payload, BEGIN + 1);
+        if logged { bare.with_entry(&self.sigstore.entry(&bare, BEGIN + 2, false, 5)) } else { bare }
+    }
+
+    /// A commit on `main`; its id.
+    fn commit(&self, parent: Option<&str>, logged: bool) -> String {
+        let raw = commit(&self.tree, parent, "alice@example.com", BEGIN + 1, |payload| self.sign(payload, logged));
+        let id = self.world.object("r", "commit", &raw);
+        self.world.home.git("r", &["update-ref", "refs/heads/main", &id]);
+        id
+    }
+
+    fn of(&self, id: &str) -> String {
+        self.world.judged_by("r", &self.named(), &["--no-walk", id]).of_object(id)
+    }
+}
+
+#[test]
+fn a_history_is_accepted_and_each_fault_named() {
+    let bed = Bed::new();
+    let first = bed.commit(None, true);
+    let second = bed.commit(Some(&first), true);
+    let judged = bed.world.judged_by("r", &bed.named(), &["main"]);
+    assert_eq!((judged.status, judged.count("accepted")), (Some(0), 2), "{}", judged.stdout);
+    assert_eq!(judged.lines[0]["principal"], "alice");
+    assert_eq!(judged.lines[0]["times"]["attested"], "2025-06-15T15:06:42Z");
+    let unlogged = bed.commit(Some(&second), false);
+    let judged = bed.world.judged_by("r", &bed.named(), &["main"]);
+    assert_eq!((judged.status, judged.of_object(&unlogged).as_str()), (Some(1), "not-logged"));
+    // what somebody looked through stands
+    let settled = bed.world.judged_by("r", &bed.named(), &["--settled", &unlogged, "main"]);
+    assert_eq!(settled.status, Some(0), "{}", settled.stdout);
+    let human = bed.world.verify_by("r", &bed.named(), &["main"]);
+    for word in ["alice@example.com", "https://issuer.example", "no log entry", "gitsign.rekorMode offline"] {
+        assert!(human.stdout.contains(word), "{word}: {}", human.stdout);
+    }
+    for (key, instance, want) in [
+        ("", "", "accept"),
+        ("claims = { repository-id = \"1\" }", "", "claim-mismatch"),
+        ("", "require = \"timestamp\"", "not-timestamped"),
+        ("", "deny = [\"alice@example.com\"]", "identity-denied"),
+        ("status = \"retired\"", "", "key-retired"),
+        ("status = \"retired\"\nbefore = 2025-06-15T15:06:43Z", "", "accept"),
+        ("status = \"compromised\"", "", "key-compromised"),
+        ("", "status = \"retired\"", "authority-retired"),
+    ] {
+        bed.policy(key, instance);
+        assert_eq!(bed.of(&first), want, "{key} {instance}");
+    }
+    // another instance of the same name, and those that are built in
+    bed.world.home.write("root.json", Sigstore::new("example").trusted_root());
+    bed.policy("", "");
+    assert_eq!(bed.of(&first), "certificate-untrusted");
+    let text = String::from_utf8(bed.world.home.read("policy.toml")).unwrap();
+    bed.world.home.write("policy.toml", text.replace("root.json", "public-good"));
+    assert_eq!(bed.of(&first), "certificate-untrusted");
+    // an allowed_signers file knows no instance
+    assert_eq!(bed.world.judged("r", &["--no-walk", &first]).of_object(&first), "certificate-untrusted");
+}
+
+#[test]
+fn a_policy_that_cannot_be_used_is_named() {
+    let bed = Bed::new();
+    bed.commit(None, true);
+    std::fs::remove_file(bed.world.home.join("root.json")).unwrap();
+    says(&bed.world.verify_by("r", &bed.named(), &["main"]), 2, &["root.json"]);
+    for (json, word) in [("{}", "trusted-root"), ("", "not a trusted root")] {
+        bed.world.home.write("root.json", json);
+        says(&bed.world.verify_by("r", &bed.named(), &["main"]), 2, &[word, "policy.toml"]);
+        let checked = done(&mut bed.world.warrant("r", &["policy", "check", &bed.named()]));
+        assert_eq!(checked.status, Some(2), "{checked:?}");
+    }
+    bed.world.home.write("root.json", bed.sigstore.trusted_root());
+    let checked = done(&mut bed.world.warrant("r", &["policy", "check", &bed.named()]));
+    assert!(
+        checked.ok() && checked.stdout.contains("alice@example.com") && checked.stdout.contains("trusted root root.json"),
+        "{checked:?}"
+    );
+}
+
+#[test]
+fn show_tells_all_of_it() {
+    let bed = Bed::new();
+    let id = bed.commit(None, true);
+    let shown = done(&mut bed.world.warrant("r", &["show", "--policy", &bed.named(), &id]));
+    for word in ["alice@example.com (email)", "https://issuer.example", "entry 1002 of", "2025-06-15T15:06:42Z", "accept"] {
+        assert!(shown.stdout.contains(word), "{word}: {}", shown.stdout);
+    }
+}
+
+#[test]
+fn the_hook_refuses_what_is_not_logged() {
+    let bed = Bed::new();
+    bed.world.home.git("", &["clone", "-q", "--bare", "r", "server.git"]);
+    bed.world.home.git("server.git", &["config", "warrant.policy", &bed.named()]);
+    let first = bed.commit(None, true);
+    assert!(done(&mut bed.world.warrant("server.git", &["hook", "install"])).ok());
+    let push = |what: &str| {
+        let mut command = bed.world.installed("r", &["push", "-q", "../server.git", what]);
+        run(&mut command, b"")
+    };
+    let pushed = push("main");
+    assert!(pushed.ok(), "{pushed:?}");
+    bed.commit(Some(&first), false);
+    let refused = push("main");
+    assert!(!refused.ok() && refused.stderr.contains("not-logged"), "{refused:?}");
+}
+
+#[test]
+fn a_signature_as_a_bundle_and_back() {
+    let bed = Bed::new();
+    let id = bed.commit(None, true);
+    let shown = done(&mut bed.world.warrant("r", &["show", "--bundle", &id]));
+    assert!(shown.ok(), "{shown:?}");
+    bed.world.home.write("bundle.json", &shown.stdout);
+    let raw = bed.world.home.git("r", &["cat-file", "commit", &id]) + "\n";
+    let payload = sigstore::payload(&raw);
+    let signed = bed.sign(payload.as_bytes(), false).signed();
+    bed.world.home.write("artifact", &signed);
+    let digest: String = <sha2::Sha256 as sha2::Digest>::digest(&signed).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = format!("sha256:{digest}");
+    let verify = |artifact: &str, more: &[&str]| {
+        let all = [&["verify", "--bundle", "bundle.json", "--trusted-root", "root.json"], more, &[artifact]].concat();
+        done(&mut bed.world.home.ours(&all))
+    };
+    let alice = ["--identity", "alice@example.com", "--issuer", "https://issuer.example"];
+    for (artifact, more, status, word) in [
+        ("artifact", &alice[..], 0, "accept artifact: alice@example.com"),
+        (&digest, &alice[..], 0, "accept sha256:"),
+        ("root.json", &alice[..], 1, "reject"),
+        ("artifact", &["--identity", "bob@example.com", "--issuer", "https://issuer.example"], 1, "not by bob@example.com"),
+        ("artifact", &["--identity", "alice@example.com", "--issuer", "https://other.example"], 1, "identified by"),
+        ("artifact", &[], 2, ""),
+        ("artifact", &["--identity", "alice@example.com"], 2, ""),
+        ("absent", &alice[..], 2, ""),
+    ] {
+        let done = verify(artifact, more);
+        assert_eq!(done.status, Some(status), "{artifact} {more:?}: {done:?}");
+        assert!(done.stdout.contains(word), "{done:?}");
+    }
+}
