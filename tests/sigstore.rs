@@ -82,6 +82,60 @@ fn timestamps_and_the_second_rekor() {
 }
 
 #[test]
+fn what_is_signed_here_or_by_gitsign_is_judged_good_offline() {
+    let Some(bed) = Bed::find(7) else { return };
+    bed.sign_as(PERSON);
+    bed.config("user.email", PERSON);
+    let root = bed.folder.join("trusted_root.json");
+    bed.config("warrant.trustedRoot", root.to_str().unwrap());
+    bed.commit("r", "in a tree", &[]);
+    bed.config("warrant.tsa", &format!("{}/api/v1/timestamp", bed.tsa));
+    bed.commit("r", "stamped", &[]);
+    bed.config("warrant.rekor", &bed.tiles);
+    bed.config("warrant.rekorVersion", "2");
+    bed.commit("r", "in tiles", &[]);
+    let mut theirs = bed.git("r", &["-c", "gpg.x509.program=gitsign", "commit", "-q", "-S", "--allow-empty", "-m", "by gitsign"]);
+    let known = bed.gitsign(&[]);
+    theirs.envs(known.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let done = run(&mut theirs, b"");
+    assert!(done.ok(), "{done:?}");
+    bed.home.write("root.json", std::fs::read(&root).unwrap());
+    let policy = |who: &str| {
+        let text = format!(
+            "version = 1\n[[principals.person.keys]]\nkeyless = \"{who}\"\nissuer = \"{}\"\n[authorities.bed]\ntrusted-root = \"root.json\"\n",
+            bed.issuer
+        );
+        bed.home.write("policy.toml", text);
+        let mut verify = bed.home.ours(&["verify", "--policy", bed.home.join("policy.toml").to_str().unwrap(), "HEAD"]);
+        run(verify.current_dir(bed.home.join("r")), b"")
+    };
+    let done = policy(PERSON);
+    assert!(done.ok() && done.stdout.contains('4'), "{done:?}");
+    assert_eq!(policy("mallory@example.com").status, Some(1));
+    // as bundles, cosign accepts them
+    for (revision, more) in [("HEAD~3", &[][..]), ("HEAD~1", &["--use-signed-timestamps"])] {
+        let shown = run(bed.home.ours(&["show", "--bundle", revision]).current_dir(bed.home.join("r")), b"");
+        assert!(shown.ok(), "{shown:?}");
+        bed.home.write("bundle.json", shown.stdout);
+        let (der, _) = decode_cms(&bed.signature_of("r", revision)).unwrap();
+        // the signed attributes, as the SET that is signed
+        let start = memchr::memmem::find(&der, &[0xa0, 0x69, 0x30, 0x18, 0x06, 0x09]).unwrap();
+        bed.home.write("artifact", [&[0x31], &der[start + 1..start + 2 + 0x69]].concat());
+        let mut cosign = bed.home.command("cosign");
+        cosign.args(["verify-blob", "--bundle", "bundle.json", "--trusted-root"]).arg(&root).args(more);
+        cosign.args(["--certificate-identity", PERSON, "--certificate-oidc-issuer", &bed.issuer, "artifact"]);
+        let done = run(&mut cosign, b"");
+        assert!(done.ok(), "{revision}: {done:?}");
+        bed.home.write("artifact", "another");
+        assert!(!run(&mut cosign, b"").ok());
+    }
+    // by another root nothing leaves the program
+    bed.config("warrant.trustedRoot", "public-good");
+    let said = bed.refusal("r", &[]);
+    assert!(said.contains("does not verify by the trusted root"), "{said}");
+}
+
+#[test]
 fn nothing_is_signed_that_is_not_logged() {
     let Some(bed) = Bed::find(7) else { return };
     bed.sign_as(PERSON);

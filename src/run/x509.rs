@@ -54,7 +54,7 @@ fn sign(gpg: &Gpg) -> Result<u8> {
     if services.match_committer {
         refuse_others(leaf, &payload)?;
     }
-    let signed = prepared.finish(&http, &services)?;
+    let signed = prepared.finish(&http, &services, &payload)?;
     let status = Status(gpg.status_fd);
     status.line(&format!("BEGIN_SIGNING H{SHA256}"))?;
     io::stdout().write_all(&signed.armored).and_then(|()| io::stdout().flush()).context("cannot write the signature")?;

@@ -158,7 +158,11 @@ impl Bed {
 
     /// The armoured signature of the newest commit.
     pub(crate) fn signature(&self, repo: &str) -> Vec<u8> {
-        let raw = self.home.git(repo, &["cat-file", "commit", "HEAD"]);
+        self.signature_of(repo, "HEAD")
+    }
+
+    pub(crate) fn signature_of(&self, repo: &str, revision: &str) -> Vec<u8> {
+        let raw = self.home.git(repo, &["cat-file", "commit", revision]);
         let (_, rest) = raw.split_once("\ngpgsig ").unwrap();
         let lines = rest.lines().enumerate().take_while(|(at, line)| *at == 0 || line.starts_with(' '));
         lines.map(|(_, line)| format!("{}\n", line.trim_start())).collect::<String>().into_bytes()

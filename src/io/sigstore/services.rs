@@ -16,8 +16,10 @@
 
 use super::Service;
 use crate::io::config::Config;
+use crate::signature::x509::Root;
 use anyhow::{Context as _, Result, bail};
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 
 /// Where to sign, and as whom.
@@ -28,6 +30,7 @@ pub struct Services {
     /// Which API the log has.
     pub rekor_version: RekorVersion,
     tsa: Option<String>,
+    trusted_root: Option<String>,
     /// Who says who people are.
     pub issuer: String,
     /// As what this program is known there: also the audience of tokens.
@@ -123,11 +126,15 @@ impl Services {
         let client_id = find("oidcClientId", &["GITSIGN_OIDC_CLIENT_ID", "SIGSTORE_OIDC_CLIENT_ID"], "clientID")?;
         let secret = find("oidcClientSecretFile", &["SIGSTORE_OIDC_CLIENT_SECRET_FILE"], "")?;
         let file = find("tokenFile", &[], "")?;
+        let fulcio = find("fulcio", &["GITSIGN_FULCIO_URL", "SIGSTORE_FULCIO_URL"], "fulcio")?;
+        let public = fulcio.is_none() && rekor.is_none() && tsa.is_none();
+        let trusted_root = find("trustedRoot", &[], "")?.or_else(|| public.then(|| "public-good".to_owned()));
         Ok(Self {
-            fulcio: find("fulcio", &["GITSIGN_FULCIO_URL", "SIGSTORE_FULCIO_URL"], "fulcio")?.unwrap_or_else(|| FULCIO.to_owned()),
+            fulcio: fulcio.unwrap_or_else(|| FULCIO.to_owned()),
             rekor: rekor.unwrap_or_else(|| REKOR.to_owned()),
             rekor_version,
             tsa,
+            trusted_root,
             issuer: issuer.unwrap_or_else(|| ISSUER.to_owned()),
             client_id: client_id.unwrap_or_else(|| CLIENT_ID.to_owned()),
             client_secret: secret.map(|path| expanded(&path)).transpose()?,
@@ -168,6 +175,24 @@ impl Services {
     pub fn timestamps(&self) -> Result<Option<Service>> {
         let mend = "try again later, or name another: git config warrant.tsa URL";
         self.tsa.as_ref().map(|url| Service::new("the timestamp authority", url, mend)).transpose()
+    }
+
+    /// By what a signature is verified before anybody sees it: `warrant.trustedRoot`, or what is built in where the services are
+    /// Sigstore's public ones. `none`, or a Sigstore of one's own without a root: by nothing.
+    ///
+    /// # Errors
+    /// Where the root cannot be read.
+    pub fn root(&self) -> Result<Option<Root>> {
+        let Some(named) = self.trusted_root.as_deref().filter(|named| *named != "none") else { return Ok(None) };
+        if let Some(root) = Root::embedded(named, named) {
+            return Ok(Some(root));
+        }
+        let path = expanded(named)?;
+        let json =
+            fs::read(&path).with_context(|| format!("cannot read the trusted root {} (warrant.trustedRoot)", path.display()))?;
+        let root =
+            Root::parse(&json, named).with_context(|| format!("{} is no trusted root (warrant.trustedRoot)", path.display()))?;
+        Ok(Some(root))
     }
 
     /// Whatever of this decides who a certificate names and who issues it: what was issued under one is not used under another.

@@ -9,9 +9,12 @@ use crate::io::agent::Agent;
 use crate::io::clock;
 use crate::io::keys::ephemeral::Ephemeral;
 use crate::io::keys::terminal;
+use crate::object::Payload;
 use crate::report::escape::printable;
+use crate::signature::Verifier as _;
+use crate::signature::x509::X509Verifier;
 use crate::signature::x509::sign::{Leaf, LogEntry, Proofs, SignedAttributes, assemble, certificate_request};
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 /// What is signed and not yet logged: nobody sees it.
 pub struct Prepared {
@@ -109,15 +112,26 @@ pub fn keep(http: &Http, services: &Services, token: &IdentityToken) -> Result<L
 }
 
 impl Prepared {
-    /// Has the signature timestamped, where an authority is configured, and logged.
+    /// Has the signature timestamped, where an authority is configured, and logged, and verifies what came of it, where there is
+    /// a trusted root.
     ///
     /// # Errors
-    /// Where either fails: then there is no signature.
-    pub fn finish(&self, http: &Http, services: &Services) -> Result<Signed> {
+    /// Where any of it fails: then there is no signature.
+    pub fn finish(&self, http: &Http, services: &Services, payload: &[u8]) -> Result<Signed> {
+        let root = services.root()?;
         let token = timestamp::stamp(http, services, &self.signature)?;
         let entry = log::record(http, services, &self.leaf, &self.attributes, &self.signature)?;
         let proofs = Proofs { entry: Some(&entry), timestamp: token.as_deref() };
         let der = assemble(&self.leaf, &self.attributes, &self.signature, proofs);
-        Ok(Signed { armored: encode_cms(&der), entry })
+        let armored = encode_cms(&der);
+        if let Some(root) = root {
+            let verified = X509Verifier::new(vec![root]).verify(&armored, &Payload::whole(payload));
+            verified.map_err(|reason| {
+                anyhow!(
+                    "what the services made does not verify by the trusted root: {reason}; nothing is signed; git config warrant.trustedRoot FILE names a newer root"
+                )
+            })?;
+        }
+        Ok(Signed { armored, entry })
     }
 }
