@@ -20,11 +20,11 @@ pub(crate) fn secret(user_ids: &[&[u8]]) -> Cert {
     builder.generate().unwrap().0
 }
 
-fn public(cert: &Cert) -> Vec<u8> {
+pub(crate) fn public(cert: &Cert) -> Vec<u8> {
     cert.to_vec().unwrap()
 }
 
-fn armored(cert: &Cert) -> String {
+pub(crate) fn armored(cert: &Cert) -> String {
     String::from_utf8(git_warrant::armor::encode_certificate(&public(cert))).unwrap()
 }
 

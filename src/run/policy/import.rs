@@ -9,9 +9,11 @@ use crate::object::ObjectId;
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
 use crate::policy::file::PolicyFile;
 use crate::policy::file::sequoia::{SequoiaPolicy, is_sequoia_policy};
+use crate::policy::import::dialect::{Dialect, dialect};
 use crate::policy::import::{Draft, DraftCredential, DraftKey, Person, signers};
 use crate::report::ExitStatus;
 use crate::report::escape::{name as shown, printable, shell_word};
+use crate::report::mend::is_toml;
 use crate::signature::openpgp::import::{Gathered, Listed, has_armor, is_packets};
 use crate::signature::openpgp::keyring::is_keybox;
 use crate::verdict::Utc;
@@ -70,8 +72,8 @@ impl Import {
         if is_keybox(text) || is_packets(text) {
             return self.of_keyring(text);
         }
-        if is_sequoia_policy(text) {
-            return self.of_sequoia(text);
+        if let Some(dialect) = self.dialect(text) {
+            return self.of_policy(text, dialect);
         }
         if text.starts_with(b"SQLite format 3\0") {
             bail!(
@@ -85,9 +87,6 @@ impl Import {
                 self.name
             );
         }
-        if PolicyFile::parse(text).is_ok() {
-            bail!("{}: this is a policy in TOML already; git warrant policy check {}", self.name, shell_word(&self.name));
-        }
         if has_armor(text) {
             return self.of_keyring(text);
         }
@@ -95,15 +94,29 @@ impl Import {
         if !lines.lines.is_empty() {
             return Ok(self.of_lines(&lines));
         }
-        let toml = std::str::from_utf8(text).is_ok_and(|text| text.contains("[authorization")) || self.name.ends_with(".toml");
-        if let (true, Err(error)) = (toml, SequoiaPolicy::parse(text)) {
-            bail!("{}:{}:{}: {}", self.name, error.line, error.column, error.what);
-        }
         bail!(
             "{}: neither OpenPGP certificates (a keyring, a KEYS file, pubring.kbx), nor sequoia-git's openpgp-policy.toml, nor allowed_signers{}",
             self.name,
             lines.skipped.first().map_or_else(String::new, |line| format!(" (line {}: {})", line.number, line.why))
         )
+    }
+
+    /// The policy in TOML that it is meant to be, broken or not: taken for a file of keys, it would lose who may not sign.
+    fn dialect(&self, text: &[u8]) -> Option<Dialect> {
+        if is_sequoia_policy(text) {
+            return Some(Dialect::Sequoia);
+        }
+        dialect(text).or_else(|| (is_toml(&self.name) || PolicyFile::parse(text).is_ok()).then_some(Dialect::Warrant))
+    }
+
+    fn of_policy(&mut self, text: &[u8], dialect: Dialect) -> Result<Draft> {
+        if dialect == Dialect::Sequoia {
+            return self.of_sequoia(text);
+        }
+        match PolicyFile::parse(text) {
+            Ok(_) => bail!("{}: this is a policy in TOML already; git warrant policy check {}", self.name, shell_word(&self.name)),
+            Err(error) => bail!("{}:{}:{}: {}", self.name, error.line, error.column, error.what),
+        }
     }
 
     fn heading(&self, what: &str, more: &[&str]) -> Vec<String> {
