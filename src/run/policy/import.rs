@@ -254,8 +254,9 @@ impl Import {
         draft.heading = self.heading(
             "allowed_signers",
             &[
-                "Stricter than it: who has emails signs what is committed under them, and a certificate names the committer;",
-                "a key that has ended is retired, and no date that the signer chose puts anything before its end.",
+                "Other than there, who has emails signs what is committed under them, and a certificate names the committer;",
+                "a key that has ended is retired, and no date that the signer chose puts anything before its end. What else",
+                "became of a line stands above its key, or at the end.",
             ],
         );
         draft
