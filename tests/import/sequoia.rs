@@ -87,3 +87,22 @@ fn a_policy_that_cannot_be_read_is_no_list_of_keys() {
         }
     }
 }
+
+#[test]
+fn a_revocation_in_any_keyring_counts() {
+    let Some(gpg) = Gpg::new() else { return };
+    let world = &gpg.0;
+    let [one, two] = ["one", "two"].map(|name| gpg.key(name, "ed25519", "sign", "never"));
+    let commit = gpg.commit("one", "one", &one);
+    let before = gpg.gpg(&["--armor", "--export", &one], b"");
+    gpg.revoke(&one, "1");
+    let after = gpg.gpg(&["--armor", "--export", &one], b"") + &gpg.gpg(&["--armor", "--export", &two], b"");
+    let text = format!(
+        "version = 0\n[authorization.old]\nsign_commit = true\nkeyring = \"\"\"\n{before}\"\"\"\n[authorization.gone]\nsign_commit = false\nkeyring = \"\"\"\n{after}\"\"\"\n[authorization.none]\nkeyring = \"\"\n"
+    );
+    world.home.write("openpgp-policy.toml", text);
+    let (policy, printed) = imported(world, "openpgp-policy.toml");
+    assert_eq!(principals(&policy), [("old".to_owned(), vec![one])], "{printed}");
+    let judged = world.judged_by("r", world.home.join("imported.toml").to_str().unwrap(), &[]);
+    assert_eq!(judged.of_object(&commit), "key-revoked");
+}

@@ -173,6 +173,10 @@ impl Import {
                 }
             }
         }
+        // and any copy may be the one with the revocation
+        for authorization in others.iter().filter(|it| !it.keyring.trim().is_empty()) {
+            self.gather(&mut gathered, authorization.keyring.as_bytes(), authorization.keyring_line)?;
+        }
         self.take_notes(&gathered);
         for authorization in others {
             let what = format!(
@@ -193,10 +197,8 @@ impl Import {
             .map(|it| Person { name: shown(&it.name), mark: format!("line {}", it.line), ..Person::default() })
             .collect();
         for listed in gathered.listed(clock::now()) {
-            let person = holders.get(&listed.fingerprint).and_then(|index| persons.get_mut(*index));
-            if let (Some(key), Some(person)) = (self.key(&listed), person) {
-                person.keys.push(key);
-            }
+            let Some(person) = holders.get(&listed.fingerprint).and_then(|index| persons.get_mut(*index)) else { continue };
+            person.keys.extend(self.key(&listed));
         }
         persons.retain(|person| !person.keys.is_empty());
         let mut draft = Draft {
