@@ -163,7 +163,7 @@ fn faults_name_the_file_the_line_and_the_mend() {
     let lines = |n: usize| "text\n".repeat(n);
     gpg.gpg(&["--trust-model=always", "--no-default-keyring", "--keyring", "./box.kbx", "--import", "one.gpg"], b"");
     let boxed = world.home.read("box.kbx");
-    let cases: [(&str, Vec<u8>, &[&str]); 15] = [
+    let cases: [(&str, Vec<u8>, &[&str]); 16] = [
         ("empty", Vec::new(), &["empty: neither OpenPGP certificates"]),
         (
             "cut.gpg",
@@ -197,6 +197,11 @@ fn faults_name_the_file_the_line_and_the_mend() {
             "ours.toml",
             format!("version = 1\n[[principals.a.keys]]\nssh = '{}'\n", world.home.public("alice")).into_bytes(),
             &["a policy in TOML already"],
+        ),
+        (
+            "both",
+            format!("Keys\nalice@example.com {}\n{block}", world.home.public("alice")).into_bytes(),
+            &["both:2: a line of allowed_signers, beside blocks of OpenPGP"],
         ),
         ("userid", b"\xb4\x01x".to_vec(), &["userid: neither OpenPGP"]),
     ];

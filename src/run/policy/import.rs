@@ -87,10 +87,17 @@ impl Import {
                 self.name
             );
         }
+        let lines = AllowedSigners::parse(text, &utc_seconds);
         if has_armor(text) {
+            if let Some(line) = lines.lines.first() {
+                bail!(
+                    "{}:{}: a line of allowed_signers, beside blocks of OpenPGP: put them into files of their own, and import each",
+                    self.name,
+                    line.number
+                );
+            }
             return self.of_keyring(text);
         }
-        let lines = AllowedSigners::parse(text, &utc_seconds);
         if !lines.lines.is_empty() {
             return Ok(self.of_lines(&lines));
         }
