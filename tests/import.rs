@@ -163,7 +163,12 @@ fn faults_name_the_file_the_line_and_the_mend() {
     let lines = |n: usize| "text\n".repeat(n);
     gpg.gpg(&["--trust-model=always", "--no-default-keyring", "--keyring", "./box.kbx", "--import", "one.gpg"], b"");
     let boxed = world.home.read("box.kbx");
-    let cases: [(&str, Vec<u8>, &[&str]); 16] = [
+    let broken = |at: usize, byte: u8| {
+        let mut broken = boxed.clone();
+        broken[32 + at] = byte;
+        broken
+    };
+    let cases: [(&str, Vec<u8>, &[&str]); 18] = [
         ("empty", Vec::new(), &["empty: neither OpenPGP certificates"]),
         (
             "cut.gpg",
@@ -171,6 +176,8 @@ fn faults_name_the_file_the_line_and_the_mend() {
             &["cut.gpg: its packets cannot be read, or are cut off", "export it again"],
         ),
         ("cut.kbx", boxed[..boxed.len() - 3].to_vec(), &["cut.kbx: the keybox is cut off"]),
+        ("outside.kbx", broken(8, 0x7f), &["outside.kbx: 1 entries of the keybox point outside of themselves"]),
+        ("kind.kbx", broken(4, 9), &["kind.kbx: 1 entries of the keybox", "unknown kind"]),
         ("none.kbx", boxed[..32].to_vec(), &["none.kbx: it holds no OpenPGP certificate", "gpg --armor --export"]),
         (
             "endless",

@@ -1,7 +1,7 @@
 //! Certificates in the files that people keep them in: keyrings, armoured or not, KEYS files, keyboxes.
 
 use super::certificate::{Certificates, signing_keys};
-use super::keyring::{certificates_of, is_keybox, tail_of};
+use super::keyring::{certificates_of, is_keybox, passed_over};
 use super::{moment, packet};
 use crate::armor;
 use crate::evidence::Revocation;
@@ -119,19 +119,21 @@ impl Gathered {
     }
 
     fn add_keybox(&mut self, file: &[u8]) -> Result<Vec<String>, ImportError> {
-        let (tail, foreign) = tail_of(file);
-        if tail != 0 {
-            return Err(ImportError {
-                line: None,
-                what: format!("the keybox is cut off: its last {tail} bytes are no whole entry"),
-            });
+        let passed = passed_over(file);
+        let error = |what: String| ImportError { line: None, what };
+        if passed.tail != 0 {
+            return Err(error(format!("the keybox is cut off: its last {} bytes are no whole entry", passed.tail)));
+        }
+        if passed.broken != 0 {
+            let what = "entries of the keybox point outside of themselves, or are of an unknown kind";
+            return Err(error(format!("{} {what}; {MEND}", passed.broken)));
         }
         let mut found = Vec::new();
         for kept in certificates_of(file) {
             found.extend(self.add_packets(kept.packets, None)?);
         }
-        if foreign > 0 {
-            self.note(None, format!("{foreign} X.509 certificates of the keybox are left out: they are not in this version"));
+        if passed.x509 > 0 {
+            self.note(None, format!("{} X.509 certificates of the keybox are left out: they are not in this version", passed.x509));
         }
         Ok(found)
     }
