@@ -156,16 +156,11 @@ impl Loaded {
             parts.authorities.push((authority, revoked, audited));
         }
         let policy = Policy::from_parts(parts, revoked, asked.of_toml());
-        let notes = certificates.without_signing_key(clock::now()).map(|fingerprint| {
-            format!(
-                "{}: the certificate {fingerprint} has no key that may sign, or none that can be checked (no Brainpool, no RSA of more than 4096 bits)",
-                source.name
-            )
-        });
+        let notes = keyless_certificates(&certificates, &source.name);
         let weak = weak_keys.into_iter().map(|(line, bits)| {
             format!("{}:{line}: an RSA key of {bits} bits signs nothing here: 2048 are the least", source.name)
         });
-        let notes = notes.chain(weak).collect();
+        let notes = notes.into_iter().chain(weak).collect();
         Ok(Self { source, policy, certificates, notes, baseline: file.baseline, settled: file.settled, named, exempt: file.exempt })
     }
 
@@ -197,6 +192,13 @@ pub(super) fn certificates(file: &PolicyFile, source: &Source) -> Result<Certifi
         all.add(bytes).with_context(what)?;
     }
     Ok(all)
+}
+
+/// What is to be said of the certificates of a policy that have no key that may sign.
+pub(super) fn keyless_certificates(certificates: &Certificates, policy: &str) -> Vec<String> {
+    let now = clock::now();
+    let why = |name: &str| certificates.standing(name, now).err().map(|why| format!("{policy}: the certificate {name} {why}"));
+    certificates.without_signing_key(now).filter_map(why).collect()
 }
 
 /// The lines of RSA keys that are too short, with their bits.

@@ -12,6 +12,7 @@ mod packet;
 mod raw;
 pub mod secret;
 pub mod sign;
+pub mod standing;
 
 pub use certificate::{CertificateError, Certificates};
 

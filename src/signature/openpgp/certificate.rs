@@ -154,7 +154,7 @@ pub(super) fn signing_keys(cert: &Cert, now: Timestamp) -> Vec<SigningKey> {
 }
 
 /// Takes the weak algorithms too.
-fn lenient(now: Timestamp) -> StandardPolicy<'static> {
+pub(super) fn lenient(now: Timestamp) -> StandardPolicy<'static> {
     let mut policy = StandardPolicy::at(now);
     for hash in [HashAlgorithm::MD5, HashAlgorithm::SHA1, HashAlgorithm::RipeMD] {
         policy.accept_hash(hash);
