@@ -16,6 +16,7 @@ use crate::report::escape::{name as shown, printable, shell_word};
 use crate::report::mend::is_toml;
 use crate::signature::openpgp::import::{Gathered, Listed, has_armor, is_packets};
 use crate::signature::openpgp::keyring::is_keybox;
+use crate::signature::openpgp::standing::KeyStanding;
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -288,28 +289,49 @@ impl Import {
     /// A certificate as a key of a principal; `None`, with a note, where nothing could be checked by it.
     fn key(&mut self, listed: &Listed) -> Option<DraftKey> {
         let fingerprint = &listed.fingerprint;
-        if !listed.signs {
-            let user = listed.user_ids.first().map(|id| format!(" ({})", text_of(id))).unwrap_or_default();
-            let what = "has no key that may sign, or none that can be checked (no Brainpool, no RSA of more than 4096 bits), and is left out";
-            self.note(None, &format!("{fingerprint}{user} {what}"));
-            return None;
-        }
+        let keys = match &listed.keys {
+            Ok(keys) => keys,
+            Err(why) => {
+                let user = listed.user_ids.first().map(|id| format!(" ({})", text_of(id))).unwrap_or_default();
+                self.note(None, &format!("{fingerprint}{user} {why}, and is left out"));
+                return None;
+            }
+        };
+        let now = clock::now();
         let mut comments = Vec::new();
-        if let Some(revoked) = listed.revoked {
-            comments.push(match revoked.hard {
-                true => format!("revoked as of {}: nothing that it made stands", Utc(revoked.at)),
-                false => format!("revoked as superseded or out of use as of {}: stands where it is settled", Utc(revoked.at)),
-            });
-        } else if let Some(ended) = listed.ended {
-            comments.push(format!("ended at {}: stands where it is settled", Utc(ended)));
-        }
-        if listed.weak {
-            comments.push("bound by weak hash functions or algorithms: nothing that it made stands".to_owned());
+        if keys.iter().all(|key| key.is_over(now)) {
+            let each: Vec<Vec<String>> = keys.iter().map(|key| what_became_of(key, now)).collect();
+            match each.first().filter(|first| each.iter().all(|other| other == *first)) {
+                Some(all) => comments.clone_from(all),
+                None => {
+                    let name = |key: &KeyStanding, what: Vec<String>| -> Vec<String> {
+                        what.into_iter().map(|what| format!("its key {}: {what}", key.fingerprint)).collect()
+                    };
+                    comments.extend(keys.iter().zip(each).flat_map(|(key, what)| name(key, what)));
+                }
+            }
         }
         self.limited += usize::from(!comments.is_empty());
         let credential = DraftCredential::OpenPgp { fingerprint: fingerprint.clone(), armored: listed.armored.clone() };
         Some(DraftKey { comments, credential, retired: false })
     }
+}
+
+/// Why a key can sign nothing any more, and what stands of it.
+fn what_became_of(key: &KeyStanding, now: i64) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(revoked) = key.revoked {
+        lines.push(match revoked.hard {
+            true => format!("revoked as of {}: nothing that it made stands", Utc(revoked.at)),
+            false => format!("revoked as superseded or out of use as of {}: stands where it is settled", Utc(revoked.at)),
+        });
+    } else if let Some(ended) = key.ends.filter(|_| key.has_ended(now)) {
+        lines.push(format!("ended at {}: stands where it is settled", Utc(ended)));
+    }
+    if key.weak {
+        lines.push("bound by weak hash functions or algorithms: nothing that it made stands".to_owned());
+    }
+    lines
 }
 
 /// More are not shown of one certificate.
