@@ -168,7 +168,7 @@ fn faults_name_the_file_the_line_and_the_mend() {
         broken[32 + at] = byte;
         broken
     };
-    let cases: [(&str, Vec<u8>, &[&str]); 18] = [
+    let cases: [(&str, Vec<u8>, &[&str]); 20] = [
         ("empty", Vec::new(), &["empty: neither OpenPGP certificates"]),
         (
             "cut.gpg",
@@ -198,6 +198,17 @@ fn faults_name_the_file_the_line_and_the_mend() {
         ),
         ("pubring.db", b"SQLite format 3\0".to_vec(), &["keyboxd", "gpg --export | git warrant policy import -"]),
         ("agent.key", b"Key: (protected-private-key".to_vec(), &["agent.key: a secret key of gpg-agent"]),
+        (
+            "2.2.key",
+            b"Created: 20260101T000000\nKey: (private-key (ecc".to_vec(),
+            &["2.2.key: a secret key of gpg-agent", "gpg --export NAME"],
+        ),
+        (
+            "clear",
+            format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{}", block.replace("-----BEGIN", "- -----BEGIN"))
+                .into_bytes(),
+            &["clear: it is signed in the clear", "gpg --decrypt clear | git warrant policy import -"],
+        ),
         ("text", b"ssh-ed25519 AAAA\n".to_vec(), &["text: neither OpenPGP", "(line 1: "]),
         ("broken.toml", b"version = 0\n[authorization.a\n".to_vec(), &["broken.toml:2:"]),
         (
@@ -223,6 +234,8 @@ fn faults_name_the_file_the_line_and_the_mend() {
     let (mixed, inline) = (format!("{}{block}", block.replace("PUBLIC KEY BLOCK", "SIGNATURE")), block.replace('\n', "\n  "));
     world.home.write("mixed", mixed);
     says(&import(world, "mixed"), 0, &["warning: mixed:1: what begins here is no block of keys"]);
+    world.home.write("bom", format!("\u{feff}{block}"));
+    assert_eq!(principals(&imported(world, "bom").0).len(), 1);
     world.home.write("indented", inline);
     assert_eq!(principals(&imported(world, "indented").0).len(), 1);
     // a policy that could not be written is no success

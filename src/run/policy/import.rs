@@ -70,6 +70,7 @@ struct Import {
 impl Import {
     /// Tells what the file is by what is in it, not by its name.
     fn draft(&mut self, text: &[u8]) -> Result<Draft> {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text); // what Windows puts in front of UTF-8
         if is_keybox(text) || is_packets(text) {
             return self.of_keyring(text);
         }
@@ -82,10 +83,18 @@ impl Import {
                 self.name
             );
         }
-        if text.starts_with(b"(21:protected-private-key") || text.starts_with(b"Key: (") {
+        let mut lines = text.split(|&b| b == b'\n');
+        if text.starts_with(b"(21:protected-private-key") || (!has_armor(text) && lines.any(|line| line.starts_with(b"Key: ("))) {
             bail!(
                 "{}: a secret key of gpg-agent; export the certificate: gpg --export NAME | git warrant policy import -",
                 self.name
+            );
+        }
+        if text.split(|&b| b == b'\n').any(|line| line.trim_ascii_end() == b"-----BEGIN PGP SIGNED MESSAGE-----") {
+            bail!(
+                "{}: it is signed in the clear, which changes the lines of what it holds; check who signed it and take that out: gpg --decrypt {} | git warrant policy import -",
+                self.name,
+                shell_word(&self.name)
             );
         }
         let lines = AllowedSigners::parse(text, &utc_seconds);
