@@ -110,3 +110,17 @@ fn what_a_line_refuses_is_refused() {
     world.home.write("list", format!("*@example.com,!mallory@example.com cert-authority {key}\n"));
     assert_eq!(imported(&world, "list").0.authorities[0].principals.as_bytes(), b"*@example.com,!mallory@example.com");
 }
+
+#[test]
+fn what_signs_nothing_and_what_is_no_address_is_said() {
+    let world = World::new();
+    world.home.key("weak", &["rsa", "-b1024"], "");
+    let (weak, key) = (world.home.public("weak"), world.home.public("alice"));
+    world.home.write("list", format!("w@x {weak}\ndave@x,dave {key}\n"));
+    let (policy, text) = imported(&world, "list");
+    assert_eq!(policy.principals[0].emails, ["dave@x"]);
+    for words in ["line 1: is an RSA key of 1024 bits, which signs nothing here", "line 2: has names that are no address"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    says(&import(&world, "list"), 0, &["list:1: is an RSA key of 1024 bits", "list:2: has names that are no address"]);
+}

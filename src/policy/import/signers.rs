@@ -1,6 +1,7 @@
 //! allowed_signers files as drafts: a line's addresses are a person, its key that person's.
 
 use super::{Authority, Draft, DraftCredential, DraftKey, Person};
+use crate::policy::STRICT_RSA_BITS;
 use crate::policy::allowed_signers::{AllowedSigners, Line};
 use crate::policy::grant::is_name;
 use crate::policy::pattern::PatternList;
@@ -131,6 +132,14 @@ impl Entry {
         let mut emails: Vec<String> = addresses.map(|text| (*text).to_owned()).collect();
         if let (false, true, Some(line)) = (authority, emails.is_empty(), holding.first()) {
             say(line, "names no address letter by letter, so the key is bound to none".to_owned());
+        }
+        let no_address = |line: &&&Line| named(&line.principals).any(|item| !item.contains(&b'@') || item.trim_ascii() != item);
+        if let (false, Some(line)) = (emails.is_empty(), holding.iter().find(no_address)) {
+            say(line, "has names that are no address, and are left out of `emails`".to_owned());
+        }
+        let bits = lines.first().and_then(|line| line.key.rsa_bits);
+        if let (Some(bits), Some(line)) = (bits.filter(|bits| *bits < STRICT_RSA_BITS), lines.first()) {
+            say(line, format!("is an RSA key of {bits} bits, which signs nothing here: {STRICT_RSA_BITS} are the least"));
         }
         emails.sort_unstable();
         emails.dedup();
