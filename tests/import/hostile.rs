@@ -173,7 +173,7 @@ fn who_may_revoke_another_certificate_does() {
         (cert.primary_key().other_revocations().count(), ran.stderr)
     };
     let [a, f, o] = [&alice, &friend, &other].map(public);
-    for parts in [[&a[..], &by(&friend), &f, &o], [&a, &f, &o, &by(&friend)]] {
+    for parts in [[&a[..], &by(&friend), &f, &o], [&a, &f, &o, &by(&friend)], [&a, &o, &f, &by(&friend)]] {
         assert_eq!(taken(&parts), (1, String::new()));
     }
     let unknown = format!("a revocation by {} is not taken in: {} names that key", friend.fingerprint(), alice.fingerprint());

@@ -1,8 +1,10 @@
 //! The packets of a file, certificate by certificate, before Sequoia sees them: it tries what is signed on each part of a
 //! certificate, and knows no revocation without its certificate.
 
+use super::loose::MOST;
 use super::packet::{self, PacketError};
-use sequoia_openpgp::packet::Signature;
+use sequoia_openpgp::packet::key::{PrimaryRole, PublicParts};
+use sequoia_openpgp::packet::{Key, Signature};
 use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::types::SignatureType;
 use sequoia_openpgp::{Fingerprint, KeyHandle, Packet};
@@ -88,9 +90,8 @@ pub(super) fn sift(bytes: &[u8]) -> Result<Sifted, PacketError> {
             Ok(Packet::Signature(signature)) if tag == SIGNATURE => Some(signature),
             _ => None,
         };
-        let own = open.as_ref().and_then(|open| open.own.clone());
         if let Some(signature) = signature.as_ref().filter(|it| is_key_revocation(it))
-            && own.is_none_or(|own| is_of_others(signature, &KeyHandle::from(own)))
+            && (sifted.loose.len() > MOST || open.as_ref().is_none_or(|open| !open.may_hold(signature)))
         {
             sifted.loose.push(signature.clone());
         } else if open.is_none() && tag != MARKER {
@@ -128,6 +129,7 @@ fn is_key_revocation(signature: &Signature) -> bool {
 /// A certificate that is being read.
 struct Open<'a> {
     own: Option<Fingerprint>,
+    primary: Option<Key<PublicParts, PrimaryRole>>,
     parts: Vec<Part<'a>>,
 }
 
@@ -142,12 +144,22 @@ struct Part<'a> {
 
 impl<'a> Open<'a> {
     fn new(raw: &'a [u8]) -> Self {
-        let own = match Packet::from_bytes(raw) {
-            Ok(Packet::PublicKey(key)) => Some(key.fingerprint()),
-            Ok(Packet::SecretKey(key)) => Some(key.fingerprint()),
+        let primary = match Packet::from_bytes(raw) {
+            Ok(Packet::PublicKey(key)) => Some(key),
+            Ok(Packet::SecretKey(key)) => Some(key.take_secret().0),
             _ => None,
         };
-        Self { own, parts: vec![Part { packets: vec![raw], signatures: 0, bound: true }] }
+        let own = primary.as_ref().map(Key::fingerprint);
+        Self { own, primary, parts: vec![Part { packets: vec![raw], signatures: 0, bound: true }] }
+    }
+
+    /// Whether a revocation may be one that the certificate's own key made of it: another certificate's may stand behind that of
+    /// who revokes it.
+    fn may_hold(&self, signature: &Signature) -> bool {
+        let Some(primary) = &self.primary else { return false };
+        let whole = signature.typ() == SignatureType::KeyRevocation;
+        !is_of_others(signature, &KeyHandle::from(primary.fingerprint()))
+            && (!whole || signature.verify_primary_key_revocation(primary, primary).is_ok())
     }
 
     fn push(&mut self, tag: u8, raw: &'a [u8], signature: Option<&Signature>) {
