@@ -112,9 +112,9 @@ fn a_forge_is_accepted_with_a_warning_and_bound_to_no_address() {
     ));
     let checked = done(&mut gpg.0.home.ours(&["policy", "check", &path]));
     assert!(
-        checked
-            .stdout
-            .contains("968479A1AFF927E37D1A566BB5690EEEBB952194 (retired), 5DE3E0509C47EA3CF04A42D34AEE18F83AFDEB23 (active)"),
+        checked.stdout.contains(
+            "968479A1AFF927E37D1A566BB5690EEEBB952194 (retired), 5DE3E0509C47EA3CF04A42D34AEE18F83AFDEB23 (expired 2024-01-16)"
+        ),
         "{checked:?}"
     );
     gpg.policy(&(PRESET.to_owned() + &a_bot));

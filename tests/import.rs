@@ -163,7 +163,12 @@ fn faults_name_the_file_the_line_and_the_mend() {
     let lines = |n: usize| "text\n".repeat(n);
     gpg.gpg(&["--trust-model=always", "--no-default-keyring", "--keyring", "./box.kbx", "--import", "one.gpg"], b"");
     let boxed = world.home.read("box.kbx");
-    let cases: [(&str, Vec<u8>, &[&str]); 15] = [
+    let broken = |at: usize, byte: u8| {
+        let mut broken = boxed.clone();
+        broken[32 + at] = byte;
+        broken
+    };
+    let cases: [(&str, Vec<u8>, &[&str]); 20] = [
         ("empty", Vec::new(), &["empty: neither OpenPGP certificates"]),
         (
             "cut.gpg",
@@ -171,6 +176,8 @@ fn faults_name_the_file_the_line_and_the_mend() {
             &["cut.gpg: its packets cannot be read, or are cut off", "export it again"],
         ),
         ("cut.kbx", boxed[..boxed.len() - 3].to_vec(), &["cut.kbx: the keybox is cut off"]),
+        ("outside.kbx", broken(8, 0x7f), &["outside.kbx: 1 entries of the keybox point outside of themselves"]),
+        ("kind.kbx", broken(4, 9), &["kind.kbx: 1 entries of the keybox", "unknown kind"]),
         ("none.kbx", boxed[..32].to_vec(), &["none.kbx: it holds no OpenPGP certificate", "gpg --armor --export"]),
         (
             "endless",
@@ -191,12 +198,28 @@ fn faults_name_the_file_the_line_and_the_mend() {
         ),
         ("pubring.db", b"SQLite format 3\0".to_vec(), &["keyboxd", "gpg --export | git warrant policy import -"]),
         ("agent.key", b"Key: (protected-private-key".to_vec(), &["agent.key: a secret key of gpg-agent"]),
+        (
+            "2.2.key",
+            b"Created: 20260101T000000\nKey: (private-key (ecc".to_vec(),
+            &["2.2.key: a secret key of gpg-agent", "gpg --export NAME"],
+        ),
+        (
+            "clear",
+            format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{}", block.replace("-----BEGIN", "- -----BEGIN"))
+                .into_bytes(),
+            &["clear: it is signed in the clear", "gpg --decrypt clear | git warrant policy import -"],
+        ),
         ("text", b"ssh-ed25519 AAAA\n".to_vec(), &["text: neither OpenPGP", "(line 1: "]),
         ("broken.toml", b"version = 0\n[authorization.a\n".to_vec(), &["broken.toml:2:"]),
         (
             "ours.toml",
             format!("version = 1\n[[principals.a.keys]]\nssh = '{}'\n", world.home.public("alice")).into_bytes(),
             &["a policy in TOML already"],
+        ),
+        (
+            "both",
+            format!("Keys\nalice@example.com {}\n{block}", world.home.public("alice")).into_bytes(),
+            &["both:2: a line of allowed_signers, beside blocks of OpenPGP"],
         ),
         ("userid", b"\xb4\x01x".to_vec(), &["userid: neither OpenPGP"]),
     ];
@@ -211,6 +234,8 @@ fn faults_name_the_file_the_line_and_the_mend() {
     let (mixed, inline) = (format!("{}{block}", block.replace("PUBLIC KEY BLOCK", "SIGNATURE")), block.replace('\n', "\n  "));
     world.home.write("mixed", mixed);
     says(&import(world, "mixed"), 0, &["warning: mixed:1: what begins here is no block of keys"]);
+    world.home.write("bom", format!("\u{feff}{block}"));
+    assert_eq!(principals(&imported(world, "bom").0).len(), 1);
     world.home.write("indented", inline);
     assert_eq!(principals(&imported(world, "indented").0).len(), 1);
     // a policy that could not be written is no success

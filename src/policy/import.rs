@@ -1,5 +1,6 @@
 //! A policy in TOML made of what other programs keep: each person or certificate becomes a principal.
 
+pub mod dialect;
 pub mod signers;
 
 use std::collections::HashSet;

@@ -161,12 +161,7 @@ impl Loaded {
             parts.sigstores.push((instance, audited));
         }
         let policy = Policy::from_parts(parts, revoked, asked.of_toml());
-        let notes = material.certificates.without_signing_key(clock::now()).map(|fingerprint| {
-            format!(
-                "{}: the certificate {fingerprint} has no key that may sign, or none that can be checked (no Brainpool, no RSA of more than 4096 bits)",
-                source.name
-            )
-        });
+        let notes = unusable_certificates(&material.certificates, &source.name);
         let unchecked = material.certificates.unchecked_revocations(clock::now()).into_iter().map(|(fingerprint, revoker)| {
             format!(
                 "{}: the certificate {fingerprint} may be revoked: it names {revoker} for that, who signed a revocation of it, but whose certificate is not in the policy to check it by; ask gpg (gpg --recv-keys {revoker}), and set status = \"compromised\" if it is so",
@@ -176,7 +171,7 @@ impl Loaded {
         let weak = weak_keys.into_iter().map(|(line, bits)| {
             format!("{}:{line}: an RSA key of {bits} bits signs nothing here: 2048 are the least", source.name)
         });
-        let notes = notes.chain(unchecked).chain(weak).collect();
+        let notes = notes.into_iter().chain(unchecked).chain(weak).collect();
         Ok(Self { source, policy, material, notes, baseline: file.baseline, settled: file.settled, named, exempt: file.exempt })
     }
 
@@ -253,6 +248,13 @@ pub(super) fn certificates(file: &PolicyFile, source: &Source) -> Result<Certifi
         );
     }
     Ok(all)
+}
+
+/// What is to be said of the certificates of a policy that have no key that may sign.
+pub(super) fn unusable_certificates(certificates: &Certificates, policy: &str) -> Vec<String> {
+    let now = clock::now();
+    let why = |name: &str| certificates.standing(name, now).err().map(|why| format!("{policy}: the certificate {name} {why}"));
+    certificates.without_signing_key(now).filter_map(why).collect()
 }
 
 /// The lines of RSA keys that are too short, with their bits.

@@ -8,10 +8,13 @@ pub mod certificate;
 pub mod detached;
 pub mod import;
 pub mod keyring;
+mod loose;
 mod packet;
 mod raw;
 pub mod secret;
+mod sift;
 pub mod sign;
+pub mod standing;
 
 pub use certificate::{CertificateError, Certificates};
 

@@ -29,7 +29,7 @@ pub struct Authorization {
     pub keyring_line: usize,
 }
 
-/// Whether text is such a file, well formed or not: TOML with one of its keys at the top.
+/// Whether text is such a file, in TOML that can be read: one of its keys is at the top.
 pub fn is_sequoia_policy(text: &[u8]) -> bool {
     let text = std::str::from_utf8(text).unwrap_or_default();
     let document = Document::parse(text).ok();

@@ -1,14 +1,18 @@
 //! `policy check`: is the file valid, and what is in it.
 
-use super::super::session::{Material, Place, check_ids, read_lines, revoked_by, weak_keys};
+use super::super::session::{Material, Place, check_ids, read_lines, revoked_by, unusable_certificates, weak_keys};
 use super::super::{complain, stdout};
 use crate::cli::PolicyCheck;
+use crate::io::clock;
 use crate::io::git::{OpenError, Repository};
 use crate::io::policy::{Search, Source, find, read_directly};
-use crate::policy::file::{Kind, PolicyFile, PrincipalEntry, RootName, SigstoreEntry, Status};
+use crate::policy::file::{Credential, KeyEntry, Kind, PolicyFile, PrincipalEntry, RootName, SigstoreEntry, Status};
 use crate::policy::revocation::RevokedKeys;
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
+use crate::signature::openpgp::Certificates;
+use crate::signature::openpgp::standing::KeyStanding;
+use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow};
 use std::io::Write as _;
 
@@ -60,7 +64,10 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
     for authority in &file.authorities {
         revoked_by(authority, source)?;
     }
-    Material::of(file, source)?;
+    let certificates = Material::of(file, source)?.certificates;
+    for note in unusable_certificates(&certificates, &source.name) {
+        complain(&format!("warning: {}", printable(&note)));
+    }
     for (line, bits) in weak_keys(file) {
         let name = printable(&source.name);
         complain(&format!("warning: {name}:{line}: an RSA key of {bits} bits signs nothing here: 2048 are the least"));
@@ -81,7 +88,7 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
             "warning: {name}: the forge {forge} signs for any of its users: what anybody lets it make, in whatever repository, is accepted here"
         ));
     }
-    let mut lines: Vec<String> = file.principals.iter().map(of_person).collect();
+    let mut lines: Vec<String> = file.principals.iter().map(|person| of_person(person, &certificates)).collect();
     lines.extend(
         file.authorities
             .iter()
@@ -99,12 +106,33 @@ fn of_instance(instance: &SigstoreEntry) -> String {
     format!("authority {} (trusted root {root}), {}", instance.name, state(&instance.status))
 }
 
-fn of_person(person: &PrincipalEntry) -> String {
-    let keys: Vec<String> =
-        person.keys.iter().map(|key| format!("{} ({})", key.credential.fingerprint(), state(&key.status))).collect();
+fn of_person(person: &PrincipalEntry, certificates: &Certificates) -> String {
+    let of_key = |key: &KeyEntry| format!("{} ({})", key.credential.fingerprint(), state_of_key(key, certificates));
+    let keys: Vec<String> = person.keys.iter().map(of_key).collect();
     let emails = if person.emails.is_empty() { "bound to no address".to_owned() } else { person.emails.join(" ") };
     let kind = if person.kind == Kind::Person { "principal" } else { person.kind.name() };
     format!("{kind} {}, {emails}: {}", person.name, if keys.is_empty() { "no key".to_owned() } else { keys.join(", ") })
+}
+
+/// What the policy says of a key; where that is nothing, what its certificate does.
+fn state_of_key(key: &KeyEntry, certificates: &Certificates) -> String {
+    let said = state(&key.status).to_owned();
+    if key.status != Status::Active || !matches!(key.credential, Credential::OpenPgp { .. }) {
+        return said;
+    }
+    let now = clock::now();
+    let Ok(keys) = certificates.standing(&key.credential.fingerprint(), now) else { return "no key that may sign".to_owned() };
+    if !keys.iter().all(|key| key.is_over(now)) {
+        return said;
+    }
+    let every = |is: &dyn Fn(&KeyStanding) -> bool| keys.iter().all(is);
+    let last = keys.iter().filter_map(|key| key.ends).max().map(|ends| Utc(ends).to_string()).unwrap_or_default();
+    match () {
+        () if every(&|key| key.revoked.is_some()) => "revoked".to_owned(),
+        () if every(&|key| key.has_ended(now)) => format!("expired {}", last.split('T').next().unwrap_or_default()),
+        () if every(&|key| key.weak) => "too weak".to_owned(),
+        () => "revoked, expired or too weak".to_owned(),
+    }
 }
 
 fn state(status: &Status) -> &'static str {

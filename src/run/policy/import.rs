@@ -9,11 +9,14 @@ use crate::object::ObjectId;
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
 use crate::policy::file::PolicyFile;
 use crate::policy::file::sequoia::{SequoiaPolicy, is_sequoia_policy};
+use crate::policy::import::dialect::{Dialect, dialect};
 use crate::policy::import::{Draft, DraftCredential, DraftKey, Person, signers};
 use crate::report::ExitStatus;
 use crate::report::escape::{name as shown, printable, shell_word};
+use crate::report::mend::is_toml;
 use crate::signature::openpgp::import::{Gathered, Listed, has_armor, is_packets};
 use crate::signature::openpgp::keyring::is_keybox;
+use crate::signature::openpgp::standing::KeyStanding;
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -67,11 +70,12 @@ struct Import {
 impl Import {
     /// Tells what the file is by what is in it, not by its name.
     fn draft(&mut self, text: &[u8]) -> Result<Draft> {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text); // what Windows puts in front of UTF-8
         if is_keybox(text) || is_packets(text) {
             return self.of_keyring(text);
         }
-        if is_sequoia_policy(text) {
-            return self.of_sequoia(text);
+        if let Some(dialect) = self.dialect(text) {
+            return self.of_policy(text, dialect);
         }
         if text.starts_with(b"SQLite format 3\0") {
             bail!(
@@ -79,31 +83,57 @@ impl Import {
                 self.name
             );
         }
-        if text.starts_with(b"(21:protected-private-key") || text.starts_with(b"Key: (") {
+        let mut lines = text.split(|&b| b == b'\n');
+        if text.starts_with(b"(21:protected-private-key") || (!has_armor(text) && lines.any(|line| line.starts_with(b"Key: ("))) {
             bail!(
                 "{}: a secret key of gpg-agent; export the certificate: gpg --export NAME | git warrant policy import -",
                 self.name
             );
         }
-        if PolicyFile::parse(text).is_ok() {
-            bail!("{}: this is a policy in TOML already; git warrant policy check {}", self.name, shell_word(&self.name));
-        }
-        if has_armor(text) {
-            return self.of_keyring(text);
+        if text.split(|&b| b == b'\n').any(|line| line.trim_ascii_end() == b"-----BEGIN PGP SIGNED MESSAGE-----") {
+            bail!(
+                "{}: it is signed in the clear, which changes the lines of what it holds; check who signed it and take that out: gpg --decrypt {} | git warrant policy import -",
+                self.name,
+                shell_word(&self.name)
+            );
         }
         let lines = AllowedSigners::parse(text, &utc_seconds);
+        if has_armor(text) {
+            if let Some(line) = lines.lines.first() {
+                bail!(
+                    "{}:{}: a line of allowed_signers, beside blocks of OpenPGP: put them into files of their own, and import each",
+                    self.name,
+                    line.number
+                );
+            }
+            return self.of_keyring(text);
+        }
         if !lines.lines.is_empty() {
             return Ok(self.of_lines(&lines));
-        }
-        let toml = std::str::from_utf8(text).is_ok_and(|text| text.contains("[authorization")) || self.name.ends_with(".toml");
-        if let (true, Err(error)) = (toml, SequoiaPolicy::parse(text)) {
-            bail!("{}:{}:{}: {}", self.name, error.line, error.column, error.what);
         }
         bail!(
             "{}: neither OpenPGP certificates (a keyring, a KEYS file, pubring.kbx), nor sequoia-git's openpgp-policy.toml, nor allowed_signers{}",
             self.name,
             lines.skipped.first().map_or_else(String::new, |line| format!(" (line {}: {})", line.number, line.why))
         )
+    }
+
+    /// The policy in TOML that it is meant to be, broken or not: taken for a file of keys, it would lose who may not sign.
+    fn dialect(&self, text: &[u8]) -> Option<Dialect> {
+        if is_sequoia_policy(text) {
+            return Some(Dialect::Sequoia);
+        }
+        dialect(text).or_else(|| (is_toml(&self.name) || PolicyFile::parse(text).is_ok()).then_some(Dialect::Warrant))
+    }
+
+    fn of_policy(&mut self, text: &[u8], dialect: Dialect) -> Result<Draft> {
+        if dialect == Dialect::Sequoia {
+            return self.of_sequoia(text);
+        }
+        match PolicyFile::parse(text) {
+            Ok(_) => bail!("{}: this is a policy in TOML already; git warrant policy check {}", self.name, shell_word(&self.name)),
+            Err(error) => bail!("{}:{}:{}: {}", self.name, error.line, error.column, error.what),
+        }
     }
 
     fn heading(&self, what: &str, more: &[&str]) -> Vec<String> {
@@ -160,6 +190,10 @@ impl Import {
                 }
             }
         }
+        // and any copy may be the one with the revocation
+        for authorization in others.iter().filter(|it| !it.keyring.trim().is_empty()) {
+            self.gather(&mut gathered, authorization.keyring.as_bytes(), authorization.keyring_line)?;
+        }
         self.take_notes(&gathered);
         for authorization in others {
             let what = format!(
@@ -180,10 +214,8 @@ impl Import {
             .map(|it| Person { name: shown(&it.name), mark: format!("line {}", it.line), ..Person::default() })
             .collect();
         for listed in gathered.listed(clock::now()) {
-            let person = holders.get(&listed.fingerprint).and_then(|index| persons.get_mut(*index));
-            if let (Some(key), Some(person)) = (self.key(&listed), person) {
-                person.keys.push(key);
-            }
+            let Some(person) = holders.get(&listed.fingerprint).and_then(|index| persons.get_mut(*index)) else { continue };
+            person.keys.extend(self.key(&listed));
         }
         persons.retain(|person| !person.keys.is_empty());
         let mut draft = Draft {
@@ -241,8 +273,9 @@ impl Import {
         draft.heading = self.heading(
             "allowed_signers",
             &[
-                "Stricter than it: who has emails signs what is committed under them, and a certificate names the committer;",
-                "a key that has ended is retired, and no date that the signer chose puts anything before its end.",
+                "Other than there, who has emails signs what is committed under them, and a certificate names the committer;",
+                "a key that has ended is retired, and no date that the signer chose puts anything before its end. What else",
+                "became of a line stands above its key, or at the end.",
             ],
         );
         draft
@@ -265,28 +298,49 @@ impl Import {
     /// A certificate as a key of a principal; `None`, with a note, where nothing could be checked by it.
     fn key(&mut self, listed: &Listed) -> Option<DraftKey> {
         let fingerprint = &listed.fingerprint;
-        if !listed.signs {
-            let user = listed.user_ids.first().map(|id| format!(" ({})", text_of(id))).unwrap_or_default();
-            let what = "has no key that may sign, or none that can be checked (no Brainpool, no RSA of more than 4096 bits), and is left out";
-            self.note(None, &format!("{fingerprint}{user} {what}"));
-            return None;
-        }
+        let keys = match &listed.keys {
+            Ok(keys) => keys,
+            Err(why) => {
+                let user = listed.user_ids.first().map(|id| format!(" ({})", text_of(id))).unwrap_or_default();
+                self.note(None, &format!("{fingerprint}{user} {why}, and is left out"));
+                return None;
+            }
+        };
+        let now = clock::now();
         let mut comments = Vec::new();
-        if let Some(revoked) = listed.revoked {
-            comments.push(match revoked.hard {
-                true => format!("revoked as of {}: nothing that it made stands", Utc(revoked.at)),
-                false => format!("revoked as superseded or out of use as of {}: stands where it is settled", Utc(revoked.at)),
-            });
-        } else if let Some(ended) = listed.ended {
-            comments.push(format!("ended at {}: stands where it is settled", Utc(ended)));
-        }
-        if listed.weak {
-            comments.push("bound by weak hash functions or algorithms: nothing that it made stands".to_owned());
+        if keys.iter().all(|key| key.is_over(now)) {
+            let each: Vec<Vec<String>> = keys.iter().map(|key| what_became_of(key, now)).collect();
+            match each.first().filter(|first| each.iter().all(|other| other == *first)) {
+                Some(all) => comments.clone_from(all),
+                None => {
+                    let name = |key: &KeyStanding, what: Vec<String>| -> Vec<String> {
+                        what.into_iter().map(|what| format!("its key {}: {what}", key.fingerprint)).collect()
+                    };
+                    comments.extend(keys.iter().zip(each).flat_map(|(key, what)| name(key, what)));
+                }
+            }
         }
         self.limited += usize::from(!comments.is_empty());
         let credential = DraftCredential::OpenPgp { fingerprint: fingerprint.clone(), armored: listed.armored.clone() };
         Some(DraftKey { comments, credential, retired: false })
     }
+}
+
+/// Why a key can sign nothing any more, and what stands of it.
+fn what_became_of(key: &KeyStanding, now: i64) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(revoked) = key.revoked {
+        lines.push(match revoked.hard {
+            true => format!("revoked as of {}: nothing that it made stands", Utc(revoked.at)),
+            false => format!("revoked as superseded or out of use as of {}: stands where it is settled", Utc(revoked.at)),
+        });
+    } else if let Some(ended) = key.ends.filter(|_| key.has_ended(now)) {
+        lines.push(format!("ended at {}: stands where it is settled", Utc(ended)));
+    }
+    if key.weak {
+        lines.push("bound by weak hash functions or algorithms: nothing that it made stands".to_owned());
+    }
+    lines
 }
 
 /// More are not shown of one certificate.

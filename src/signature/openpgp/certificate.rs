@@ -206,7 +206,7 @@ fn keys_of(cert: &Cert, others: &Certificates, now: Timestamp) -> Vec<SigningKey
 }
 
 /// Takes the weak algorithms too.
-fn lenient(now: Timestamp) -> StandardPolicy<'static> {
+pub(super) fn lenient(now: Timestamp) -> StandardPolicy<'static> {
     let mut policy = StandardPolicy::at(now);
     for hash in [HashAlgorithm::MD5, HashAlgorithm::SHA1, HashAlgorithm::RipeMD] {
         policy.accept_hash(hash);

@@ -1,22 +1,28 @@
 //! Certificates in the files that people keep them in: keyrings, armoured or not, KEYS files, keyboxes.
 
-use super::certificate::{Certificates, signing_keys};
-use super::keyring::{certificates_of, is_keybox, tail_of};
-use super::{moment, packet};
+use super::certificate::Certificates;
+use super::keyring::{certificates_of, is_keybox, passed_over};
+use super::loose::{self, Waiting};
+use super::packet;
+use super::sift::{HEAVIEST, Sheaf, Weight, begin_with_key, is_certification_of_others, is_primary, sift};
+use super::standing::{KeyStanding, NoKey};
 use crate::armor;
-use crate::evidence::Revocation;
 use sequoia_openpgp::cert::{Cert, CertParser};
-use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::serialize::MarshalInto as _;
-use sequoia_openpgp::types::SignatureType;
-use sequoia_openpgp::{KeyHandle, Packet};
+use sequoia_openpgp::{Fingerprint, Packet};
+use std::collections::{HashMap, HashSet};
 
 /// The certificates of one file or several, in the order in which they were found.
 #[derive(Debug, Default)]
 pub struct Gathered {
     certificates: Certificates,
     order: Vec<String>,
+    waiting: Waiting,
+    /// What was taken in of each, and the work that its copies were together.
+    weights: HashMap<String, (Weight, usize)>,
+    /// What was too heavy once: another copy of it would be one without what stood there.
+    barred: HashSet<String>,
     notes: Vec<Note>,
 }
 
@@ -48,31 +54,20 @@ pub struct Listed {
     pub user_ids: Vec<Vec<u8>>,
     /// Its public keys, their bindings and revocations, armoured without any header.
     pub armored: String,
-    /// Whether it has a key that may sign and can be checked here.
-    pub signs: bool,
-    /// When the last of its signing keys ended, where all have (seconds since 1970, UTC).
-    pub ended: Option<i64>,
-    /// The revocation, where all of its signing keys are revoked.
-    pub revoked: Option<Revocation>,
-    /// Whether all of its signing keys are bound by weak hash functions or algorithms.
-    pub weak: bool,
+    /// How its keys stand that may sign and can be checked here, or why there is none.
+    pub keys: Result<Vec<KeyStanding>, NoKey>,
 }
 
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
 const KINDS: [&[u8]; 2] = [b"PUBLIC KEY BLOCK", b"PRIVATE KEY BLOCK"];
-const SECRET_KEY: u8 = 5;
-const PUBLIC_KEY: u8 = 6;
-const MARKER: u8 = 10;
+/// Notes of one kind, or words of one error, are not repeated more often.
+const MOST_ALIKE: usize = 5;
 
 /// Whether bytes begin with a certificate or a secret key in OpenPGP packets, even if they are cut off later: no armour that
 /// somebody put into a user id counts then.
 pub fn is_packets(file: &[u8]) -> bool {
-    let whole = || packet::tags(file).is_ok_and(|tags| tags.iter().find(|tag| **tag != MARKER).is_some_and(|tag| is_primary(*tag)));
+    let whole = || packet::tags(file).is_ok_and(|tags| begin_with_key(&tags));
     packet::first_tag(file).is_some_and(is_primary) && std::str::from_utf8(file).is_err() || whole()
-}
-
-fn is_primary(tag: u8) -> bool {
-    matches!(tag, SECRET_KEY | PUBLIC_KEY)
 }
 
 /// Whether text has a block of OpenPGP armour, whatever is in it.
@@ -97,41 +92,59 @@ impl Gathered {
         } else {
             self.add_text(file, first)?
         };
+        self.waiting.place(&mut self.certificates);
         if found.is_empty() {
-            let passed: Vec<&str> = self.notes.iter().skip(known).map(|note| note.what.as_str()).collect();
-            let why = if passed.is_empty() { String::new() } else { format!(" that can be read ({})", passed.join("; ")) };
-            return Err(ImportError {
-                line: None,
-                what: format!("it holds no OpenPGP certificate{why}; gpg --armor --export NAME writes one"),
-            });
+            return Err(ImportError { line: None, what: self.nothing(known) });
         }
         Ok(found)
     }
 
-    /// What is to be said of the files, in the order of what was read.
-    pub fn notes(&self) -> &[Note] {
-        &self.notes
+    /// Why there is nothing in a file that was read when there were so many notes.
+    fn nothing(&self, known: usize) -> String {
+        let revoked = self.waiting.makers();
+        if let Some(first) = revoked.first() {
+            let more = if revoked.len() > 1 { format!(" and {} more", revoked.len() - 1) } else { String::new() };
+            return format!("it holds no OpenPGP certificate, only a revocation by {first}{more}: give both in one file");
+        }
+        let mut passed: Vec<&str> = self.notes.iter().skip(known).map(|note| note.what.as_str()).collect();
+        passed.dedup();
+        let shown = passed.iter().take(MOST_ALIKE).copied().collect::<Vec<_>>().join("; ");
+        let why = match passed.len() {
+            0 => String::new(),
+            all if all > MOST_ALIKE => format!(" that can be read ({shown}; and {} more)", all - MOST_ALIKE),
+            _ => format!(" that can be read ({shown})"),
+        };
+        format!("it holds no OpenPGP certificate{why}; gpg --armor --export NAME writes one")
+    }
+
+    /// What is to be said of the files: of what was read, in order, and of the revocations that nothing took in.
+    pub fn notes(&self) -> Vec<Note> {
+        let waiting = self.waiting.notes(&self.certificates).into_iter().map(|(line, what)| Note { line, what });
+        self.notes.iter().cloned().chain(waiting).collect()
     }
 
     /// The certificates in the order in which they were first found; `now` in seconds since 1970 (UTC).
     pub fn listed(&self, now: i64) -> Vec<Listed> {
-        self.order.iter().filter_map(|fingerprint| self.list(fingerprint, now)).collect()
+        let kept = self.order.iter().filter(|fingerprint| !self.barred.contains(*fingerprint));
+        kept.filter_map(|fingerprint| self.list(fingerprint, now)).collect()
     }
 
     fn add_keybox(&mut self, file: &[u8]) -> Result<Vec<String>, ImportError> {
-        let (tail, foreign) = tail_of(file);
-        if tail != 0 {
-            return Err(ImportError {
-                line: None,
-                what: format!("the keybox is cut off: its last {tail} bytes are no whole entry"),
-            });
+        let passed = passed_over(file);
+        let error = |what: String| ImportError { line: None, what };
+        if passed.tail != 0 {
+            return Err(error(format!("the keybox is cut off: its last {} bytes are no whole entry", passed.tail)));
+        }
+        if passed.broken != 0 {
+            let what = "entries of the keybox point outside of themselves, or are of an unknown kind";
+            return Err(error(format!("{} {what}; {MEND}", passed.broken)));
         }
         let mut found = Vec::new();
         for kept in certificates_of(file) {
             found.extend(self.add_packets(kept.packets, None)?);
         }
-        if foreign > 0 {
-            self.note(None, format!("{foreign} X.509 certificates of the keybox are left out: they are not in this version"));
+        if passed.x509 > 0 {
+            self.note(None, format!("{} X.509 certificates of the keybox are left out: they are not in this version", passed.x509));
         }
         Ok(found)
     }
@@ -139,6 +152,7 @@ impl Gathered {
     fn add_text(&mut self, file: &[u8], first: usize) -> Result<Vec<String>, ImportError> {
         let mut found = Vec::new();
         let mut block: Option<(usize, &[u8], Vec<u8>)> = None;
+        let mut strange = 0_usize;
         let error = |line: usize, what: String| ImportError { line: Some(line), what };
         for (number, line) in (first..).zip(file.split(|&b| b == b'\n')) {
             let line = line.trim_ascii();
@@ -159,10 +173,16 @@ impl Gathered {
                     found.extend(self.add_packets(&packets, Some(start))?);
                 }
                 (None, None) if memchr::memmem::find(line, BEGIN).is_some() => {
-                    self.note(Some(number), "what begins here is no block of keys, and is passed over".to_owned());
+                    strange += 1;
+                    if strange <= MOST_ALIKE {
+                        self.note(Some(number), "what begins here is no block of keys, and is passed over".to_owned());
+                    }
                 }
                 (None, None) => {}
             }
+        }
+        if strange > MOST_ALIKE {
+            self.note(None, format!("{} more blocks are none of keys, and are passed over", strange - MOST_ALIKE));
         }
         match block {
             Some((start, ..)) => Err(error(start, format!("the block has no end; {MEND}"))),
@@ -172,37 +192,71 @@ impl Gathered {
 
     fn add_packets(&mut self, packets: &[u8], line: Option<usize>) -> Result<Vec<String>, ImportError> {
         let error = |why: String| ImportError { line, what: format!("{why}; {MEND}") };
-        let tags = packet::tags(packets).map_err(|_| error("its packets cannot be read, or are cut off".to_owned()))?;
-        let parser = CertParser::from_bytes(packets).map_err(|why| error(why.to_string()))?;
-        let (mut found, mut faults) = (Vec::new(), 0_usize);
-        for cert in parser {
-            match cert {
-                Ok(cert) => {
-                    let fingerprint = cert.fingerprint().to_hex();
-                    if cert.is_tsk() {
-                        self.note(
-                            line,
-                            format!("{fingerprint} comes with its secret key, which is left out; keep that file to yourself"),
-                        );
-                    }
-                    if !self.order.contains(&fingerprint) {
-                        self.order.push(fingerprint.clone());
-                    }
-                    self.certificates.merge(cert);
-                    found.push(fingerprint);
-                }
-                Err(why) => {
-                    faults += 1;
-                    self.note(line, format!("a certificate is left out, since it cannot be read: {why}"));
-                }
+        let sifted = sift(packets).map_err(|_| error("its packets cannot be read, or are cut off".to_owned()))?;
+        if !self.waiting.add(line, sifted.loose) {
+            return Err(error(format!("more than {} revocations stand behind no certificate of theirs", loose::MOST)));
+        }
+        let (mut found, mut unread) = (Vec::new(), 0_usize);
+        for sheaf in sifted.certificates {
+            match self.cert(&sheaf, line) {
+                Some(cert) => found.extend(self.take(cert, sheaf.weight, line)),
+                None if sheaf.fingerprint.is_none() => unread += 1,
+                None => {}
             }
         }
-        let primary = tags.into_iter().filter(|tag| is_primary(*tag)).count();
-        let passed = primary.saturating_sub(found.len() + faults);
-        if passed > 0 {
-            self.note(line, format!("{passed} certificates are left out, since they cannot be read"));
+        if unread > 0 {
+            self.note(line, format!("{unread} certificates are left out, since they cannot be read"));
+        }
+        if sifted.strays > 0 {
+            self.note(line, format!("{} packets that belong to no certificate are passed over", sifted.strays));
         }
         Ok(found)
+    }
+
+    fn cert(&mut self, sheaf: &Sheaf, line: Option<usize>) -> Option<Cert> {
+        let known = sheaf.fingerprint.as_ref().map(Fingerprint::to_hex);
+        if let Some(name) = known.as_ref().filter(|_| sheaf.weight.work() > HEAVIEST) {
+            self.bar(name, line);
+            return None;
+        }
+        let cert = CertParser::from_bytes(&sheaf.packets).ok().and_then(|mut certs| certs.next()).and_then(Result::ok);
+        if let (None, Some(name)) = (&cert, known) {
+            self.note(line, format!("the certificate {name} is left out, since its packets are none of a certificate; {MEND}"));
+        }
+        cert
+    }
+
+    /// Merges a certificate in; gives its fingerprint.
+    fn take(&mut self, cert: Cert, weight: Weight, line: Option<usize>) -> Option<String> {
+        let fingerprint = cert.fingerprint().to_hex();
+        let (known, work) = self.weights.get(&fingerprint).copied().unwrap_or_default();
+        let together = known.with(weight).work();
+        let work = together.saturating_add(work);
+        if together > HEAVIEST || work > HEAVIEST * 10 {
+            self.bar(&fingerprint, line);
+        }
+        if self.barred.contains(&fingerprint) {
+            return None;
+        }
+        if cert.is_tsk() {
+            let what = "comes with its secret key, which is left out; keep that file to yourself";
+            self.note(line, format!("{fingerprint} {what}"));
+        }
+        if known == Weight::default() {
+            self.order.push(fingerprint.clone());
+        }
+        self.certificates.merge(cert);
+        let merged = self.certificates.get(&fingerprint).map(weight_of).unwrap_or_default();
+        self.weights.insert(fingerprint.clone(), (merged, work));
+        Some(fingerprint)
+    }
+
+    fn bar(&mut self, fingerprint: &str, line: Option<usize>) {
+        if self.barred.insert(fingerprint.to_owned()) {
+            let what = "has more user ids, keys and signatures than can be looked through, and is left out";
+            let mend = "gpg --export-options export-minimal --armor --export";
+            self.note(line, format!("{fingerprint} {what}; {mend} {fingerprint} may write a smaller one"));
+        }
     }
 
     fn note(&mut self, line: Option<usize>, what: String) {
@@ -211,9 +265,6 @@ impl Gathered {
 
     fn list(&self, fingerprint: &str, now: i64) -> Option<Listed> {
         let cert = self.certificates.get(fingerprint)?;
-        let keys = signing_keys(cert, moment(now));
-        let bindings: Vec<_> = keys.iter().filter_map(|key| key.info.binding.as_ref()).collect();
-        let every = |is: &dyn Fn(&crate::evidence::Binding) -> bool| !bindings.is_empty() && bindings.iter().all(|it| is(it));
         let mut user_ids = self.certificates.user_ids(fingerprint, now);
         if user_ids.is_empty() {
             user_ids = cert.userids().map(|id| id.userid().value().to_vec()).collect();
@@ -222,10 +273,7 @@ impl Gathered {
             fingerprint: fingerprint.to_owned(),
             user_ids,
             armored: String::from_utf8(armor::encode_certificate(&public_part(cert))).ok()?,
-            signs: !keys.is_empty(),
-            ended: bindings.iter().filter_map(|it| it.ends).max().filter(|_| every(&|it| it.ends.is_some_and(|ends| ends <= now))),
-            revoked: bindings.first().and_then(|it| it.revoked).filter(|_| every(&|it| it.revoked.is_some())),
-            weak: every(&|it| it.weak),
+            keys: self.certificates.standing(fingerprint, now),
         })
     }
 }
@@ -243,7 +291,7 @@ fn public_part(cert: &Cert) -> Vec<u8> {
             known = true;
             true
         }
-        Packet::Signature(signature) => known && !is_of_others(signature, &own),
+        Packet::Signature(signature) => known && !is_certification_of_others(signature, &own),
         _ => {
             known = false; // and so is what is said of it
             false
@@ -252,15 +300,8 @@ fn public_part(cert: &Cert) -> Vec<u8> {
     wanted.filter_map(|packet| packet.to_vec().ok()).flatten().collect()
 }
 
-/// Whether it is somebody else's word for a user id. A revocation never is left out, whoever made it.
-fn is_of_others(signature: &Signature, own: &KeyHandle) -> bool {
-    let certifies = matches!(
-        signature.typ(),
-        SignatureType::GenericCertification
-            | SignatureType::PersonaCertification
-            | SignatureType::CasualCertification
-            | SignatureType::PositiveCertification
-    );
-    let issuers = signature.get_issuers();
-    certifies && !issuers.is_empty() && !issuers.iter().any(|issuer| issuer.aliases(own))
+fn weight_of(cert: &Cert) -> Weight {
+    let is_signature = |packet: &Packet| matches!(packet, Packet::Signature(_));
+    let signatures = cert.clone().into_packets().filter(is_signature).count();
+    Weight { parts: cert.keys().count() + cert.userids().count(), signatures }
 }

@@ -3,6 +3,8 @@
 use sequoia_openpgp::types::HashAlgorithm;
 use std::collections::HashMap;
 
+const KEYBOX_EMPTY: u8 = 0;
+const KEYBOX_HEADER: u8 = 1;
 const KEYBOX_OPENPGP: u8 = 2;
 const KEYBOX_X509: u8 = 3;
 
@@ -16,18 +18,15 @@ pub struct Kept<'a> {
 }
 
 /// The OpenPGP certificates in a keybox (pubring.kbx; GnuPG's kbx/keybox-blob.c). A file that is no keybox is one of packets
-/// alone (pubring.gpg) and comes back whole. A blob that reaches beyond the file ends the list.
+/// alone (pubring.gpg) and comes back whole. A blob that reaches beyond the file ends the list;
+/// [`passed_over`] tells what is not in it.
 pub fn certificates_of(file: &[u8]) -> Vec<Kept<'_>> {
     if !is_keybox(file) {
         return vec![Kept { index: b"", packets: file }];
     }
     let (blobs, _) = blobs(file);
     let openpgp = blobs.into_iter().filter(|blob| blob.get(4) == Some(&KEYBOX_OPENPGP));
-    let kept = openpgp.filter_map(|blob| {
-        let (start, length) = (number(blob, 8)?, number(blob, 12)?);
-        Some(Kept { index: blob.get(..start)?, packets: blob.get(start..start.checked_add(length)?)? })
-    });
-    kept.collect()
+    openpgp.filter_map(kept).collect()
 }
 
 /// Whether a file is a keybox.
@@ -35,11 +34,35 @@ pub fn is_keybox(file: &[u8]) -> bool {
     file.get(8..12) == Some(b"KBXf")
 }
 
-/// What of a keybox [`certificates_of`] says nothing of: how many bytes at its end are no whole blob, and the number of its
-/// X.509 certificates.
-pub fn tail_of(keybox: &[u8]) -> (usize, usize) {
+/// What of a keybox [`certificates_of`] does not give.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// How many bytes at its end are no whole blob.
+    pub tail: usize,
+    /// How many entries point outside of themselves, or are of a kind that is not known.
+    pub broken: usize,
+    /// How many entries are X.509 certificates.
+    pub x509: usize,
+}
+
+/// What of a keybox is passed over.
+pub fn passed_over(keybox: &[u8]) -> Passed {
     let (blobs, rest) = blobs(keybox);
-    (rest.len(), blobs.iter().filter(|blob| blob.get(4) == Some(&KEYBOX_X509)).count())
+    let mut passed = Passed { tail: rest.len(), ..Passed::default() };
+    for blob in blobs {
+        match blob.get(4) {
+            Some(&(KEYBOX_EMPTY | KEYBOX_HEADER)) => {}
+            Some(&KEYBOX_OPENPGP) if kept(blob).is_some() => {}
+            Some(&KEYBOX_X509) => passed.x509 += 1,
+            _ => passed.broken += 1,
+        }
+    }
+    passed
+}
+
+fn kept(blob: &[u8]) -> Option<Kept<'_>> {
+    let (start, length) = (number(blob, 8)?, number(blob, 12)?);
+    Some(Kept { index: blob.get(..start)?, packets: blob.get(start..start.checked_add(length)?)? })
 }
 
 /// The blobs of a keybox, and what is left behind the last whole one.
@@ -190,7 +213,15 @@ mod tests {
         assert_eq!(certificates_of(&file).first().unwrap().index.len(), 16);
         assert_eq!(packets(file.get(..file.len() - 1).unwrap()), [b"one"]);
         assert!(certificates_of(&header).is_empty());
-        assert_eq!((tail_of(&file), tail_of(file.get(..file.len() - 1).unwrap())), ((0, 1), (18, 1)));
+        let passed = |tail, broken| Passed { tail, broken, x509: 1 };
+        assert_eq!((passed_over(&file), passed_over(file.get(..file.len() - 1).unwrap())), (passed(0, 0), passed(18, 0)));
+        for (at, byte, want) in
+            [(32 + 4, 9, passed(0, 1)), (32 + 8, 0x7f, passed(0, 1)), (32 + 15, 4, passed(0, 1)), (32 + 4, 0, passed(0, 0))]
+        {
+            let mut changed = file.clone();
+            changed[at] = byte;
+            assert_eq!((passed_over(&changed), certificates_of(&changed).len()), (want, 1), "{at} {byte}");
+        }
         assert_eq!(certificates_of(b"packets"), [Kept { index: b"", packets: b"packets" }]);
         let endless = [header, vec![0; 40]].concat();
         assert!(certificates_of(&endless).is_empty());

@@ -60,12 +60,18 @@ pub(super) fn first_tag(bytes: &[u8]) -> Option<u8> {
 
 /// The types of the packets, in order.
 pub(super) fn tags(bytes: &[u8]) -> Result<Vec<u8>, PacketError> {
-    let (mut rest, mut tags) = (bytes, Vec::new());
+    Ok(split(bytes)?.into_iter().map(|(tag, _)| tag).collect())
+}
+
+/// The packets with their headers, in order, and the type of each.
+pub(super) fn split(bytes: &[u8]) -> Result<Vec<(u8, &[u8])>, PacketError> {
+    let (mut rest, mut found) = (bytes, Vec::new());
     while let Some((packet, after)) = next(rest)? {
+        let whole = rest.get(..rest.len() - after.len()).ok_or(PacketError::Malformed)?;
         rest = after;
-        tags.push(packet.tag);
+        found.push((packet.tag, whole));
     }
-    Ok(tags)
+    Ok(found)
 }
 
 fn rewrite(found: &Raw<'_>) -> Result<SignaturePacket, PacketError> {
