@@ -190,3 +190,20 @@ fn a_signature_as_a_bundle_and_back() {
         assert!(done.stdout.contains(word), "{done:?}");
     }
 }
+
+#[test]
+fn what_mends_it_stays_one_line_of_toml() {
+    let bed = Bed::new();
+    let hostile = Leaf { names: vec![(0x81, "a\"b\\@x".to_owned())], ..Leaf::email("", BEGIN) };
+    let certificate = bed.sigstore.issue(&hostile, &bed.key);
+    let raw = commit(&bed.tree, None, "alice@example.com", BEGIN + 1, |payload| {
+        let bare = Signature::new(&bed.key, &certificate, payload, BEGIN + 1);
+        bare.with_entry(&bed.sigstore.entry(&bare, BEGIN + 2, false, 5))
+    });
+    let id = bed.world.object("r", "commit", &raw);
+    let judged = bed.world.judged_by("r", &bed.named(), &["--no-walk", &id]);
+    assert_eq!(judged.of_object(&id), "identity-unlisted");
+    let mend = judged.lines[0]["mend"].as_str().unwrap();
+    assert!(mend.contains(r#"keyless = "a\"b\\@x" and issuer = "https://issuer.example""#), "{mend}");
+    assert_eq!(judged.lines[0]["identity"], "a\"b\\@x");
+}

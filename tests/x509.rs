@@ -408,6 +408,56 @@ fn other_forms_of_the_same() {
     assert_eq!(found.malleable, [Malleable::Armor]);
 }
 
+#[test]
+fn a_large_one_is_refused_unread() {
+    let bed = Bed::new();
+    let large = encode_cms(&vec![0x30; 1 << 20]);
+    let result = bed.verifier.verify(&large, &Payload::whole(PAYLOAD));
+    assert!(result.is_err_and(|reason| reason.to_string().contains("more than 1048576 bytes")));
+}
+
+/// Whatever the bytes: an answer, and never a panic.
+#[test]
+fn any_bytes_get_an_answer() {
+    let bed = Bed::new();
+    let full = bed.full();
+    let (der, mut state) = (full.cms(), 1_u64);
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound
+    };
+    let mut good = 0;
+    for _ in 0..20_000 {
+        let mut mutant = der.clone();
+        for _ in 0..=below(3) {
+            let at = below(mutant.len());
+            match below(6) {
+                0 => mutant[at] = below(256) as u8,
+                1 => mutant.truncate(at + 1),
+                2 => mutant.insert(at, below(256) as u8),
+                3 => drop(mutant.remove(at)),
+                4 => {
+                    let end = (at + below(40)).min(mutant.len());
+                    let piece = mutant[at..end].to_vec();
+                    mutant.splice(at..at, piece);
+                }
+                _ => mutant[at] = [0, 0x30, 0x31, 0x80, 0x82, 0xff, 4, 6, 0xa0][below(9)],
+            }
+            if mutant.is_empty() {
+                mutant.push(0x30);
+            }
+        }
+        let armored = encode_cms(&mutant);
+        let _ = to_bundle(&armored);
+        if let Ok(evidence) = bed.verifier.verify(&armored, &Payload::whole(PAYLOAD)) {
+            assert_eq!(evidence.keyless.unwrap().subject, Subject::Email("alice@example.org".to_owned()));
+            good += 1;
+        }
+    }
+    println!("{good} of 20,000 are still good");
+    assert!(good < 2000, "{good}");
+}
+
 /// The seconds that this process has had of the processor, whatever else runs.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();

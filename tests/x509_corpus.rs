@@ -280,23 +280,3 @@ fn sigstore_conformance() {
     assert_eq!(names, OTHERWISE.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "{wrong:#?}");
     assert_eq!(n, 70);
 }
-
-#[test]
-#[ignore = "a measurement"]
-fn how_long_one_takes() {
-    let Some(corpus) = shared("corpus", "how long a keyless signature takes", 22) else { return };
-    let verifier = verifier();
-    let all = signatures(&corpus, "x509-gitsign");
-    let logged = |it: &&Signed| {
-        verifier.verify(&it.armored, &Payload::whole(&it.payload)).is_ok_and(|it| it.keyless.unwrap().entry.is_some())
-    };
-    let all: Vec<&Signed> = all.iter().filter(logged).collect();
-    let start = std::time::Instant::now();
-    let rounds = 50;
-    for _ in 0..rounds {
-        for it in &all {
-            assert!(verifier.verify(&it.armored, &Payload::whole(&it.payload)).is_ok());
-        }
-    }
-    println!("{:.1} µs each, {} signatures", start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds) / all.len() as f64, all.len());
-}

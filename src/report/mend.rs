@@ -88,7 +88,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::CertificateUnknown { issuer } => format!(
             "if you know whose key this is: gpg --export {issuer} gives its certificate; put it beside {policy} as certs/FINGERPRINT.pgp, and below [[principals.NAME.keys]] openpgp = \"FINGERPRINT\""
         ),
-        Reason::CertificateUntrusted { .. } => format!(
+        Reason::CertificateUntrusted { .. } if is_toml(policy) => format!(
             "if this Sigstore instance may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy)"
         ),
         Reason::LogEntry { .. } | Reason::TimestampInvalid { .. } => {
@@ -103,10 +103,12 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             judgement.id
         ),
         Reason::IdentityUnlisted { identity, issuer } if is_toml(policy) => format!(
-            "if you know whose identity this is, add under its principal in {policy}: [[principals.NAME.keys]], and below that keyless = \"{identity}\" and issuer = \"{issuer}\", each on a line"
+            "if you know whose identity this is, add under its principal in {policy}: [[principals.NAME.keys]], and below that keyless = {} and issuer = {}, each on a line",
+            toml_string(identity),
+            toml_string(issuer)
         ),
-        Reason::IdentityUnlisted { .. } => format!(
-            "{policy} lists SSH keys only: name the identity in a policy in TOML (keyless = …, git-warrant-policy(5)); or git config gpg.format ssh, and {}{}",
+        Reason::IdentityUnlisted { .. } | Reason::CertificateUntrusted { .. } => format!(
+            "{policy} lists SSH keys only: name the identity, and who vouches for it, in a policy in TOML (keyless = …, trusted-root = …, git-warrant-policy(5)); or git config gpg.format ssh, and {}{}",
             make_again(judgement),
             or_baseline(judgement)
         ),
@@ -219,6 +221,11 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::NoRule => "push to refs/heads/… or refs/tags/…; nothing else is covered".to_owned(),
         Reason::ReplaceRef => "do not push refs/replace/…; rewrite the history instead".to_owned(),
     }
+}
+
+/// A basic string of TOML: what a certificate says stays inside of it.
+fn toml_string(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 fn unlisted(judgement: &Judgement, policy: &str) -> String {

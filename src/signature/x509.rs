@@ -40,6 +40,9 @@ const ENTRY: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xbf, 0x30, 0x03, 0x0
 /// 1.2.840.113549.1.9.16.2.14: a timestamp token over the signature (RFC 3161, appendix A).
 const TOKEN: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x0e];
 
+/// A larger signature is refused, in bytes of armour: real ones have some 4,000, with S/MIME's chains some 10,000.
+const MOST_BYTES: usize = 1 << 20;
+
 /// Verifies CMS signatures by trusted roots.
 pub struct X509Verifier {
     roots: Vec<Root>,
@@ -73,10 +76,7 @@ impl Verifier for X509Verifier {
     }
 
     fn verify(&self, armored: &[u8], payload: &Payload<'_>) -> Result<Evidence, Reason> {
-        let (blob, form) = armor::decode_cms(armored).map_err(|error| match error {
-            ArmorError::Several => Reason::MultipleSignatures,
-            other => malformed(&other),
-        })?;
+        let (blob, form) = decode(armored)?;
         let mut cms = Cms::parse(&blob).map_err(|error| match error {
             CmsError::Several => Reason::MultipleSignatures,
             CmsError::Digest(algorithm) => Reason::AlgorithmUnsupported { algorithm },
@@ -142,12 +142,22 @@ impl Verifier for X509Verifier {
 /// # Errors
 /// Where it is none, or its log entry is not of a form that bundles have.
 pub fn to_bundle(armored: &[u8]) -> Result<(String, Vec<u8>), Reason> {
-    let (blob, _) = armor::decode_cms(armored).map_err(|error| malformed(&error))?;
+    let (blob, _) = decode(armored)?;
     let cms = Cms::parse(&blob).map_err(|error| malformed(&error))?;
     let leaf = Certificate::parse(cms.signer).map_err(|error| malformed(&error))?;
     let Proofs { entry, token, .. } = attributes(&cms, &leaf)?;
     let bundle = sigstore::bundle(&cms, &leaf, entry.as_ref(), token)?;
     Ok((bundle.to_json().map_err(|error| malformed(&error))?, cms.signed.clone()))
+}
+
+fn decode(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), Reason> {
+    if armored.len() > MOST_BYTES {
+        return Err(malformed(&format!("it has more than {MOST_BYTES} bytes")));
+    }
+    armor::decode_cms(armored).map_err(|error| match error {
+        ArmorError::Several => Reason::MultipleSignatures,
+        other => malformed(&other),
+    })
 }
 
 fn malformed(what: &dyn std::fmt::Display) -> Reason {
