@@ -4,6 +4,8 @@ use super::certificate::{Certificates, lenient, signing_keys};
 use super::{moment, seconds};
 use crate::evidence::Revocation;
 use crate::verdict::Utc;
+use sequoia_openpgp::crypto::mpi::PublicKey;
+use sequoia_openpgp::types::Curve;
 use std::fmt;
 
 /// A key of a certificate that may sign, or might before it ended.
@@ -79,6 +81,15 @@ impl Certificates {
         if made > now {
             return Err(NoKey::Ahead { made });
         }
-        Err(if cert.with_policy(&lenient(moment(now)), moment(now)).is_ok() { NoKey::None } else { NoKey::Unbound })
+        // what cannot be checked holds nothing either
+        let checked = match cert.primary_key().key().mpis() {
+            PublicKey::ECDSA { curve, .. } | PublicKey::EdDSA { curve, .. } => {
+                matches!(curve, Curve::Ed25519 | Curve::NistP256 | Curve::NistP384 | Curve::NistP521)
+            }
+            PublicKey::RSA { n, .. } => n.bits() <= 4096,
+            _ => true,
+        };
+        let bound = cert.with_policy(&lenient(moment(now)), moment(now)).is_ok();
+        Err(if bound || !checked { NoKey::None } else { NoKey::Unbound })
     }
 }
