@@ -161,17 +161,11 @@ impl Loaded {
             parts.sigstores.push((instance, audited));
         }
         let policy = Policy::from_parts(parts, revoked, asked.of_toml());
-        let notes = unusable_certificates(&material.certificates, &source.name);
-        let unchecked = material.certificates.unchecked_revocations(clock::now()).into_iter().map(|(fingerprint, revoker)| {
-            format!(
-                "{}: the certificate {fingerprint} may be revoked: it names {revoker} for that, who signed a revocation of it, but whose certificate is not in the policy to check it by; ask gpg (gpg --recv-keys {revoker}), and set status = \"compromised\" if it is so",
-                source.name
-            )
-        });
+        let notes = certificate_notes(&material.certificates, &source.name);
         let weak = weak_keys.into_iter().map(|(line, bits)| {
             format!("{}:{line}: an RSA key of {bits} bits signs nothing here: 2048 are the least", source.name)
         });
-        let notes = notes.into_iter().chain(unchecked).chain(weak).collect();
+        let notes = notes.into_iter().chain(weak).collect();
         Ok(Self { source, policy, material, notes, baseline: file.baseline, settled: file.settled, named, exempt: file.exempt })
     }
 
@@ -250,11 +244,17 @@ pub(super) fn certificates(file: &PolicyFile, source: &Source) -> Result<Certifi
     Ok(all)
 }
 
-/// What is to be said of the certificates of a policy that have no key that may sign.
-pub(super) fn unusable_certificates(certificates: &Certificates, policy: &str) -> Vec<String> {
+/// What is to be said of the certificates of a policy: those that have no key that may sign, and those that somebody may have
+/// revoked who cannot be asked.
+pub(super) fn certificate_notes(certificates: &Certificates, policy: &str) -> Vec<String> {
     let now = clock::now();
     let why = |name: &str| certificates.standing(name, now).err().map(|why| format!("{policy}: the certificate {name} {why}"));
-    certificates.without_signing_key(now).filter_map(why).collect()
+    let unchecked = certificates.unchecked_revocations(now).into_iter().map(|(fingerprint, revoker)| {
+        format!(
+            "{policy}: the certificate {fingerprint} may be revoked: it names {revoker} for that, who signed a revocation of it, but whose certificate is not in the policy to check it by; ask gpg (gpg --recv-keys {revoker}), and set status = \"compromised\" if it is so"
+        )
+    });
+    certificates.without_signing_key(now).filter_map(why).chain(unchecked).collect()
 }
 
 /// The lines of RSA keys that are too short, with their bits.

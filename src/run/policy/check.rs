@@ -1,6 +1,6 @@
 //! `policy check`: is the file valid, and what is in it.
 
-use super::super::session::{Material, Place, check_ids, read_lines, revoked_by, unusable_certificates, weak_keys};
+use super::super::session::{Material, Place, certificate_notes, check_ids, read_lines, revoked_by, weak_keys};
 use super::super::{complain, stdout};
 use crate::cli::PolicyCheck;
 use crate::io::clock;
@@ -65,7 +65,7 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
         revoked_by(authority, source)?;
     }
     let certificates = Material::of(file, source)?.certificates;
-    for note in unusable_certificates(&certificates, &source.name) {
+    for note in certificate_notes(&certificates, &source.name) {
         complain(&format!("warning: {}", printable(&note)));
     }
     for (line, bits) in weak_keys(file) {

@@ -167,7 +167,7 @@ pub(super) fn signing_keys(cert: &Cert, now: Timestamp) -> Vec<SigningKey> {
 /// The keys that the newest bindings let sign; `others` are those whose revocations are believed where the certificate names
 /// them for that. Binding and revocations are read without regard to how weak their hashes are:
 /// that a certificate rests on weak ones is said beside, and a revocation counts whatever it was made with.
-fn keys_of(cert: &Cert, others: &Certificates, now: Timestamp) -> Vec<SigningKey> {
+pub(super) fn keys_of(cert: &Cert, others: &Certificates, now: Timestamp) -> Vec<SigningKey> {
     let lenient = lenient(now);
     let strict = StandardPolicy::at(now);
     let whole = revocations_of(cert, others, &lenient);

@@ -6,13 +6,12 @@ use sequoia_openpgp::packet::key::SubordinateRole;
 use sequoia_openpgp::packet::signature::SignatureBuilder;
 use sequoia_openpgp::serialize::SerializeInto as _;
 use sequoia_openpgp::types::{KeyFlags, SignatureType};
-use std::time::{Duration, SystemTime};
 
 const NOW: i64 = 1_700_000_000;
 
 /// Some seconds after the keys were made.
-fn at(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000 + seconds)
+fn at(seconds: i64) -> Timestamp {
+    moment(1_600_000_000 + seconds)
 }
 
 fn builder() -> CertBuilder<'static> {
@@ -26,7 +25,7 @@ fn pair(cert: &Cert) -> KeyPair {
 
 fn revocation(by: &Cert, of: &Cert, reason: ReasonForRevocation) -> Packet {
     let builder = CertRevocationBuilder::new().set_reason_for_revocation(reason, b"").unwrap();
-    let builder = builder.set_signature_creation_time(at(100)).unwrap();
+    let builder = builder.set_signature_creation_time(at(100).into()).unwrap();
     builder.build(&mut pair(by), of, None).unwrap().into()
 }
 
