@@ -202,7 +202,7 @@ fn whose_key_is_not_to_be_had_is_said() {
     let repo = gpg.0.home.join("r");
     gpg.0.home.git("r", &["config", "gpg.format", "x509"]);
     let ran = run(gpg.0.home.ours(&["--status-fd=2", "-bsau", &one]).current_dir(&repo), b"payload");
-    says(&ran, 2, &["X.509 is not built in"]);
+    says(&ran, 2, &["there is no identity token", "git warrant login"]); // no OpenPGP key signs in its place
     // keys in a keyboxd
     gpg.0.home.write("gnupg/common.conf", "use-keyboxd\n");
     refused(&["-u", &one], &["keyboxd", "gpg --export"]);
