@@ -1,7 +1,8 @@
 //! When a keyless signature was made, by a log entry and by timestamps: through sigstore-verify, which checks the signature, the
 //! entry and the timestamps, and the few bindings that it leaves open here. The chain is checked by [`super::chain`].
 
-use super::certificate::{Certificate, Kind};
+use super::ber;
+use super::certificate::{Certificate, Kind, der};
 use super::chain::Window;
 use super::cms::Cms;
 use super::entry::{Entry, Subject, Version};
@@ -66,7 +67,7 @@ pub(super) fn prove(
 pub(super) fn bundle(cms: &Cms<'_>, leaf: &Certificate<'_>, entry: Option<&Entry>, token: Option<&[u8]>) -> Result<Bundle, Reason> {
     let subject = subject(cms, leaf);
     let entries = entry.map(|entry| log_entry(entry, &subject)).transpose().map_err(|what| Reason::LogEntry { what })?;
-    let tokens = token.map(|token| Rfc3161Timestamp::new(TimestampToken::new(token.to_vec()))).into_iter();
+    let tokens = token.map(|token| Rfc3161Timestamp::new(TimestampToken::new(response(token)))).into_iter();
     let leaf = CertificateContent::new(DerCertificate::new(leaf.whole.to_vec()));
     let material = VerificationMaterial::new(VerificationMaterialContent::Certificate(leaf))
         .with_tlog_entries(entries.into_iter().collect())
@@ -74,6 +75,12 @@ pub(super) fn bundle(cms: &Cms<'_>, leaf: &Certificate<'_>, entry: Option<&Entry
     let digest = MessageDigest::new(HashAlgorithm::Sha2256, DigestBytes::new(subject.digest.to_vec()));
     let signature = MessageSignature::new(SignatureBytes::new(cms.signature.to_vec())).with_message_digest(digest);
     Ok(Bundle::new(MediaType::Bundle0_3, material, SignatureContent::MessageSignature(signature)))
+}
+
+/// A timestamp token as the answer of its authority, which is what bundles hold: status granted, and the token (RFC 3161 §2.4.2).
+fn response(token: &[u8]) -> Vec<u8> {
+    let granted = der(ber::SEQUENCE, &der(ber::INTEGER, &[0]));
+    der(ber::SEQUENCE, &[&granted, token].concat())
 }
 
 /// All times that are proved, those of tokens first: one at least, and each within the certificate and its authority.
