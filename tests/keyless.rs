@@ -207,3 +207,34 @@ fn what_mends_it_stays_one_line_of_toml() {
     assert!(mend.contains(r#"keyless = "a\"b\\@x" and issuer = "https://issuer.example""#), "{mend}");
     assert_eq!(judged.lines[0]["identity"], "a\"b\\@x");
 }
+
+#[test]
+fn git_shows_what_is_proved_without_any_policy() {
+    let bed = Bed::new();
+    bed.world.config("gpg.x509.program", common::OURS);
+    bed.world.config("warrant.trustedRoot", bed.world.home.join("root.json").to_str().unwrap());
+    let good = bed.commit(None, true);
+    let shown = |id: &str| bed.world.home.git("r", &["log", "-1", "--format=%G? %GS", id]);
+    assert_eq!(bed.world.home.git("r", &["log", "-1", "--format=%GT", &good]), "fully");
+    assert_eq!(shown(&good), "G alice@example.com (https://issuer.example)");
+    let verified = done(bed.world.home.command("git").args(["-C", "r", "verify-commit", "--raw", &good]));
+    says(&verified, 0, &["[GNUPG:] GOODSIG SHA256:", "[GNUPG:] VALIDSIG SHA256:", "[GNUPG:] TRUST_FULLY 0 shell"]);
+    let told = done(bed.world.home.command("git").args(["-C", "r", "verify-commit", &good]));
+    says(
+        &told,
+        0,
+        &["Signature made before 2025-06-15T15:06:42Z", "Good signature from \"alice@example.com (https://issuer.example)\""],
+    );
+    // the content changed; no time proved; another instance: three answers, none of them good
+    let raw = bed.world.raw("r", &good);
+    let changed = bed.world.object("r", "commit", raw.replacen("alice@", "eve@", 1).as_bytes());
+    let unlogged = bed.commit(None, false);
+    for (id, letter, word) in [(&changed, "B", "BAD signature"), (&unlogged, "E", "no log entry")] {
+        assert!(shown(id).starts_with(letter), "{}", shown(id));
+        says(&done(bed.world.home.command("git").args(["-C", "r", "verify-commit", id])), 1, &[word]);
+    }
+    bed.world.home.write("root.json", Sigstore::new("other").trusted_root());
+    assert!(shown(&good).starts_with('E'));
+    bed.world.config("warrant.trustedRoot", "none");
+    says(&done(bed.world.home.command("git").args(["-C", "r", "verify-commit", &good])), 1, &["no trusted root"]);
+}

@@ -53,7 +53,7 @@ impl Status {
 }
 
 /// Text of a user id in a status line: `%`, control characters and what is not UTF-8 as `%XX`, as GnuPG does; never empty.
-fn escaped(user_id: &[u8]) -> String {
+pub(super) fn escaped(user_id: &[u8]) -> String {
     let mut out = String::new();
     for chunk in user_id.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -68,19 +68,20 @@ fn escaped(user_id: &[u8]) -> String {
     if out.trim().is_empty() { "[?]".to_owned() } else { out }
 }
 
-fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result<u8> {
+/// Verifies a signature of either kind: git says by the program that it calls which it is, the signature itself says it too.
+pub(super) fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result<u8> {
     let status = Status(gpg.status_fd);
     let file = match signature.as_os_str() == "-" {
         true => read_stdin()?,
         false => fs::read(signature).with_context(|| format!("can't open '{}'", signature.display()))?,
     };
-    if Format::sniff(&file) == Some(Format::X509) {
-        return x509::verify();
-    }
     let data = match data {
         Some(path) => fs::read(path).with_context(|| format!("can't open signed data '{}'", path.display()))?,
         None => read_stdin()?,
     };
+    if Format::sniff(&file) == Some(Format::X509) {
+        return x509::verify(&status, &file, &data);
+    }
     let Some(signatures) = Detached::parse(&file) else {
         status.line("NODATA 1")?;
         status.line("NODATA 2")?;

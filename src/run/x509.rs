@@ -1,19 +1,24 @@
-//! In gpgsm's place, as git calls it: keyless signatures made.
+//! In gpgsm's place, as git calls it: keyless signatures made and verified.
 
-use super::gpg::{Status, read_stdin};
+use super::gpg::{self, Status, escaped, read_stdin};
 use super::{complain, drain_stdin};
+use crate::evidence::{Evidence, Keyless};
 use crate::io::git::Repository;
 use crate::io::secrecy::forbid_dumps;
 use crate::io::sigstore::services::Services;
 use crate::io::sigstore::{Http, signing};
-use crate::object::Identity;
+use crate::object::{Identity, Payload};
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
 use crate::report::escape::printable;
+use crate::signature::Verifier as _;
+use crate::signature::x509::X509Verifier;
 use crate::signature::x509::sign::Leaf;
+use crate::verdict::{Reason, Utc};
 use anyhow::{Context as _, Result, bail};
 use std::io::{self, Write as _};
 
 const GOOD: u8 = 0;
+const BAD: u8 = 1;
 const FAILED: u8 = 2;
 /// OpenPGP's numbers, in which GnuPG's status lines speak: ECDSA, SHA-256.
 const ECDSA: u8 = 19;
@@ -22,7 +27,7 @@ const SHA256: u8 = 8;
 /// Does what the command line asks for; the exit status.
 pub fn run(request: Result<Gpg, GpgUsage>) -> u8 {
     let done = request.map_err(anyhow::Error::from).and_then(|gpg| match &gpg.action {
-        Action::Verify { .. } => verify(),
+        Action::Verify { signature, data } => gpg::verify(&gpg, signature, data.as_deref()),
         Action::Sign => sign(&gpg),
         Action::Unknown => Err(GpgUsage::Action.into()),
     });
@@ -39,8 +44,45 @@ pub(super) fn is_meant() -> bool {
     matches!(format, Ok(Some(format)) if format == "x509") // without a repository nothing says x509
 }
 
-pub(super) fn verify() -> Result<u8> {
-    bail!("X.509 signatures are not verified here")
+/// Says what a keyless signature over the data proves, by the trusted root of `warrant.trustedRoot` and without the network: good
+/// (GOODSIG, TRUST_FULLY) is one whose time is proved as well. Whoever it names, that is no right: this is what a policy says.
+pub(super) fn verify(status: &Status, armored: &[u8], data: &[u8]) -> Result<u8> {
+    let root = Services::of(&Repository::open()?.config()?)?.root()?;
+    let roots = root.into_iter().collect();
+    status.line("NEWSIG")?;
+    let refused = match X509Verifier::new(roots).verify(armored, &Payload::whole(data)) {
+        Err(reason) => reason,
+        Ok(evidence) => match evidence.keyless.as_deref().map(|keyless| (keyless, keyless.attested())) {
+            Some((keyless, Some(time))) => return tell_good(status, &evidence, keyless, time),
+            Some((keyless, None)) if keyless.entry.is_none() => Reason::NotLogged {
+                identity: keyless.subject.name().to_owned(),
+                issuer: keyless.issuer.clone(),
+                from: keyless.not_before,
+                to: keyless.not_after,
+            },
+            Some((_, None)) | None => Reason::TimeUnproved,
+        },
+    };
+    if refused == Reason::BadSignature {
+        status.line("BADSIG - [?]")?;
+        complain("git-warrant: BAD signature");
+        return Ok(BAD);
+    }
+    status.line(&format!("ERRSIG - {ECDSA} {SHA256} 00 0 1"))?;
+    complain(&printable(&format!("git-warrant: Can't check signature: {refused}; git warrant show REV says more")));
+    Ok(FAILED)
+}
+
+fn tell_good(status: &Status, evidence: &Evidence, keyless: &Keyless, time: i64) -> Result<u8> {
+    let key = &evidence.key.fingerprint;
+    let name = escaped(format!("{} ({})", keyless.subject.name(), keyless.issuer).as_bytes());
+    let date: String = Utc(time).to_string().chars().take(10).collect();
+    status.line(&format!("GOODSIG {key} {name}"))?;
+    status.line(&format!("VALIDSIG {key} {date} {time} 0 - - {ECDSA} {SHA256} 00"))?;
+    status.line("TRUST_FULLY 0 shell")?;
+    complain(&format!("git-warrant: Signature made before {}", Utc(time)));
+    complain(&printable(&format!("git-warrant: Good signature from \"{name}\" [by {}]", keyless.authority)));
+    Ok(GOOD)
 }
 
 /// Signs standard input; the signature goes to standard output.
