@@ -21,7 +21,7 @@ pub(super) fn verify(args: &Verify, bundle: &Path) -> Result<ExitStatus> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let (json, root) = (read(bundle)?, root(args.trusted_root.as_deref().unwrap_or("public-good"))?);
     let bytes;
-    let content = match digest(artifact).filter(|_| !Path::new(artifact).exists()) {
+    let content = match digest(artifact) {
         Some(digest) => Content::Sha256(digest),
         None => {
             bytes = read(Path::new(artifact))?;

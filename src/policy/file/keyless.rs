@@ -96,9 +96,8 @@ pub(super) fn identity(fields: &Fields<'_>, name: &str) -> Result<Identity, File
         return Err(fields.error_at("issuer", "a URL is needed here, letter by letter"));
     }
     let claims = claims(fields)?;
-    if issuer == GITHUB_ACTIONS
-        && let Some(missing) = IMMUTABLE.iter().find(|wanted| !claims.iter().any(|(name, _)| name == *wanted))
-    {
+    let of_github = issuer.strip_prefix(GITHUB_ACTIONS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if of_github && let Some(missing) = IMMUTABLE.iter().find(|wanted| !claims.iter().any(|(name, _)| name == *wanted)) {
         let what = format!(
             "`claims` has to say {missing}: names of GitHub's repositories can be taken over by others, their numbers cannot (gh api repos/OWNER/NAME --jq '.id, .owner.id')"
         );

@@ -4,10 +4,11 @@ use super::certificate::Certificate;
 use super::chain::Window;
 use super::entry::Version;
 use super::roots::{Ready, Root};
-use super::sigstore::{Proved, check_checkpoint, reason, times};
+use super::sigstore::{Place, Proved, check_checkpoint, reason, times};
 use super::{Keyless, malformed};
 use crate::evidence::LogEntry;
 use crate::verdict::Reason;
+use sigstore_verify::types::bundle::TransparencyLogEntry;
 use sigstore_verify::types::{Artifact, Bundle, DerPublicKey, KindVersion, Sha256Hash};
 use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy};
 
@@ -76,11 +77,26 @@ fn read<'a>(root: &'a Root, json: &[u8]) -> Result<(&'a Ready, Bundle), Reason> 
     let text = std::str::from_utf8(json).map_err(|error| malformed(&error))?;
     let bundle = Bundle::from_json(text).map_err(|error| malformed(&error))?;
     for entry in &bundle.verification_material.tlog_entries {
-        let version = if entry.kind_version == KindVersion::HashedRekordV002 { Version::V2 } else { Version::V1 };
-        if let Some(proof) = &entry.inclusion_proof {
-            check_checkpoint(entry.log_id.key_id.as_bytes(), version, &proof.checkpoint, proof.tree_size)
-                .map_err(|what| Reason::LogEntry { what })?;
-        }
+        check_entry(ready, entry).map_err(|what| Reason::LogEntry { what })?;
     }
     Ok((ready, bundle))
+}
+
+/// The entry is in the tree of the log that it names: none counts on a promise alone.
+fn check_entry(ready: &Ready, entry: &TransparencyLogEntry) -> Result<(), String> {
+    let version = if entry.kind_version == KindVersion::HashedRekordV002 { Version::V2 } else { Version::V1 };
+    let proof = entry.inclusion_proof.as_ref().ok_or("it carries no proof of inclusion")?;
+    let log = entry.log_id.key_id.as_bytes();
+    check_checkpoint(log, version, &proof.checkpoint, proof.tree_size)?;
+    let checkpoint = proof.checkpoint.checkpoint().ok_or("it carries no checkpoint")?;
+    let place = Place {
+        log: log.try_into().map_err(|_| "its log has no id")?,
+        body: entry.canonicalized_body.as_bytes(),
+        index: if version == Version::V1 { proof.log_index.get() } else { entry.log_index.get() },
+        root: (version == Version::V1).then_some(*proof.root_hash.as_bytes()),
+        hashes: &proof.hashes,
+    };
+    // when it was made say the times that are proved
+    let time = entry.integrated_time;
+    place.check(ready, checkpoint, (time.unwrap_or(jiff::Timestamp::MIN), time.unwrap_or(jiff::Timestamp::MAX)))
 }

@@ -19,7 +19,7 @@ const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
 
 /// The authorities and certificate logs of a trusted root.
 pub(super) struct Chains {
-    anchors: Vec<(TrustAnchor<'static>, Option<TimeRange>)>,
+    authorities: Vec<Authority>,
     /// Whether each certificate has to be in a certificate log.
     logged: bool,
     logs: Vec<(u16, Keyring)>,
@@ -27,26 +27,47 @@ pub(super) struct Chains {
     good: Mutex<HashMap<Vec<u8>, Window>>,
 }
 
+/// One certificate authority.
+struct Authority {
+    /// The last certificate of its chain: it is trusted as such.
+    anchor: TrustAnchor<'static>,
+    /// When that certificate holds.
+    held: (i64, i64),
+    /// What stands between: certificates that have to be good themselves.
+    intermediates: Vec<CertificateDer<'static>>,
+    /// When the trusted root believes the authority.
+    valid_for: Option<TimeRange>,
+}
+
+/// How far the clocks of an authority and of a certificate log may be apart, in seconds.
+const CLOCK_TOLERANCE: i64 = 600;
+
 /// More certificates than these are forgotten again.
 const MOST_REMEMBERED: usize = 1024;
 
 /// When a certificate and its authority hold, both ends included; seconds since 1970 (UTC).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
-    leaf: (i64, i64),
+    /// That of the certificate and of all above it.
+    path: (i64, i64),
     authority: Option<TimeRange>,
 }
 
 impl Window {
-    /// The certificate's last moment.
+    /// Its first moment.
+    pub(super) fn begin(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(self.path.0).unwrap_or(jiff::Timestamp::MAX)
+    }
+
+    /// Its last.
     pub(super) fn end(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_second(self.leaf.1).unwrap_or(jiff::Timestamp::MIN)
+        jiff::Timestamp::from_second(self.path.1).unwrap_or(jiff::Timestamp::MIN)
     }
 
     /// Whether a moment lies in it.
     pub(super) fn contains(&self, time: i64) -> bool {
         let in_authority = |range: TimeRange| jiff::Timestamp::from_second(time).is_ok_and(|time| range.contains(time));
-        (self.leaf.0..=self.leaf.1).contains(&time) && self.authority.is_none_or(in_authority)
+        (self.path.0..=self.path.1).contains(&time) && self.authority.is_none_or(in_authority)
     }
 }
 
@@ -61,17 +82,18 @@ const SCHEMES: [(u16, SigningScheme); 4] = [
 impl Chains {
     /// Reads the authorities' certificates and the logs' keys.
     pub(super) fn of(root: &TrustedRoot) -> Result<Self, String> {
-        let mut anchors = Vec::new();
+        let mut authorities = Vec::new();
         for authority in &root.certificate_authorities {
-            for certificate in &authority.cert_chain.certificates {
-                let der = CertificateDer::from(certificate.raw_bytes.as_bytes());
-                let anchor = anchor_from_trusted_cert(&der).map_err(|error| error.to_string())?;
-                anchors.push((anchor.to_owned(), authority.valid_for));
-            }
+            let chain = authority.cert_chain.certificates.iter();
+            let mut chain: Vec<CertificateDer<'static>> =
+                chain.map(|it| CertificateDer::from(it.raw_bytes.as_bytes().to_vec())).collect();
+            let Some(last) = chain.pop() else { continue };
+            let anchor = anchor_from_trusted_cert(&last).map_err(|error| error.to_string())?.to_owned();
+            authorities.push(Authority { anchor, held: held(&last)?, intermediates: chain, valid_for: authority.valid_for });
         }
         let keyring = |(number, scheme)| Ok((number, root.ctfe_keys(scheme).map_err(|error| error.to_string())?));
         let logs = SCHEMES.into_iter().map(keyring).collect::<Result<_, String>>()?;
-        Ok(Self { anchors, logged: !root.ctlogs.is_empty(), logs, good: Mutex::default() })
+        Ok(Self { authorities, logged: !root.ctlogs.is_empty(), logs, good: Mutex::default() })
     }
 
     /// Whether each certificate has to be in a certificate log.
@@ -100,28 +122,39 @@ impl Chains {
 
     fn check_anew(&self, leaf: &Certificate<'_>) -> Result<Window, String> {
         let begin = jiff::Timestamp::from_second(leaf.not_before).map_err(|error| error.to_string())?;
-        let in_time = self.anchors.iter().filter(|(_, window)| window.is_none_or(|window| window.contains(begin)));
-        let anchors: Vec<TrustAnchor<'_>> = in_time.map(|(anchor, _)| anchor.clone()).collect();
         let der = CertificateDer::from(leaf.whole);
         let end_entity = EndEntityCert::try_from(&der).map_err(|error| error.to_string())?;
         let seconds = u64::try_from(leaf.not_before).map_err(|_| "it begins before 1970".to_owned())?;
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        let usage = KeyUsage::required(CODE_SIGNING);
-        let path = end_entity
-            .verify_for_usage(WEBPKI_VERIFICATION_ALGS, &anchors, &[], time, usage, None, None)
-            .map_err(|error| format!("no authority of the trusted root signed it ({error})"))?;
-        let anchor = path.anchor();
-        if self.logged {
-            // webpki gives the content of the key's sequence only
-            let issuer = super::certificate::der(super::ber::SEQUENCE, anchor.subject_public_key_info.as_ref());
-            self.check_timestamp(leaf, &issuer)?;
+        let mut why = "none holds at that time".to_owned();
+        for authority in self.authorities.iter().filter(|it| it.valid_for.is_none_or(|window| window.contains(begin))) {
+            let (anchors, usage) = ([authority.anchor.clone()], KeyUsage::required(CODE_SIGNING));
+            let verified =
+                end_entity.verify_for_usage(WEBPKI_VERIFICATION_ALGS, &anchors, &authority.intermediates, time, usage, None, None);
+            let path = match verified {
+                Ok(path) => path,
+                Err(error) => {
+                    why = error.to_string();
+                    continue;
+                }
+            };
+            let between: Vec<CertificateDer<'_>> = path.intermediate_certificates().map(|it| it.der()).collect();
+            if self.logged {
+                let issuer = match between.first() {
+                    Some(issuer) => Certificate::parse(issuer).map_err(|error| error.to_string())?.key.to_vec(),
+                    // webpki gives the content of the key's sequence only
+                    None => super::certificate::der(super::ber::SEQUENCE, path.anchor().subject_public_key_info.as_ref()),
+                };
+                self.check_timestamp(leaf, &issuer)?;
+            }
+            let mut window = (leaf.not_before.max(authority.held.0), leaf.not_after.min(authority.held.1));
+            for certificate in &between {
+                let (first, last) = held(certificate)?;
+                window = (window.0.max(first), window.1.min(last));
+            }
+            return Ok(Window { path: window, authority: authority.valid_for });
         }
-        let of_path = |(known, _): &&(TrustAnchor<'_>, Option<TimeRange>)| {
-            known.subject == anchor.subject && known.subject_public_key_info == anchor.subject_public_key_info
-        };
-        let mut windows = self.anchors.iter().filter(of_path).map(|(_, window)| *window);
-        let authority = windows.find(|window| window.is_none_or(|window| window.contains(begin))).flatten();
-        Ok(Window { leaf: (leaf.not_before, leaf.not_after), authority })
+        Err(format!("no authority of the trusted root signed it ({why})"))
     }
 
     fn check_timestamp(&self, leaf: &Certificate<'_>, issuer: &[u8]) -> Result<(), String> {
@@ -145,10 +178,20 @@ impl Chains {
         let millis = sct.time.iter().fold(0_u64, |sum, &byte| (sum << 8) | u64::from(byte));
         let time = i64::try_from(millis).map_err(|error| wrong(&error))?;
         let time = jiff::Timestamp::from_millisecond(time).map_err(|error| wrong(&error))?;
+        // else a log's key of former times would see certificates of today
+        if !(leaf.not_before.saturating_sub(CLOCK_TOLERANCE)..=leaf.not_after).contains(&time.as_second()) {
+            return Err(wrong(&"it is of another time than the certificate"));
+        }
         let log = Sha256Hash::try_from(sct.log).map_err(|error| wrong(&error))?;
         let signature = SignatureBytes::new(sct.signature.to_vec());
         keyring.verify_with_key_id_at(&log, time, &message, &signature).map_err(|error| wrong(&error))
     }
+}
+
+/// When a certificate of an authority holds.
+fn held(certificate: &CertificateDer<'_>) -> Result<(i64, i64), String> {
+    let read = Certificate::parse(certificate).map_err(|error| format!("a certificate of the trusted root: {error}"))?;
+    Ok((read.not_before, read.not_after))
 }
 
 /// One SignedCertificateTimestamp (RFC 6962 §3.2).

@@ -40,13 +40,31 @@ pub(super) fn prove(
     entry: Option<&Entry>,
     token: Option<&[u8]>,
 ) -> Result<Proved, Reason> {
-    if token.is_none() && entry.is_some_and(|entry| entry.version == Version::V2 || entry.promise.is_none() || entry.time.is_none())
-    {
+    // of version 1 the promise also binds the index; version 2 proves no time
+    let unproved = |entry: &Entry| match entry.version {
+        Version::V1 => entry.promise.is_none() || entry.time.is_none(),
+        Version::V2 => token.is_none(),
+    };
+    if entry.is_some_and(unproved) {
         return Err(Reason::TimeUnproved);
     }
     let bundle = bundle(cms, leaf, entry, token)?;
     if let Some(entry) = entry {
-        check_inclusion(ready, entry, &subject(cms, leaf), window).map_err(|what| Reason::LogEntry { what })?;
+        let check = || {
+            let proof = entry.proof.as_ref().ok_or("it carries no proof of inclusion")?;
+            let checkpoint = Checkpoint::from_text(&proof.checkpoint).map_err(|error| error.to_string())?;
+            let hashes: Vec<Sha256Hash> = proof.hashes.iter().copied().map(Sha256Hash::new).collect();
+            let body = subject(cms, leaf).body(entry.version);
+            let place = Place {
+                log: &entry.log,
+                body: body.as_bytes(),
+                index: if entry.version == Version::V1 { proof.index } else { entry.index },
+                root: (entry.version == Version::V1).then_some(proof.root),
+                hashes: &hashes,
+            };
+            place.check(ready, &checkpoint, (window.begin(), window.end()))
+        };
+        check().map_err(|what| Reason::LogEntry { what })?;
     }
     // whose identity is enough says our own policy; the chain is checked already, and `window` is what came of it; so is the
     // place in the log, since the other way the promise would be verified twice
@@ -130,29 +148,47 @@ fn log_entry(entry: &Entry, subject: &Subject<'_>) -> Result<TransparencyLogEntr
     Ok(made.with_inclusion_proof(InclusionProof::new(index, Sha256Hash::new(proof.root), proof.size, hashes, checkpoint)))
 }
 
-/// The entry is in the tree that its log signed (RFC 6962 §2.1.1; C2SP tlog-checkpoint).
-fn check_inclusion(ready: &Ready, entry: &Entry, subject: &Subject<'_>, window: Window) -> Result<(), String> {
-    let proof = entry.proof.as_ref().ok_or("it carries no proof of inclusion")?;
-    let checkpoint = Checkpoint::from_text(&proof.checkpoint).map_err(|error| error.to_string())?;
-    let index = match entry.version {
-        Version::V1 if checkpoint.root_hash().as_bytes() != &proof.root => {
+/// Where an entry is said to stand in a log.
+pub(super) struct Place<'a> {
+    /// The log's id.
+    pub(super) log: &'a [u8; 32],
+    /// What was logged.
+    pub(super) body: &'a [u8],
+    /// The index in the tree; an entry's own index, in version 1, counts all trees that the log ever had.
+    pub(super) index: u64,
+    /// The root that the proof itself names, where it has to be the checkpoint's.
+    pub(super) root: Option<[u8; 32]>,
+    pub(super) hashes: &'a [Sha256Hash],
+}
+
+impl Place<'_> {
+    /// The entry is in the tree that its log signed (RFC 6962 §2.1.1; C2SP tlog-checkpoint), by the key of that very log, which
+    /// was in use at some time between two moments.
+    pub(super) fn check(
+        &self,
+        ready: &Ready,
+        checkpoint: &Checkpoint,
+        (begin, end): (jiff::Timestamp, jiff::Timestamp),
+    ) -> Result<(), String> {
+        if self.root.is_some_and(|root| checkpoint.root_hash().as_bytes() != &root) {
             return Err("its proof is for another root than its checkpoint's".to_owned());
         }
-        Version::V1 => proof.index, // the entry's own counts all trees that the log ever had
-        Version::V2 => entry.index,
-    };
-    let leaf = sigstore_merkle::hash_leaf(subject.body(entry.version).as_bytes());
-    let hashes: Vec<Sha256Hash> = proof.hashes.iter().copied().map(Sha256Hash::new).collect();
-    sigstore_merkle::verify_inclusion_proof(&leaf, index, checkpoint.tree_size(), &hashes, checkpoint.root_hash())
-        .map_err(|error| format!("its proof of inclusion does not hold: {error}"))?;
-    let key =
-        ready.logs.key_started_by(&Sha256Hash::new(entry.log), window.end()).ok_or("its log is not one of the trusted root")?;
-    let is_good = |signature: &CheckpointSignature| {
-        entry.log.starts_with(signature.key_id.as_slice()) && key.verify(checkpoint.signed_data(), &signature.signature).is_ok()
-    };
-    match checkpoint.signatures().iter().any(is_good) {
-        true => Ok(()),
-        false => Err("its checkpoint is not signed by the log that it names".to_owned()),
+        let leaf = sigstore_merkle::hash_leaf(self.body);
+        sigstore_merkle::verify_inclusion_proof(&leaf, self.index, checkpoint.tree_size(), self.hashes, checkpoint.root_hash())
+            .map_err(|error| format!("its proof of inclusion does not hold: {error}"))?;
+        let log = Sha256Hash::new(*self.log);
+        let started = ready.logs.key_started_by(&log, end);
+        let key = started.ok_or("its log is not one of the trusted root")?;
+        if ready.logs.key_at(&log, begin).is_none() && ready.logs.key_at(&log, end).is_none() {
+            return Err("its log was not in use any more".to_owned());
+        }
+        let is_good = |signature: &CheckpointSignature| {
+            self.log.starts_with(signature.key_id.as_slice()) && key.verify(checkpoint.signed_data(), &signature.signature).is_ok()
+        };
+        match checkpoint.signatures().iter().any(is_good) {
+            true => Ok(()),
+            false => Err("its checkpoint is not signed by the log that it names".to_owned()),
+        }
     }
 }
 
