@@ -238,3 +238,19 @@ fn git_shows_what_is_proved_without_any_policy() {
     bed.world.config("warrant.trustedRoot", "none");
     says(&done(bed.world.home.command("git").args(["-C", "r", "verify-commit", &good])), 1, &["no trusted root"]);
 }
+
+#[test]
+fn a_chain_is_walked_to_its_end() {
+    let bed = Bed::new();
+    let signed = bed.commit(None, true);
+    assert_eq!(bed.of(&signed), "accept");
+    let read = |sigstore: &Sigstore| -> serde_json::Value { serde_json::from_str(&sigstore.trusted_root()).unwrap() };
+    let chain = |root: &serde_json::Value| root["certificateAuthorities"][0]["certChain"]["certificates"].clone();
+    let (mut root, other) = (read(&bed.sigstore), read(&Sigstore::new("other")));
+    let certificates = [chain(&root), chain(&other)];
+    let certificates: serde_json::Value = certificates.iter().flat_map(|it| it.as_array().unwrap()).cloned().collect();
+    root["certificateAuthorities"][0]["certChain"]["certificates"] = certificates;
+    bed.world.home.write("root.json", root.to_string());
+    // what signed the commit's certificate stands in the chain, but its end has not signed it
+    assert_eq!(bed.of(&signed), "certificate-untrusted");
+}
