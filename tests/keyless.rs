@@ -254,3 +254,31 @@ fn a_chain_is_walked_to_its_end() {
     // what signed the commit's certificate stands in the chain, but its end has not signed it
     assert_eq!(bed.of(&signed), "certificate-untrusted");
 }
+
+#[test]
+fn a_certificate_log_saw_it_at_its_own_time() {
+    for (seen, word) in [(0, "accept"), (-86_400, "certificate-untrusted"), (86_400, "certificate-untrusted")] {
+        let mut bed = Bed::new();
+        let leaf = Leaf { seen, ..Leaf::email("alice@example.com", BEGIN) };
+        bed.certificate = bed.sigstore.issue(&leaf, &bed.key);
+        let id = bed.commit(None, true);
+        assert_eq!(bed.of(&id), word, "{seen}");
+    }
+}
+
+#[test]
+fn a_bundle_is_of_the_digest_and_has_its_proof() {
+    let bed = Bed::new();
+    bed.commit(None, true);
+    let shown = done(&mut bed.world.warrant("r", &["show", "--policy", &bed.named(), "--bundle", "HEAD"]));
+    assert_eq!(shown.status, Some(0), "{shown:?}");
+    let mut bundle: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    bundle["verificationMaterial"]["tlogEntries"][0].as_object_mut().unwrap().remove("inclusionProof").unwrap();
+    bed.world.home.write("bundle.json", bundle.to_string());
+    let digest = format!("sha256:{}", "0".repeat(64));
+    bed.world.home.write(&digest, "content");
+    let args = ["verify", "--bundle", "bundle.json", "--trusted-root", "root.json", "--identity", "alice@example.com", "--issuer"];
+    let verified = done(bed.world.home.ours(&args).args(["https://issuer.example", &digest]));
+    assert_eq!(verified.status, Some(1), "{verified:?}");
+    assert!(verified.stdout.contains("no proof of inclusion"), "{verified:?}");
+}

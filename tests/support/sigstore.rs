@@ -120,6 +120,8 @@ pub struct Leaf {
     pub usage: u8,
     /// Whether the certificate log saw it.
     pub logged: bool,
+    /// How many seconds after its first moment.
+    pub seen: i64,
     /// More extensions.
     pub more: Vec<Vec<u8>>,
 }
@@ -137,6 +139,7 @@ impl Leaf {
             purpose: "1.3.6.1.5.5.7.3.3",
             usage: 0x80,
             logged: true,
+            seen: 0,
             more: Vec::new(),
         }
     }
@@ -267,7 +270,7 @@ impl Sigstore {
         let (issuer, window, subject) = (name(&self.name), (leaf.begin, leaf.end), seq(&[]));
         if leaf.logged {
             let signed = tbs(&subject, &key.spki(), window, &extensions, &issuer, &self.ca);
-            let list = self.certificate_timestamp(&signed, leaf.begin);
+            let list = self.certificate_timestamp(&signed, leaf.begin + leaf.seen);
             extensions.push(extension("1.3.6.1.4.1.11129.2.4.2", false, &octets(&list)));
         }
         certificate(&subject, &key.spki(), window, &extensions, &issuer, &self.ca)
