@@ -1,5 +1,9 @@
 //! What the bytes of an object prove, before any policy says whether that is enough.
 
+mod smime;
+
+pub use smime::{ChainStanding, Name, Smime, SmimePath};
+
 use crate::armor::Format;
 use crate::object::PayloadId;
 use std::sync::Arc;
@@ -23,6 +27,8 @@ pub struct Evidence {
     pub token: Option<Token>,
     /// What a keyless signature's certificate, log entry and timestamps prove; the key itself is forgotten once it has signed.
     pub keyless: Option<Arc<Keyless>>,
+    /// What an S/MIME signature's certificate, and the chains above it, prove.
+    pub smime: Option<Arc<Smime>>,
     /// SHA-256 of the payload.
     pub payload_id: PayloadId,
     /// In which ways the same signature could be written differently, none of them touching what is signed.

@@ -21,6 +21,7 @@ fn evidence() -> Evidence {
         weak: Vec::new(),
         token: None,
         keyless: None,
+        smime: None,
         payload_id: PayloadId([0; 32]),
         malleable: Vec::new(),
     }

@@ -129,6 +129,7 @@ impl Verifier for OpenPgpVerifier {
             hash: hash_name(signature.hash_algo()),
             token: None,
             keyless: None,
+            smime: None,
             payload_id: payload.id(),
             made: Some(seconds(made)),
             ends: signature.signature_expiration_time().map(seconds),

@@ -82,6 +82,7 @@ impl Verifier for SshVerifier {
         ];
         Ok(Evidence {
             keyless: None,
+            smime: None,
             format: Format::Ssh,
             key: Arc::clone(key.info()),
             hash: hash.name(),

@@ -1,21 +1,28 @@
-//! CMS signatures (RFC 5652): the keyless ones of Sigstore, as gitsign writes them.
+//! CMS signatures (RFC 5652): the keyless ones of Sigstore, as gitsign writes them, and S/MIME's ([`smime`]).
 //!
 //! The signature is over the signed attributes, which name the payload's digest; the certificate holds for ten minutes and
 //! names a person or a workflow. That it was used within them prove the log entry, over attributes, signature and certificate,
 //! or a timestamp over the signature. What these prove is evidence; whether it is enough says the policy.
 
+mod authority;
 mod ber;
 mod bundle;
 mod certificate;
 mod chain;
 mod cms;
+mod crl;
 mod entry;
+mod name;
+mod path;
 mod prototype;
 mod roots;
 pub mod sign;
 mod sigstore;
+pub mod smime;
 
+pub use authority::{Authority, RootsError};
 pub use bundle::{Content, verify_bundle, verify_bundle_by_key};
+pub use crl::CrlError;
 pub use roots::{Root, RootError};
 
 use super::Verifier;
@@ -46,12 +53,19 @@ const MOST_BYTES: usize = 1 << 20;
 /// Verifies CMS signatures by trusted roots.
 pub struct X509Verifier {
     roots: Vec<Root>,
+    smime: smime::Chains,
 }
 
 impl X509Verifier {
-    /// A verifier by these roots: the first that issued a certificate is asked.
+    /// A verifier by these roots of Sigstore instances: the first that issued a certificate is asked. It believes no S/MIME
+    /// certificate.
     pub fn new(roots: Vec<Root>) -> Self {
-        Self { roots }
+        Self { roots, smime: smime::Chains::default() }
+    }
+
+    /// The same that believes the S/MIME certificates of these authorities, too.
+    pub fn with_authorities(self, authorities: Vec<Authority>) -> Self {
+        Self { smime: smime::Chains::new(authorities), ..self }
     }
 
     /// The root whose authority signed the certificate.
@@ -77,24 +91,15 @@ impl Verifier for X509Verifier {
 
     fn verify(&self, armored: &[u8], payload: &Payload<'_>) -> Result<Evidence, Reason> {
         let (blob, form) = decode(armored)?;
-        let mut cms = Cms::parse(&blob).map_err(|error| match error {
-            CmsError::Several => Reason::MultipleSignatures,
-            CmsError::Digest(algorithm) => Reason::AlgorithmUnsupported { algorithm },
-            other => malformed(&other),
-        })?;
+        let mut cms = read(&blob)?;
         let leaf = Certificate::parse(cms.signer).map_err(|error| malformed(&error))?;
-        let key = leaf.public_key().map_err(|error| match error {
-            certificate::CertificateError::Key(algorithm) => Reason::AlgorithmUnsupported { algorithm },
-            other => malformed(&other),
-        })?;
-        check_payload(&cms, payload)?;
-        if !leaf.is_fulcio() || cms.sorted.is_some() {
-            check_signature(&mut cms, &key)?;
-        }
+        let key = key_in(&leaf)?;
         if !leaf.is_fulcio() {
-            return Err(Reason::CertificateUntrusted {
-                what: "it is not of a Sigstore instance, and S/MIME is not judged".to_owned(),
-            });
+            return self.smime.verify(&mut cms, &leaf, &key, form, payload);
+        }
+        check_payload(&cms, payload)?;
+        if cms.sorted.is_some() {
+            check_signature(&mut cms, &key)?;
         }
         let (root, ready, window) = match self.root_of(&leaf) {
             Ok(found) => found,
@@ -124,7 +129,7 @@ impl Verifier for X509Verifier {
         ];
         Ok(Evidence {
             format: Format::X509,
-            key: Arc::new(key_of(&leaf, key.kind(), &keyless)),
+            key: Arc::new(key_of(&leaf, key.kind(), keyless.subject.blob(&keyless.issuer))),
             hash: cms.hash.name(),
             made: cms.time,
             ends: None,
@@ -133,6 +138,7 @@ impl Verifier for X509Verifier {
             payload_id: payload.id(),
             malleable: malleable.into_iter().filter(|(is, _)| *is).map(|(_, way)| way).collect(),
             keyless: Some(Arc::new(keyless)),
+            smime: None,
         })
     }
 }
@@ -156,6 +162,21 @@ fn decode(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), Reason> {
     }
     armor::decode_cms(armored).map_err(|error| match error {
         ArmorError::Several => Reason::MultipleSignatures,
+        other => malformed(&other),
+    })
+}
+
+fn read(blob: &[u8]) -> Result<Cms<'_>, Reason> {
+    Cms::parse(blob).map_err(|error| match error {
+        CmsError::Several => Reason::MultipleSignatures,
+        CmsError::Digest(algorithm) => Reason::AlgorithmUnsupported { algorithm },
+        other => malformed(&other),
+    })
+}
+
+fn key_in(leaf: &Certificate<'_>) -> Result<certificate::PublicKey, Reason> {
+    leaf.public_key().map_err(|error| match error {
+        certificate::CertificateError::Key(algorithm) => Reason::AlgorithmUnsupported { algorithm },
         other => malformed(&other),
     })
 }
@@ -255,7 +276,7 @@ fn keyless(leaf: &Certificate<'_>, root: &Root, proved: Proved) -> Result<Keyles
     })
 }
 
-fn key_of(leaf: &Certificate<'_>, kind: Kind, keyless: &Keyless) -> Key {
+fn key_of(leaf: &Certificate<'_>, kind: Kind, blob: Vec<u8>) -> Key {
     let rsa_bits = match kind {
         Kind::Rsa { bits } => Some(bits),
         Kind::P256 | Kind::P384 | Kind::P521 => None,
@@ -264,7 +285,7 @@ fn key_of(leaf: &Certificate<'_>, kind: Kind, keyless: &Keyless) -> Key {
         algorithm: kind.name().to_owned(),
         short: if rsa_bits.is_some() { "RSA" } else { "ECDSA" },
         fingerprint: format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(leaf.key))),
-        blob: keyless.subject.blob(&keyless.issuer),
+        blob,
         rsa_bits,
         certificate: None,
         binding: None,

@@ -3,6 +3,7 @@
 /// How deep elements may lie in each other.
 const MOST_DEPTH: usize = 32;
 
+pub(super) const BOOLEAN: u8 = 0x01;
 pub(super) const INTEGER: u8 = 0x02;
 pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const OCTET_STRING: u8 = 0x04;

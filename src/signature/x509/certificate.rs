@@ -9,6 +9,8 @@ use aws_lc_rs::signature::{self, EcdsaVerificationAlgorithm, ParsedPublicKey, Rs
 const MOST: usize = 64;
 
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
 const ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
 const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
@@ -32,6 +34,12 @@ pub(super) enum CertificateError {
 pub(super) struct Certificate<'a> {
     pub(super) whole: &'a [u8],
     pub(super) serial: &'a [u8],
+    /// The object identifier of the algorithm that it is signed with.
+    pub(super) algorithm: &'a [u8],
+    /// The issuer's name, the content of its sequence.
+    pub(super) issuer: &'a [u8],
+    /// Whom it is of, the content of that sequence.
+    pub(super) holder: &'a [u8],
     pub(super) not_before: i64,
     pub(super) not_after: i64,
     /// The key, a SubjectPublicKeyInfo.
@@ -70,21 +78,21 @@ impl<'a> Certificate<'a> {
             return Err(CertificateError::What("a certificate that is not of version 3"));
         }
         let serial = reader.next(ber::INTEGER)?.content;
-        reader.next(ber::SEQUENCE)?;
-        reader.next(ber::SEQUENCE)?;
+        let algorithm = inside(reader.next(ber::SEQUENCE)?).next(ber::OID)?.content;
+        let issuer = reader.next(ber::SEQUENCE)?.content;
         let mut validity = inside(reader.next(ber::SEQUENCE)?);
         let mut time = || {
             let time = validity.any()?;
             moment(time.tag, time.content).ok_or(CertificateError::What("a time in the certificate is not one"))
         };
         let (not_before, not_after) = (time()?, time()?);
-        reader.next(ber::SEQUENCE)?;
+        let holder = reader.next(ber::SEQUENCE)?.content;
         let key = reader.next(ber::SEQUENCE)?.whole;
         let list = reader.next(context(3))?;
         reader.finish()?;
         let before_extensions = signed.content.get(..signed.content.len() - list.whole.len()).unwrap_or_default();
         let extensions = extensions(list)?;
-        Ok(Self { whole, serial, not_before, not_after, key, before_extensions, extensions })
+        Ok(Self { whole, serial, algorithm, issuer, holder, not_before, not_after, key, before_extensions, extensions })
     }
 
     fn extension(&self, oid: &[u8]) -> Option<&'a [u8]> {
@@ -137,6 +145,47 @@ impl<'a> Certificate<'a> {
         }
     }
 
+    /// The addresses that it was made for: all of its e-mail names (RFC 5280 §4.2.1.6), as they are written; names of other kinds
+    /// are passed over. An address in the subject is none: nobody has to have looked at it (RFC 8550 §3).
+    pub(super) fn addresses(&self) -> Result<Vec<String>, CertificateError> {
+        let Some(names) = self.extension(ALTERNATIVE_NAME) else { return Ok(Vec::new()) };
+        let mut names = inside(whole(names, ber::SEQUENCE)?);
+        let mut found: Vec<String> = Vec::new();
+        while !names.is_empty() {
+            let name = names.any()?;
+            if name.tag != 0x81 {
+                continue;
+            }
+            let text = String::from_utf8(name.content.to_vec()).ok().filter(|text| is_address(text));
+            let text = text.ok_or(CertificateError::What("an e-mail name in the certificate is no address"))?;
+            if found.len() >= MOST {
+                return Err(CertificateError::What("the certificate has more e-mail names than are read here"));
+            }
+            if !found.contains(&text) {
+                found.push(text);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The first eight bits of its key usage, digitalSignature the highest; `None`: it does not say.
+    pub(super) fn key_usage(&self) -> Result<Option<u8>, CertificateError> {
+        let Some(usage) = self.extension(KEY_USAGE) else { return Ok(None) };
+        Ok(Some(whole(usage, ber::BIT_STRING)?.content.get(1).copied().unwrap_or(0)))
+    }
+
+    /// Whether it is one of an authority (basicConstraints, cA).
+    pub(super) fn is_authority(&self) -> Result<bool, CertificateError> {
+        let Some(constraints) = self.extension(BASIC_CONSTRAINTS) else { return Ok(false) };
+        let is_one = inside(whole(constraints, ber::SEQUENCE)?).optional(ber::BOOLEAN)?;
+        Ok(is_one.is_some_and(|flag| flag.content == [0xff]))
+    }
+
+    /// Whether it holds for some names only.
+    pub(super) fn has_name_constraints(&self) -> bool {
+        self.extension(NAME_CONSTRAINTS).is_some()
+    }
+
     /// Whether it is for signing code (key usage digitalSignature, extended key usage codeSigning).
     pub(super) fn may_sign_code(&self) -> Result<bool, CertificateError> {
         let usage = self.extension(KEY_USAGE).map(|raw| whole(raw, ber::BIT_STRING)).transpose()?;
@@ -175,7 +224,7 @@ fn extensions(list: Element<'_>) -> Result<Vec<Extension<'_>>, CertificateError>
         let whole = reader.next(ber::SEQUENCE)?;
         let mut extension = inside(whole);
         let oid = extension.next(ber::OID)?.content;
-        extension.optional(0x01)?;
+        extension.optional(ber::BOOLEAN)?;
         let value = extension.next(ber::OCTET_STRING)?.content;
         extension.finish()?;
         if found.len() > MOST || found.iter().any(|known| known.oid == oid) {
@@ -189,6 +238,13 @@ fn extensions(list: Element<'_>) -> Result<Vec<Extension<'_>>, CertificateError>
 /// Whether a text can name somebody: no control characters, which would only deceive.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control)
+}
+
+/// Whether a text is an address as certificates have it (RFC 5280 §4.2.1.6): one `@`, nothing but visible ASCII.
+fn is_address(text: &str) -> bool {
+    let parts = text.split_once('@');
+    parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn inside(element: Element<'_>) -> Reader<'_> {

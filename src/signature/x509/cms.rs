@@ -63,6 +63,8 @@ impl Hash {
 pub(super) struct Cms<'a> {
     /// The signer's certificate.
     pub(super) signer: &'a [u8],
+    /// All certificates that are in it, the signer's among them: nobody signs what of them is there.
+    pub(super) certificates: Vec<&'a [u8]>,
     /// The hash function over the payload and over the attributes.
     pub(super) hash: Hash,
     /// What is signed: the signed attributes, in the order in which they were sent.
@@ -126,8 +128,7 @@ impl<'a> Cms<'a> {
         if signer.optional(context(0) & !0x20)?.is_some() {
             return Err(CmsError::What("it names its signer by a key identifier; issuer and serial number are read here"));
         }
-        let leaf = find_by_serial(&certificates, signer.next(ber::SEQUENCE)?);
-        let leaf = leaf.ok_or(CmsError::What("the certificate of its signer is not in it"))?;
+        let leaf = find_by_serial(&certificates, signer.next(ber::SEQUENCE)?)?;
         let hash_sequence = signer.next(ber::SEQUENCE)?;
         let oid = algorithm(hash_sequence, &mut plain)?.content;
         let hash = Hash::of_oid(oid).ok_or_else(|| CmsError::Digest(dotted(oid)))?;
@@ -149,7 +150,8 @@ impl<'a> Cms<'a> {
             *tag = ber::SET;
         }
         let sorted = in_order(attributes)?;
-        Ok(Self { signer: leaf, hash, signed, sorted, digest, time, algorithm, signature, unsigned, plain })
+        let certificates = certificates.iter().map(|certificate| certificate.whole).collect();
+        Ok(Self { signer: leaf, certificates, hash, signed, sorted, digest, time, algorithm, signature, unsigned, plain })
     }
 }
 
@@ -171,14 +173,19 @@ fn certificates<'a>(set: Option<Element<'a>>, plain: &mut bool) -> Result<Vec<El
     Ok(found)
 }
 
-/// The certificate of an issuer and a serial number (RFC 5652 §10.2.4).
-fn find_by_serial<'a>(certificates: &[Element<'a>], id: Element<'_>) -> Option<&'a [u8]> {
+/// The certificate of an issuer and a serial number (RFC 5652 §10.2.4); two that differ leave open who signed.
+fn find_by_serial<'a>(certificates: &[Element<'a>], id: Element<'_>) -> Result<&'a [u8], CmsError> {
     let mut id = id.inside();
-    let (issuer, serial) = (id.next(ber::SEQUENCE).ok()?, id.next(ber::INTEGER).ok()?);
-    id.finish().ok()?;
+    let (issuer, serial) = (id.next(ber::SEQUENCE)?, id.next(ber::INTEGER)?);
+    id.finish()?;
     let named =
         |certificate: &&Element<'a>| issuer_and_serial(certificate).is_ok_and(|found| found == (issuer.whole, serial.content));
-    certificates.iter().find(named).map(|certificate| certificate.whole)
+    let mut found = certificates.iter().filter(named).map(|certificate| certificate.whole);
+    let signer = found.next().ok_or(CmsError::What("the certificate of its signer is not in it"))?;
+    match found.all(|other| other == signer) {
+        true => Ok(signer),
+        false => Err(CmsError::What("two certificates in it have the issuer and the serial number of its signer's")),
+    }
 }
 
 fn issuer_and_serial<'a>(certificate: &Element<'a>) -> Result<(&'a [u8], &'a [u8]), BerError> {
