@@ -11,13 +11,14 @@ pub mod pattern;
 pub mod preset;
 pub mod public_key;
 pub mod revocation;
+mod smime;
 
 use crate::evidence::{Certificate, CertificateKind, Evidence, Token};
 use crate::object::ObjectId;
 use crate::verdict::{Principal, Reason, Verdict, Warning};
 use allowed_signers::{AllowedSigners, Line};
 use ancestry::Ancestry;
-use file::{AuthorityEntry, Kind, PrincipalEntry, SigstoreEntry, Status};
+use file::{AuthorityEntry, Kind, PrincipalEntry, SigstoreEntry, Status, X509Entry};
 use grant::{Committer, Grant, Person, Speaks, Standing, hold};
 use keyless::Instance;
 use revocation::RevokedKeys;
@@ -126,6 +127,8 @@ pub struct Parts {
     pub authorities: Vec<(AuthorityEntry, RevokedKeys, Ancestry)>,
     /// Which Sigstore instances are believed, and what their `audited` covers.
     pub sigstores: Vec<(SigstoreEntry, Ancestry)>,
+    /// Whose S/MIME certificates are believed, and what their `audited` covers.
+    pub x509s: Vec<(X509Entry, Ancestry)>,
 }
 
 impl Policy {
@@ -158,6 +161,10 @@ impl Policy {
         for (entry, audited) in parts.sigstores {
             let standing = standing(&entry.status, audited);
             policy.instances.push(Instance::new(entry, standing));
+        }
+        for (entry, audited) in parts.x509s {
+            let (blob, standing) = (smime::blob_of_authority(&entry.name), standing(&entry.status, audited));
+            policy.add(blob, true, Grant::of_x509(entry, standing));
         }
         policy
     }
@@ -193,10 +200,20 @@ impl Policy {
     /// Whether the evidence is enough.
     ///
     /// A key may stand on several lines. The best of them decides: one that accepts, then one whose pattern matches the
-    /// committer, then one that has not ended, then one that names somebody, then the first.
+    /// committer, then one that has not ended, then one that names somebody, then the first. Of the chains of an S/MIME
+    /// certificate, too, the best decides.
     pub fn decide(&self, evidence: &Evidence, context: &Context<'_>) -> Decision {
+        let refused = |decision: &Decision| !matches!(decision.verdict, Verdict::Accept { .. });
+        let chains = smime::each_chain_first(evidence);
+        let decisions = chains.iter().map(|one| self.decide_one(one, context));
+        let best = decisions.min_by_key(|decision| (refused(decision), decision.line.is_none()));
+        best.unwrap_or_else(|| self.decide_one(evidence, context))
+    }
+
+    fn decide_one(&self, evidence: &Evidence, context: &Context<'_>) -> Decision {
         let best = self.before_grants(evidence, context).and_then(|indexes| {
-            let grants = self.grants(indexes).filter(|grant| grant.covers_namespace(NAMESPACE));
+            let grants = indexes.iter().filter_map(|&index| self.grants.get(index));
+            let grants = grants.filter(|grant| grant.covers_namespace(NAMESPACE));
             let weighed = grants.map(|grant| self.weigh(grant, evidence, context));
             weighed.min_by_key(Candidate::rank).ok_or(Reason::NamespaceNotAllowed)
         });
@@ -204,7 +221,7 @@ impl Policy {
     }
 
     /// What no entry can mend; else the entries that list the key.
-    fn before_grants(&self, evidence: &Evidence, context: &Context<'_>) -> Result<&[usize], Reason> {
+    fn before_grants(&self, evidence: &Evidence, context: &Context<'_>) -> Result<Vec<usize>, Reason> {
         let key = &evidence.key;
         let certificate = key.certificate.as_deref();
         if let Some(what) = self.revoked.find(key) {
@@ -224,18 +241,19 @@ impl Policy {
             return Err(Reason::Malleable);
         }
         let indexes = match (certificate, evidence.keyless.as_deref()) {
+            (None, None) if evidence.smime.is_some() => smime::entries(self, evidence)?,
             (None, Some(keyless)) => {
                 let (identity, issuer) = (keyless.subject.name().to_owned(), keyless.issuer.clone());
                 let indexes = self.keys.get(&key.blob).ok_or(Reason::IdentityUnlisted { identity, issuer })?;
                 keyless::instance(&self.instances, keyless)?;
-                indexes
+                indexes.clone()
             }
-            (None, None) => self.keys.get(&key.blob).ok_or(Reason::KeyUnlisted)?,
+            (None, None) => self.keys.get(&key.blob).ok_or(Reason::KeyUnlisted)?.clone(),
             (Some(certificate), _) => {
                 let unlisted = || Reason::AuthorityUnlisted { authority: certificate.authority.fingerprint.clone() };
                 let indexes = self.authorities.get(&certificate.authority.blob).ok_or_else(unlisted)?;
                 check_certificate(certificate, evidence)?;
-                indexes
+                indexes.clone()
             }
         };
         let mut claims = context.claimed.into_iter().chain(evidence.made);
@@ -257,9 +275,13 @@ impl Policy {
         let grant = candidate.grant;
         let certificate = evidence.key.certificate.as_deref();
         let mut speaks = grant.speaks(evidence, context.email, &self.people)?;
-        // a listed key keeps its kind and its state inside a certificate
-        let listed = certificate.and_then(|_| self.keys.get(&evidence.key.blob)).map(Vec::as_slice).unwrap_or_default();
-        let kinds = self.grants(listed).map(Grant::kind).filter(|_| self.binds);
+        // a listed key or address keeps its kind and its state inside a certificate
+        let listed = match (certificate, evidence.smime.as_deref()) {
+            (Some(_), _) => self.keys.get(&evidence.key.blob).cloned().unwrap_or_default(),
+            (None, Some(smime)) => smime::listed(self, smime, &smime.paths),
+            (None, None) => Vec::new(),
+        };
+        let kinds = self.grants(&listed).map(Grant::kind).filter(|_| self.binds);
         speaks.kind = kinds.fold(speaks.kind, |kind, own| if own == Kind::Person { kind } else { own });
         if speaks.kind == Kind::Forge && speaks.committer == Committer::Among {
             speaks.committer = Committer::Unbound; // it signs for any of its users
@@ -269,7 +291,7 @@ impl Policy {
             Err(Reason::NotAPerson { principal: candidate.principal.0.clone() })?;
         }
         let as_authority = self.authorities.get(&evidence.key.blob).map(Vec::as_slice).unwrap_or_default();
-        let others = self.grants(listed).chain(self.grants(as_authority)).filter(|_| self.binds);
+        let others = self.grants(&listed).chain(self.grants(as_authority)).filter(|_| self.binds);
         for grant in others.chain([grant]) {
             candidate.line = grant.line;
             grant.stands_at(evidence, context).map_or(Ok(()), Err)?;
@@ -282,6 +304,12 @@ impl Policy {
             let line = std::mem::replace(&mut candidate.line, instance.line);
             instance.refuses(keyless, evidence, context)?;
             candidate.line = line;
+        }
+        if let Some(path) = smime::path(evidence)
+            && let Err((line, verdict)) = smime::refuses(self, path, evidence, context)
+        {
+            candidate.line = line;
+            return Err(verdict);
         }
         let held = hold(grant.windows(evidence), evidence.made, context)?;
         (candidate.claimed_only, candidate.ends) = (held.claimed_only, held.ends);

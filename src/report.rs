@@ -5,6 +5,7 @@ pub mod human;
 pub mod jsonl;
 pub mod mend;
 mod past;
+pub mod smime;
 
 use crate::verdict::{Judgement, Verdict};
 use std::collections::BTreeMap;

@@ -94,6 +94,7 @@ pub enum Reason {
     Weak { what: String },
     CertificateUnknown { issuer: String },
     CertificateUntrusted { what: String },
+    RevocationUnknown { what: String },
     LogEntry { what: String },
     TimestampInvalid { what: String },
     TimeUnproved,
@@ -168,6 +169,7 @@ impl Reason {
                 | Self::AuthorityUnlisted { .. }
                 | Self::CertificateUnknown { .. }
                 | Self::CertificateUntrusted { .. }
+                | Self::RevocationUnknown { .. }
                 | Self::IdentityUnlisted { .. }
                 | Self::PushMismatch { .. }
                 | Self::PushNonce { .. }
@@ -202,6 +204,7 @@ impl Reason {
                 | Self::CertificateExpired { .. }
                 | Self::ClaimedOnly { .. }
                 | Self::NoClaimedTime
+                | Self::RevocationUnknown { .. }
                 | Self::NotLogged { .. }
                 | Self::NotTimestamped
         )
@@ -227,6 +230,7 @@ impl Reason {
             Self::Weak { .. } => "weak-algorithm",
             Self::CertificateUnknown { .. } => "certificate-unknown",
             Self::CertificateUntrusted { .. } => "certificate-untrusted",
+            Self::RevocationUnknown { .. } => "revocation-unknown",
             Self::LogEntry { .. } => "log-entry-invalid",
             Self::TimestampInvalid { .. } => "timestamp-invalid",
             Self::TimeUnproved => "time-unproved",
@@ -291,6 +295,9 @@ impl fmt::Display for Reason {
                 write!(f, "signed by the OpenPGP key {issuer}, of which the policy has no certificate")
             }
             Self::CertificateUntrusted { what } => write!(f, "the certificate that signed is not trusted: {what}"),
+            Self::RevocationUnknown { what } => {
+                write!(f, "whether the certificate that signed is revoked is not known, and the policy asks for it: {what}")
+            }
             Self::LogEntry { what } => write!(f, "the log entry in the signature proves nothing: {what}"),
             Self::TimestampInvalid { what } => write!(f, "the timestamp in the signature proves nothing: {what}"),
             Self::TimeUnproved => f.write_str(

@@ -249,7 +249,7 @@ fn certificates(policy: &PolicyFile) -> Vec<String> {
     let keys = policy.principals.iter().flat_map(|it| &it.keys);
     let certificate = |credential: &Credential| match credential {
         Credential::OpenPgp { certificate, .. } => certificate.clone().unwrap(),
-        Credential::Ssh(_) | Credential::Keyless(_) => panic!("no OpenPGP certificate"),
+        Credential::Ssh(_) | Credential::Keyless(_) | Credential::X509(_) => panic!("no OpenPGP certificate"),
     };
     keys.map(|key| certificate(&key.credential)).collect()
 }

@@ -7,9 +7,11 @@ pub mod edit;
 mod fields;
 mod keyless;
 pub mod sequoia;
+mod x509;
 
 pub use fields::FileError;
 pub use keyless::{EMBEDDED, Identity, Require, RootName, SigstoreEntry};
+pub use x509::{X509Entry, X509Identity};
 
 use super::pattern::PatternList;
 use super::preset;
@@ -32,6 +34,8 @@ pub struct PolicyFile {
     pub authorities: Vec<AuthorityEntry>,
     /// Which Sigstore instances are believed.
     pub sigstores: Vec<SigstoreEntry>,
+    /// Whose S/MIME certificates are believed.
+    pub x509s: Vec<X509Entry>,
     /// Single commits that stand all the same.
     pub exempt: Vec<Exempt>,
 }
@@ -103,6 +107,8 @@ pub enum Credential {
     },
     /// A keyless identity.
     Keyless(Identity),
+    /// An address in S/MIME certificates.
+    X509(X509Identity),
 }
 
 impl Credential {
@@ -112,15 +118,17 @@ impl Credential {
             Self::Ssh(key) => &key.blob,
             Self::OpenPgp { fingerprint, .. } => fingerprint,
             Self::Keyless(identity) => &identity.blob,
+            Self::X509(identity) => &identity.blob,
         }
     }
 
-    /// The fingerprint, as reports write it; of a keyless identity its name.
+    /// The fingerprint, as reports write it; of an identity its name.
     pub fn fingerprint(&self) -> String {
         match self {
             Self::Ssh(key) => key.fingerprint.clone(),
             Self::OpenPgp { fingerprint, .. } => fingerprint.iter().map(|byte| format!("{byte:02X}")).collect(),
             Self::Keyless(identity) => identity.subject.name().to_owned(),
+            Self::X509(identity) => identity.address.clone(),
         }
     }
 }
@@ -206,11 +214,13 @@ impl PolicyFile {
             Some(other) => return Err(root.error_at("version", &format!("version {other} is not known; this program knows 1"))),
             None => return Err(root.error("`version = 1` is missing")),
         }
-        let mut authorities = (Vec::new(), Vec::new());
+        let mut authorities = (Vec::new(), Vec::new(), Vec::new());
         for fields in root.named_tables("authorities")? {
-            match fields.string("trusted-root")? {
-                Some(root) => authorities.1.push(keyless::sigstore(fields, root)?),
-                None => authorities.0.push(authority(fields)?),
+            match (fields.string("trusted-root")?, fields.string("x509")?) {
+                (Some(root), None) => authorities.1.push(keyless::sigstore(fields, root)?),
+                (None, Some(roots)) => authorities.2.push(x509::authority(fields, roots)?),
+                (None, None) => authorities.0.push(authority(fields)?),
+                (Some(_), Some(_)) => return Err(fields.error_at("x509", "an authority is of one kind: give it a table of its own")),
             }
         }
         let mut file = Self {
@@ -219,13 +229,21 @@ impl PolicyFile {
             principals: root.named_tables("principals")?.into_iter().map(principal).collect::<Result<_, _>>()?,
             authorities: authorities.0,
             sigstores: authorities.1,
+            x509s: authorities.2,
             exempt: root.tables("exempt")?.into_iter().map(exempt).collect::<Result<_, _>>()?,
         };
         root.finish(&["roots", "rules", "paths", "algorithms"])?;
         file.principals.sort_by(|a, b| a.name.cmp(&b.name));
         file.refuse_shared_keys(&root)?;
         file.check_keyless(&root)?;
-        if file.principals.iter().all(|principal| principal.keys.is_empty()) && file.authorities.is_empty() {
+        let keys = file.principals.iter().flat_map(|person| &person.keys);
+        let identities = keys.filter_map(|key| match &key.credential {
+            Credential::X509(identity) => Some((identity, key.line)),
+            _ => None,
+        });
+        x509::check(&root, identities, &file.x509s)?;
+        let speaks = file.x509s.iter().any(|it| it.principals.is_some()) || !file.authorities.is_empty();
+        if file.principals.iter().all(|principal| principal.keys.is_empty()) && !speaks {
             return Err(root.error("no principal has a key, and no authority is named: nobody could sign anything"));
         }
         Ok(file)
@@ -235,7 +253,7 @@ impl PolicyFile {
     pub fn ids(&self) -> impl Iterator<Item = &ObjectId> {
         let of_keys = self.principals.iter().flat_map(|person| &person.keys).flat_map(|key| key.status.audited());
         let of_authorities = self.authorities.iter().map(|it| &it.status).chain(self.sigstores.iter().map(|it| &it.status));
-        let of_authorities = of_authorities.flat_map(Status::audited);
+        let of_authorities = of_authorities.chain(self.x509s.iter().map(|it| &it.status)).flat_map(Status::audited);
         let exempt = self.exempt.iter().flat_map(|exempt| [&exempt.commit, &exempt.until]);
         self.baseline.iter().chain(&self.settled).chain(of_keys).chain(of_authorities).chain(exempt)
     }
@@ -251,7 +269,8 @@ impl PolicyFile {
             RootName::File(name) => Some(name.clone()),
             RootName::Embedded(_) => None,
         });
-        self.authorities.iter().filter_map(|authority| authority.krl.clone()).chain(certificates).chain(roots)
+        let of_x509 = self.x509s.iter().flat_map(|it| [Some(it.roots.clone()), it.crl.clone()]).flatten();
+        self.authorities.iter().filter_map(|authority| authority.krl.clone()).chain(certificates).chain(roots).chain(of_x509)
     }
 
     /// An identity needs somebody who vouches for it, and a trusted root means one thing.
@@ -362,23 +381,29 @@ pub fn certificate_file(fingerprint: &str) -> String {
 }
 
 fn key(mut fields: Fields<'_>) -> Result<KeyEntry, FileError> {
-    let later = ["x509", "ca"];
-    let forms = (fields.string("ssh")?, fields.string("openpgp")?, fields.string("keyless")?);
+    let forms = (fields.string("ssh")?, fields.string("openpgp")?, fields.string("keyless")?, fields.string("x509")?);
     let credential = match forms {
-        (Some(text), None, None) => Credential::Ssh(public_key(&fields, "ssh", &text)?),
-        (None, None, Some(name)) => Credential::Keyless(keyless::identity(&fields, &name)?),
-        (None, Some(text), None) => {
+        (Some(text), None, None, None) => Credential::Ssh(public_key(&fields, "ssh", &text)?),
+        (None, None, Some(name), None) => Credential::Keyless(keyless::identity(&fields, &name)?),
+        (None, None, None, Some(address)) => Credential::X509(x509::identity(&fields, address)?),
+        (None, Some(text), None, None) => {
             let fingerprint = fingerprint(&text).ok_or_else(|| {
                 fields.error_at("openpgp", "a whole fingerprint is needed here, 40 or 64 hexadecimal digits (gpg --fingerprint)")
             })?;
             Credential::OpenPgp { fingerprint, certificate: fields.string("cert")? }
         }
-        (None, None, None) => {
-            fields.finish(&later)?;
-            return Err(fields.error("`ssh = \"type base64\"`, `openpgp = \"fingerprint\"` or `keyless = \"identity\"` is missing"));
+        (None, None, None, None) => {
+            fields.finish(&[])?;
+            return Err(fields.error(
+                "`ssh = \"type base64\"`, `openpgp = \"fingerprint\"`, `keyless = \"identity\"` or `x509 = \"address\"` is missing",
+            ));
         }
-        (_, pgp, _) => {
-            let second = if pgp.is_some() { "openpgp" } else { "keyless" };
+        (ssh, pgp, keyless, _) => {
+            let second = match (pgp, keyless) {
+                (Some(_), _) if ssh.is_some() => "openpgp",
+                (_, Some(_)) => "keyless",
+                _ => "x509",
+            };
             return Err(fields.error_at(second, "one key has one form: put it into a table of its own"));
         }
     };
@@ -394,7 +419,7 @@ fn key(mut fields: Fields<'_>) -> Result<KeyEntry, FileError> {
     if (entry.touch || entry.pin) && !on_token {
         return Err(fields.error("touch and pin can be asked of FIDO keys (sk-…) only"));
     }
-    fields.finish(&later)?;
+    fields.finish(&[])?;
     Ok(entry)
 }
 
@@ -408,22 +433,18 @@ fn fingerprint(text: &str) -> Option<Vec<u8>> {
 }
 
 fn authority(mut fields: Fields<'_>) -> Result<AuthorityEntry, FileError> {
-    let later = ["x509", "crl", "roles", "grace"];
+    let later = ["roles", "grace"];
     let name = fields.name().to_owned();
     let Some(text) = fields.string("ssh-ca")? else {
         fields.finish(&later)?;
-        return Err(fields.error("`ssh-ca = \"type base64\"` or `trusted-root = \"public-good\"` is missing"));
+        return Err(
+            fields.error("`ssh-ca = \"type base64\"`, `x509 = \"roots.pem\"` or `trusted-root = \"public-good\"` is missing")
+        );
     };
     let key = public_key(&fields, "ssh-ca", &text)?;
-    let Some(principals) = fields.strings("principals")?.filter(|list| !list.is_empty()) else {
+    let Some(principals) = patterns(&fields)? else {
         return Err(fields.error("`principals = [\"*@example.org\"]` is missing: for which names may the authority speak?"));
     };
-    if let Some(bad) = principals.iter().find(|item| item.is_empty() || item.contains(',')) {
-        return Err(fields.error_at("principals", &format!("`{bad}` is not one pattern")));
-    }
-    if principals.iter().all(|item| item.starts_with('!')) {
-        return Err(fields.error_at("principals", "it names nobody: `!` only takes away"));
-    }
     let deny = fields.strings("deny")?.unwrap_or_default();
     if let Some(name) = deny.iter().find(|name| name.is_empty() || is_pattern(name)) {
         let what = format!("`{name}` is no name; deny lists names letter by letter, and `principals` takes `!` patterns");
@@ -434,12 +455,24 @@ fn authority(mut fields: Fields<'_>) -> Result<AuthorityEntry, FileError> {
         key,
         line: fields.line(),
         status: status(&mut fields)?,
-        principals: PatternList::new(principals.join(",").as_bytes()),
+        principals,
         krl: fields.string("krl")?,
         deny,
     };
     fields.finish(&later)?;
     Ok(entry)
+}
+
+/// For which names an authority may speak; `None` where it does not say.
+fn patterns(fields: &Fields<'_>) -> Result<Option<PatternList>, FileError> {
+    let Some(principals) = fields.strings("principals")?.filter(|list| !list.is_empty()) else { return Ok(None) };
+    if let Some(bad) = principals.iter().find(|item| item.is_empty() || item.contains(',')) {
+        return Err(fields.error_at("principals", &format!("`{bad}` is not one pattern")));
+    }
+    if principals.iter().all(|item| item.starts_with('!')) {
+        return Err(fields.error_at("principals", "it names nobody: `!` only takes away"));
+    }
+    Ok(Some(PatternList::new(principals.join(",").as_bytes())))
 }
 
 /// Whether somebody took a place for names to be one for patterns.

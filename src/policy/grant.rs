@@ -2,11 +2,11 @@
 
 use super::allowed_signers::Line;
 use super::ancestry::Ancestry;
-use super::file::{AuthorityEntry, Credential, KeyEntry, Kind};
+use super::file::{AuthorityEntry, Credential, KeyEntry, Kind, X509Entry, X509Identity};
 use super::pattern::PatternList;
 use super::revocation::RevokedKeys;
-use super::{Context, People, keyless, principal};
-use crate::evidence::{Certificate, Evidence, Keyless};
+use super::{Context, People, keyless, principal, smime};
+use crate::evidence::{Certificate, ChainStanding, Evidence, Keyless, SmimePath};
 use crate::verdict::{Principal, Reason, Revoked, Unjudged, Verdict};
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub(super) struct Grant {
     pub(super) pin: bool,
     /// What a keyless certificate must say besides; `None`: the entry is no keyless identity.
     claims: Option<Vec<(&'static str, String)>>,
+    /// The address in S/MIME certificates that the entry lists, and who has to vouch for it.
+    x509: Option<X509Identity>,
 }
 
 /// For whom a key speaks.
@@ -120,7 +122,7 @@ impl Grant {
         let window = Window { after: line.valid_after, before: line.valid_before, certificate: false };
         let namespaces = line.namespaces;
         let (standing, claims) = (Standing::Active, None);
-        Self { line: line.number, names, namespaces, window, standing, touch: false, pin: false, claims }
+        Self { line: line.number, names, namespaces, window, standing, touch: false, pin: false, claims, x509: None }
     }
 
     pub(super) fn of_key(key: &KeyEntry, person: Arc<Person>, standing: Standing) -> Self {
@@ -134,7 +136,11 @@ impl Grant {
             pin: key.pin,
             claims: match &key.credential {
                 Credential::Keyless(identity) => Some(identity.claims.clone()),
-                Credential::Ssh(_) | Credential::OpenPgp { .. } => None,
+                Credential::Ssh(_) | Credential::OpenPgp { .. } | Credential::X509(_) => None,
+            },
+            x509: match &key.credential {
+                Credential::X509(identity) => Some(identity.clone()),
+                Credential::Ssh(_) | Credential::OpenPgp { .. } | Credential::Keyless(_) => None,
             },
         }
     }
@@ -150,6 +156,38 @@ impl Grant {
             touch: false,
             pin: false,
             claims: None,
+            x509: None,
+        }
+    }
+
+    pub(super) fn of_x509(entry: X509Entry, standing: Standing) -> Self {
+        let deny = entry.deny.into_iter().map(String::into_bytes).collect();
+        let covers = entry.principals.unwrap_or_else(|| PatternList::new(b"")); // an empty list matches nobody
+        Self {
+            line: entry.line,
+            names: Names::Authority { covers, deny, revoked: RevokedKeys::default() },
+            namespaces: None,
+            window: Window::always(),
+            standing,
+            touch: false,
+            pin: false,
+            claims: None,
+            x509: None,
+        }
+    }
+
+    /// Whether it is an authority's that may speak for names that no other entry lists.
+    pub(super) fn speaks_by_itself(&self) -> bool {
+        matches!(&self.names, Names::Authority { covers, .. } if !covers.as_bytes().is_empty())
+    }
+
+    /// Whether an authority speaks no more for an address of an S/MIME certificate.
+    pub(super) fn denies(&self, evidence: &Evidence) -> Result<(), Reason> {
+        let addresses = evidence.smime.as_deref().map(|smime| smime.addresses.as_slice()).unwrap_or_default();
+        let Names::Authority { deny, .. } = &self.names else { return Ok(()) };
+        match addresses.iter().find(|address| deny.iter().any(|denied| denied == address.as_bytes())) {
+            Some(address) => Err(Reason::IdentityDenied { name: address.clone() }),
+            None => Ok(()),
         }
     }
 
@@ -186,13 +224,16 @@ impl Grant {
                 Ok(Speaks { principal: principal(named), committer, wildcard: is_wildcard(named), kind: Kind::Person })
             }
             (Names::Person(person), _) => {
+                // the address that a certificate was listed for is its holder's own
+                let certified = keyless::is_committer(evidence, email)
+                    || self.x509.as_ref().is_some_and(|identity| Some(identity.address.as_bytes()) == email);
                 let committer = match person.emails.is_empty() {
-                    true if !keyless::is_committer(evidence, email) => Committer::Unbound,
-                    false if person.has(email) => Committer::Among,
-                    _ if keyless::is_committer(evidence, email) => Committer::Among,
-                    _ => Committer::NotAmong,
+                    _ if certified || person.has(email) => Committer::Among,
+                    true => Committer::Unbound,
+                    false => Committer::NotAmong,
                 };
                 keyless::check_claims(self.claims.as_deref(), evidence)?;
+                smime::check_identity(self.x509.as_ref(), evidence)?;
                 Ok(Speaks { principal: Principal(person.name.clone()), committer, wildcard: false, kind: person.kind })
             }
             (Names::Authority { covers, deny, revoked }, Some(certificate)) => {
@@ -202,25 +243,36 @@ impl Grant {
                 if let Some(name) = certificate.principals.iter().find(|name| deny.contains(name)) {
                     return Err(Reason::IdentityDenied { name: names(std::slice::from_ref(name)) });
                 }
-                identity(covers, certificate, email, people)
+                identity(covers, &certificate.principals, email, people)
             }
-            (Names::Authority { .. }, None) => Err(Reason::KeyUnlisted),
+            (Names::Authority { covers, .. }, None) => match evidence.smime.as_deref() {
+                Some(smime) => {
+                    self.denies(evidence)?;
+                    let addresses: Vec<Vec<u8>> = smime.addresses.iter().map(|it| it.clone().into_bytes()).collect();
+                    identity(covers, &addresses, email, people)
+                }
+                None => Err(Reason::KeyUnlisted),
+            },
         }
     }
 
     /// Whether the key stands at the object's place in the graph.
     pub(super) fn stands_at(&self, evidence: &Evidence, context: &Context<'_>) -> Option<Verdict> {
         let authority = matches!(self.names, Names::Authority { .. });
-        let revoked = evidence.key.binding.as_ref().and_then(|binding| binding.revoked);
+        let (revoked, what, over) = match smime::path(evidence).map(|path| &path.standing) {
+            Some(ChainStanding::Revoked { own: false, how }) => (Some(*how), Revoked::Authority, Reason::AuthorityRetired),
+            Some(ChainStanding::Revoked { own: true, how }) => (Some(*how), Revoked::Certificate, Reason::KeyRetired),
+            _ => (evidence.key.binding.as_ref().and_then(|binding| binding.revoked), Revoked::Certificate, Reason::KeyRetired),
+        };
         match (&self.standing, revoked) {
             // without a reason given, the policy may say that it was no theft
             (Standing::Retired(_), Some(revoked)) if revoked.hard && revoked.stated => {
-                return Some(Verdict::Reject { reason: Reason::KeyRevoked { what: Revoked::Certificate } });
+                return Some(Verdict::Reject { reason: Reason::KeyRevoked { what } });
             }
             (Standing::Active, Some(revoked)) if revoked.hard => {
-                return Some(Verdict::Reject { reason: Reason::KeyRevoked { what: Revoked::Certificate } });
+                return Some(Verdict::Reject { reason: Reason::KeyRevoked { what } });
             }
-            (Standing::Active, Some(_)) if !context.settled => return Some(Verdict::Reject { reason: Reason::KeyRetired }),
+            (Standing::Active, Some(_)) if !context.settled => return Some(Verdict::Reject { reason: over }),
             _ => {}
         }
         self.standing.refuses(authority, evidence, context)
@@ -234,6 +286,7 @@ impl Grant {
         let windows = [
             Some(self.window),
             evidence.key.certificate.as_deref().map(Window::of_certificate),
+            smime::path(evidence).map(Window::of_chain),
             until(evidence.key.binding.as_ref().and_then(|binding| binding.ends)),
             until(evidence.ends),
         ];
@@ -254,9 +307,9 @@ impl Grant {
 
 /// For whom a certificate speaks. Exact names only: a pattern inside a certificate is a name like any other; an empty one
 /// names nobody. A name that is one person's e-mail is that person.
-fn identity(covers: &PatternList, certificate: &Certificate, email: Option<&[u8]>, people: &People) -> Result<Speaks, Reason> {
+fn identity(covers: &PatternList, certified: &[Vec<u8>], email: Option<&[u8]>, people: &People) -> Result<Speaks, Reason> {
     let mut first = None;
-    for name in certificate.principals.iter().filter(|name| !name.is_empty() && covers.matches(name)) {
+    for name in certified.iter().filter(|name| !name.is_empty() && covers.matches(name)) {
         let person = people.by_email(name);
         let kind = person.map_or(Kind::Person, |person| person.kind);
         let principal = || person.map_or_else(|| principal(name), |person| Principal(person.name.clone()));
@@ -267,7 +320,7 @@ fn identity(covers: &PatternList, certificate: &Certificate, email: Option<&[u8]
     }
     match first {
         Some((principal, kind)) => Ok(Speaks { principal, committer: Committer::NotAmong, wildcard: false, kind }),
-        None => Err(Reason::CertificatePrincipals { named: names(&certificate.principals) }),
+        None => Err(Reason::CertificatePrincipals { named: names(certified) }),
     }
 }
 
@@ -298,6 +351,11 @@ impl Window {
             before: Some(certificate.valid_before).filter(|&before| before < i64::MAX).map(|before| before.saturating_sub(1)),
             certificate: true,
         }
+    }
+
+    /// When a whole chain holds; a certificate's last second belongs to it (RFC 5280 §4.1.2.5).
+    fn of_chain(path: &SmimePath) -> Self {
+        Self { after: Some(path.begin), before: Some(path.end), certificate: true }
     }
 }
 

@@ -1,4 +1,5 @@
 mod keyless;
+mod smime;
 mod toml;
 
 use super::*;

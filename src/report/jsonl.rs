@@ -1,8 +1,9 @@
 //! The report for programs: one JSON object a line, then the summary. A stable interface, versioned by `schema`.
 
 use super::mend::mend;
+use super::smime::ShownSmime;
 use super::{Heading, Report, Summary};
-use crate::evidence::Keyless;
+use crate::evidence::{Keyless, Smime};
 use crate::verdict::{Judgement, Utc, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -47,9 +48,11 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    identity: Option<&'a str>,
+    identity: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<&'a str>,
+    issuer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smime: Option<ShownSmime>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy_line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +98,7 @@ impl<W: Write + Send> Report for JsonLines<W> {
     fn judged(&mut self, judgement: Judgement) -> io::Result<()> {
         let evidence = judgement.evidence.as_ref();
         let keyless = evidence.and_then(|evidence| evidence.keyless.as_deref());
+        let smime = evidence.and_then(|evidence| evidence.smime.as_deref());
         let (principal, because) = match &judgement.verdict {
             Verdict::Accept { principal } => (Some(principal.0.as_str()), None),
             Verdict::Exempt { because, .. } => (None, Some(because.as_str())),
@@ -113,8 +117,9 @@ impl<W: Write + Send> Report for JsonLines<W> {
             key: evidence.map(|evidence| evidence.key.fingerprint.as_str()),
             key_type: evidence.map(|evidence| evidence.key.algorithm.as_str()),
             format: evidence.map(|evidence| evidence.format.name()),
-            identity: keyless.map(|keyless| keyless.subject.name()),
-            issuer: keyless.map(|keyless| keyless.issuer.as_str()),
+            identity: keyless.map(|keyless| keyless.subject.name().to_owned()).or_else(|| smime.map(Smime::identity)),
+            issuer: keyless.map(|keyless| keyless.issuer.clone()).or_else(|| smime.map(|smime| smime.issuer.to_string())),
+            smime: smime.map(ShownSmime::of),
             policy_line: judgement.line,
             because,
             times: Times {

@@ -1,6 +1,6 @@
 //! What would mend a rejection.
 
-use super::escape::{is_plain_name, shell_word};
+use super::escape::{is_plain_name, name, shell_word};
 use crate::evidence::Evidence;
 use crate::object::ObjectKind;
 use crate::verdict::{Fault, Judgement, Reason, Revoked, Unjudged, Utc, Verdict};
@@ -36,6 +36,11 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
 fn openpgp(judgement: &Judgement) -> Option<&str> {
     let binding = judgement.evidence.as_ref()?.key.binding.as_ref()?;
     Some(&binding.certificate)
+}
+
+/// The addresses of the S/MIME certificate that was signed with.
+fn smime(judgement: &Judgement) -> Option<&[String]> {
+    Some(&judgement.evidence.as_ref()?.smime.as_deref()?.addresses)
 }
 
 fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
@@ -89,7 +94,12 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             "if you know whose key this is: gpg --export {issuer} gives its certificate; put it beside {policy} as certs/FINGERPRINT.pgp, and below [[principals.NAME.keys]] openpgp = \"FINGERPRINT\""
         ),
         Reason::CertificateUntrusted { .. } if is_toml(policy) => format!(
-            "if this Sigstore instance may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy)"
+            "if this Sigstore instance, or this X.509 authority, may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy), or with x509 = \"roots.pem\" (a file beside the policy)"
+        ),
+        Reason::RevocationUnknown { .. } => format!(
+            "add the revocation list to the `crl` of {}, or take `crl` out to accept without; or, if it was looked through and stands, add {} to `settled` of {policy}",
+            at_line(judgement, policy),
+            judgement.id
         ),
         Reason::LogEntry { .. } | Reason::TimestampInvalid { .. } => {
             format!("no honest tool writes this; find out who pushed it, and {}", make_again(judgement))
@@ -102,13 +112,21 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             make_again(judgement),
             judgement.id
         ),
+        Reason::IdentityUnlisted { issuer, .. } if is_toml(policy) && smime(judgement).is_some() => {
+            let addresses = smime(judgement).unwrap_or_default().iter().map(|it| toml_string(it)).collect::<Vec<_>>();
+            format!(
+                "if you know whose certificate this is, add under its principal in {policy}: [[principals.NAME.keys]], and below that x509 = {} and ca = {}, each on a line",
+                addresses.join(" or "),
+                toml_string(issuer)
+            )
+        }
         Reason::IdentityUnlisted { identity, issuer } if is_toml(policy) => format!(
             "if you know whose identity this is, add under its principal in {policy}: [[principals.NAME.keys]], and below that keyless = {} and issuer = {}, each on a line",
             toml_string(identity),
             toml_string(issuer)
         ),
         Reason::IdentityUnlisted { .. } | Reason::CertificateUntrusted { .. } => format!(
-            "{policy} lists SSH keys only: name the identity, and who vouches for it, in a policy in TOML (keyless = …, trusted-root = …, git-warrant-policy(5)); or git config gpg.format ssh, and {}{}",
+            "{policy} lists SSH keys only: name the identity, and who vouches for it, in a policy in TOML (keyless = …, trusted-root = …; x509 = …, ca = …; git-warrant-policy(5)); or git config gpg.format ssh, and {}{}",
             make_again(judgement),
             or_baseline(judgement)
         ),
@@ -309,5 +327,9 @@ fn is_forge(email: &str) -> bool {
 
 /// What a key is called in reports.
 pub fn key_name(evidence: &Evidence) -> String {
-    format!("{} {}", evidence.key.short, evidence.key.fingerprint)
+    let certificate = evidence.smime.as_deref().map(|smime| {
+        let (issuer, serial) = (smime.issuer.to_string(), &smime.serial);
+        format!(" ({}; serial {serial} by {}, until {})", name(&smime.identity()), name(&issuer), Utc(smime.not_after))
+    });
+    format!("{} {}{}", evidence.key.short, evidence.key.fingerprint, certificate.unwrap_or_default())
 }

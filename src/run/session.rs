@@ -10,14 +10,16 @@ use crate::judge::{Judge, TagPlace};
 use crate::object::{Commit, ObjectId, ObjectKind, Tag};
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
 use crate::policy::ancestry::Ancestry;
-use crate::policy::file::{AuthorityEntry, Credential, Exempt, PolicyFile, RootName, SigstoreEntry, certificate_file};
+use crate::policy::file::{
+    AuthorityEntry, Credential, Exempt, PolicyFile, RootName, SigstoreEntry, X509Entry, certificate_file,
+};
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Parts, Policy, STRICT_RSA_BITS};
 use crate::report::Heading;
 use crate::signature::Verifier;
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::signature::ssh::SshVerifier;
-use crate::signature::x509::{Root, X509Verifier};
+use crate::signature::x509::{Authority, Root, X509Verifier};
 use crate::verdict::{Judgement, Reason, Unjudged, Verdict};
 use anyhow::{Context as _, Result, bail};
 use std::collections::HashSet;
@@ -150,7 +152,7 @@ impl Loaded {
             let audited = principal.keys.iter().map(|key| place.ancestry(key.status.audited().to_vec())).collect();
             (principal, audited)
         });
-        let mut parts = Parts { principals: principals.collect(), authorities: Vec::new(), sigstores: Vec::new() };
+        let mut parts = Parts { principals: principals.collect(), ..Parts::default() };
         for authority in file.authorities {
             let revoked = revoked_by(&authority, &source)?;
             let audited = place.ancestry(authority.status.audited().to_vec());
@@ -159,6 +161,10 @@ impl Loaded {
         for instance in file.sigstores {
             let audited = place.ancestry(instance.status.audited().to_vec());
             parts.sigstores.push((instance, audited));
+        }
+        for authority in file.x509s {
+            let audited = place.ancestry(authority.status.audited().to_vec());
+            parts.x509s.push((authority, audited));
         }
         let policy = Policy::from_parts(parts, revoked, asked.of_toml());
         let notes = certificate_notes(&material.certificates, &source.name);
@@ -181,12 +187,14 @@ pub(super) struct Material {
     /// The trusted roots of Sigstore instances: those of the policy; of one that has none all that are built in, so that what is
     /// not listed can be named.
     pub(super) roots: Vec<Root>,
+    /// The X.509 authorities of the policy.
+    pub(super) authorities: Vec<Authority>,
 }
 
 impl Default for Material {
     fn default() -> Self {
         let roots = Root::EMBEDDED.iter().filter_map(|name| Root::embedded(name, name)).collect();
-        Self { certificates: Certificates::default(), roots }
+        Self { certificates: Certificates::default(), roots, authorities: Vec::new() }
     }
 }
 
@@ -194,8 +202,9 @@ impl Material {
     /// All that a policy names.
     pub(super) fn of(file: &PolicyFile, source: &Source) -> Result<Self> {
         let certificates = certificates(file, source)?;
+        let authorities = authorities(file, source)?;
         if file.sigstores.is_empty() {
-            return Ok(Self { certificates, ..Self::default() });
+            return Ok(Self { certificates, authorities, ..Self::default() });
         }
         let root = |instance: &SigstoreEntry| {
             let what = || format!("{}:{}: `trusted-root`", source.name, instance.line);
@@ -209,8 +218,37 @@ impl Material {
                 }
             }
         };
-        Ok(Self { certificates, roots: file.sigstores.iter().map(root).collect::<Result<_>>()? })
+        Ok(Self { certificates, authorities, roots: file.sigstores.iter().map(root).collect::<Result<_>>()? })
     }
+
+    /// What verifies CMS signatures by it.
+    pub(super) fn x509(&self) -> X509Verifier {
+        X509Verifier::new(self.roots.clone()).with_authorities(self.authorities.clone())
+    }
+}
+
+/// The X.509 authorities that a policy names, each with its roots and revocation lists; no root is in two of them.
+fn authorities(file: &PolicyFile, source: &Source) -> Result<Vec<Authority>> {
+    let mut all: Vec<(&X509Entry, Authority)> = Vec::new();
+    for entry in &file.x509s {
+        let what = |key: &str, name: &str| format!("{}:{}: `{key}`: the file {name}", source.name, entry.line);
+        let read = |key: &str, name: &str| {
+            source.beside.get(name).context("it was not read").with_context(|| what(key, name)).map(Vec::as_slice)
+        };
+        let roots = read("x509", &entry.roots)?;
+        let mut authority = Authority::parse(&entry.name, roots).with_context(|| what("x509", &entry.roots))?;
+        if let Some(name) = &entry.crl {
+            authority = authority.with_lists(read("crl", name)?, clock::now()).with_context(|| what("crl", name))?;
+        }
+        for (other, known) in &all {
+            if let Some(root) = authority.shared_root(known) {
+                let (name, line, other, entry) = (&source.name, entry.line, &other.name, &entry.name);
+                bail!("{name}:{line}: the root {root} is one of {other} and of {entry}: it would have two states");
+            }
+        }
+        all.push((entry, authority));
+    }
+    Ok(all.into_iter().map(|(_, authority)| authority).collect())
 }
 
 /// The OpenPGP certificates that a policy names, each of the fingerprint that it is listed by.
@@ -261,7 +299,7 @@ pub(super) fn certificate_notes(certificates: &Certificates, policy: &str) -> Ve
 pub(super) fn weak_keys(file: &PolicyFile) -> Vec<(usize, usize)> {
     let own = file.principals.iter().flat_map(|person| &person.keys).filter_map(|key| match &key.credential {
         Credential::Ssh(ssh) => Some((key.line, ssh.rsa_bits?)),
-        Credential::OpenPgp { .. } | Credential::Keyless(_) => None,
+        Credential::OpenPgp { .. } | Credential::Keyless(_) | Credential::X509(_) => None,
     });
     let authorities = file.authorities.iter().filter_map(|authority| Some((authority.line, authority.key.rsa_bits?)));
     own.chain(authorities).filter(|(_, bits)| *bits < STRICT_RSA_BITS).collect()
@@ -372,7 +410,7 @@ pub(super) fn with_judge<T>(
 ) -> T {
     let ssh = SshVerifier::default();
     let openpgp = OpenPgpVerifier::new(&material.certificates, clock::now());
-    let x509 = X509Verifier::new(material.roots.clone());
+    let x509 = material.x509();
     let verifiers: [&dyn Verifier; 3] = [&ssh, &openpgp, &x509];
     f(&Judge { verifiers: &verifiers, hash, policy, settled, now: clock::now() })
 }

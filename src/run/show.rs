@@ -14,10 +14,10 @@ use crate::report::ExitStatus;
 use crate::report::escape::{name, printable};
 use crate::report::jsonl::{SCHEMA, write_line};
 use crate::report::mend::mend;
+use crate::report::smime::ShownSmime;
 use crate::signature::Verifier;
 use crate::signature::openpgp::OpenPgpVerifier;
 use crate::signature::ssh::SshVerifier;
-use crate::signature::x509::X509Verifier;
 use crate::verdict::{Judgement, Reason, Utc, Verdict};
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -68,7 +68,7 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
     let (ssh, none) = (SshVerifier::default(), Material::default());
     let material = loaded.as_ref().map_or(&none, |loaded| &loaded.material);
     let openpgp = OpenPgpVerifier::new(&material.certificates, clock::now());
-    let x509 = X509Verifier::new(material.roots.clone());
+    let x509 = material.x509();
     let mut shown = Shown::of(resolved.id, object.kind, &object.data, hash, &[&ssh, &openpgp, &x509]);
     if let (Some(judged), Some(loaded)) = (&judged, &loaded) {
         shown.verdict = Ruling::Some(Ruled::of(judged, &loaded.source.name));
@@ -153,6 +153,8 @@ struct Proof {
     openpgp: Option<ShownBinding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keyless: Option<ShownKeyless>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smime: Option<ShownSmime>,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<&'static str>,
     hash: &'static str,
@@ -471,6 +473,7 @@ impl Signature {
             lines.extend(proof.certificate.as_ref().map(|certificate| ("certificate", certificate.line())));
             lines.extend(proof.openpgp.as_ref().map(|binding| ("certificate", binding.line())));
             lines.extend(proof.keyless.iter().flat_map(ShownKeyless::lines));
+            lines.extend(proof.smime.iter().flat_map(ShownSmime::lines));
             let namespace = proof.namespace.map(|namespace| format!("namespace {namespace}, ")).unwrap_or_default();
             lines.push(("made for", format!("{namespace}message hash {}", proof.hash)));
             lines.extend(proof.made.as_ref().map(|made| ("made", format!("{made} (chosen by whoever signed)"))));
@@ -500,6 +503,7 @@ impl Proof {
             certificate: key.certificate.as_deref().map(ShownCertificate::of),
             openpgp: key.binding.as_ref().map(ShownBinding::of),
             keyless: evidence.keyless.as_deref().map(ShownKeyless::of),
+            smime: evidence.smime.as_deref().map(ShownSmime::of),
             namespace: is_ssh.then_some(crate::signature::ssh::NAMESPACE),
             hash: evidence.hash,
             made: evidence.made.map(|made| Utc(made).to_string()),

@@ -33,7 +33,7 @@ impl Judging {
             let audited = it.keys.iter().map(|_| Ancestry::nothing()).collect();
             (it, audited)
         });
-        let parts = Parts { principals: principals.collect(), authorities: Vec::new(), sigstores: Vec::new() };
+        let parts = Parts { principals: principals.collect(), ..Parts::default() };
         let policy = Policy::from_parts(parts, RevokedKeys::default(), Demands::default());
         Self { policy, verifier: OpenPgpVerifier::new(&certificates, NOW) }
     }

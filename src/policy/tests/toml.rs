@@ -38,6 +38,14 @@ pub(super) fn in_toml(text: &str, asked: Demands) -> Policy {
                 (entry, audited)
             })
             .collect(),
+        x509s: file
+            .x509s
+            .into_iter()
+            .map(|entry| {
+                let audited = below(entry.status.audited());
+                (entry, audited)
+            })
+            .collect(),
     };
     Policy::from_parts(parts, RevokedKeys::default(), asked)
 }

@@ -6,12 +6,13 @@ use crate::cli::PolicyCheck;
 use crate::io::clock;
 use crate::io::git::{OpenError, Repository};
 use crate::io::policy::{Search, Source, find, read_directly};
-use crate::policy::file::{Credential, KeyEntry, Kind, PolicyFile, PrincipalEntry, RootName, SigstoreEntry, Status};
+use crate::policy::file::{Credential, KeyEntry, Kind, PolicyFile, PrincipalEntry, RootName, SigstoreEntry, Status, X509Entry};
 use crate::policy::revocation::RevokedKeys;
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
 use crate::signature::openpgp::Certificates;
 use crate::signature::openpgp::standing::KeyStanding;
+use crate::signature::x509::Authority;
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow};
 use std::io::Write as _;
@@ -64,7 +65,7 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
     for authority in &file.authorities {
         revoked_by(authority, source)?;
     }
-    let certificates = Material::of(file, source)?.certificates;
+    let Material { certificates, authorities, .. } = Material::of(file, source)?;
     for note in certificate_notes(&certificates, &source.name) {
         complain(&format!("warning: {}", printable(&note)));
     }
@@ -95,8 +96,26 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
             .map(|authority| format!("authority {} ({}), {}", authority.name, authority.key.fingerprint, state(&authority.status))),
     );
     lines.extend(file.sigstores.iter().map(of_instance));
+    for (entry, authority) in file.x509s.iter().zip(&authorities) {
+        for (root, end) in authority.roots().filter(|(_, end)| *end < clock::now()) {
+            let what = format!("the root {root} ended {}: what it certified stands where it is settled", Utc(end));
+            complain(&format!("warning: {}:{}: {}", printable(&source.name), entry.line, printable(&what)));
+        }
+        lines.push(of_x509(entry, authority));
+    }
     lines.push(format!("{} settled, {} in the baseline, {} exempt", file.settled.len(), file.baseline.len(), file.exempt.len()));
     Ok(lines)
+}
+
+fn of_x509(entry: &X509Entry, authority: &Authority) -> String {
+    let roots: Vec<String> = authority.roots().map(|(root, _)| root).collect();
+    let shown = match roots.as_slice() {
+        [one] => one.clone(),
+        several => count(several.len(), "root", "roots"),
+    };
+    let lists = authority.lists().map(|(_, next)| next).min();
+    let lists = lists.map(|next| format!(", revocation lists good until {}", Utc(next))).unwrap_or_default();
+    format!("authority {} ({shown} in {}), {}{lists}", entry.name, entry.roots, state(&entry.status))
 }
 
 fn of_instance(instance: &SigstoreEntry) -> String {

@@ -5,14 +5,14 @@ use super::super::verify::Targets;
 use super::super::{complain, stdout};
 use super::{Draft, refuse};
 use crate::cli::PolicyRetire;
-use crate::evidence::Key;
+use crate::evidence::{Evidence, Smime};
 use crate::history::{Hidden, ObjectSource as _, Walk, ancestors};
 use crate::io::clock;
 use crate::object::ObjectId;
 use crate::policy::allowed_signers::AllowedSigners;
 use crate::policy::ancestry::Ancestry;
 use crate::policy::file::edit::{Editor, Holder};
-use crate::policy::file::{KeyEntry, PrincipalEntry, Status};
+use crate::policy::file::{KeyEntry, PrincipalEntry, Status, X509Entry};
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Policy};
 use crate::report::ExitStatus;
@@ -115,8 +115,12 @@ impl Leaving {
         for authority in draft.file.authorities.iter().filter(|it| it.name == who || it.key.fingerprint == who) {
             take(Holder::Authority(authority.name.clone()), &authority.key.blob, &authority.status);
         }
+        for authority in draft.file.x509s.iter().filter(|it| it.name == who) {
+            take(Holder::Authority(authority.name.clone()), &Smime::blob(&authority.name, ""), &authority.status);
+        }
         let person = draft.file.principals.iter().any(|person| person.name == who);
-        let authority = draft.file.authorities.iter().any(|authority| authority.name == who);
+        let mut authorities = draft.file.authorities.iter().map(|it| &it.name).chain(draft.file.x509s.iter().map(|it| &it.name));
+        let authority = authorities.any(|name| name == who);
         if person && authority {
             bail!("{who} is a principal and an authority in {}: name the fingerprint of the key", draft.source.name);
         }
@@ -147,13 +151,23 @@ impl Leaving {
                     found.push((authority.name.clone(), authority.line, email.clone()));
                 }
             }
+            let speaks = |it: &&X509Entry| it.principals.as_ref().is_some_and(|patterns| patterns.matches(email.as_bytes()));
+            let active = draft.file.x509s.iter().filter(|it| it.status == Status::Active && !it.deny.contains(email));
+            found.extend(active.filter(speaks).map(|it| (it.name.clone(), it.line, email.clone())));
         }
         found
     }
 
-    fn signed(&self, key: &Key) -> bool {
+    fn signed(&self, evidence: &Evidence) -> bool {
+        let key = &evidence.key;
         let authority = key.certificate.as_deref().map(|certificate| &certificate.authority.blob);
-        self.blobs.contains(&key.blob) || authority.is_some_and(|blob| self.blobs.contains(blob))
+        let by_address = |smime: &Smime| {
+            let addresses = || smime.addresses.iter().map(String::as_str).chain([""]); // the authority's own
+            smime.paths.iter().any(|path| addresses().any(|it| self.blobs.contains(&Smime::blob(&path.authority, it))))
+        };
+        self.blobs.contains(&key.blob)
+            || authority.is_some_and(|blob| self.blobs.contains(blob))
+            || evidence.smime.as_deref().is_some_and(by_address)
     }
 
     /// The refs that hold more of what they signed than the given ones, and how many commits; each commit counts once.
@@ -170,7 +184,7 @@ impl Leaving {
             let mut n = 0;
             with_judge(repository.hash(), &nobody, &material, &Ancestry::nothing(), |judge| {
                 let mut sink = |judgement: Judgement| {
-                    n += usize::from(judgement.evidence.is_some_and(|evidence| self.signed(&evidence.key)));
+                    n += usize::from(judgement.evidence.is_some_and(|evidence| self.signed(&evidence)));
                     Ok::<_, Infallible>(())
                 };
                 let tips: [ObjectId; 1] = [tip];

@@ -1,0 +1,95 @@
+//! What is asked of S/MIME evidence: which authority vouches for which address, and what stands by which chain.
+//!
+//! A certificate may lead to the roots of several authorities, by several chains. Each chain is judged as if it were the only one,
+//! by what the policy says of its authority; one that is good enough suffices. What the policy says of an address that the
+//! certificate has counts by whatever chain.
+
+use super::file::X509Identity;
+use super::grant::Grant;
+use super::{Context, Policy};
+use crate::evidence::{ChainStanding, Evidence, Smime, SmimePath};
+use crate::verdict::{Reason, Verdict};
+use std::sync::Arc;
+
+/// What an X.509 authority of a policy is found by: no bytes of a key look like this.
+pub(super) fn blob_of_authority(name: &str) -> Vec<u8> {
+    format!("x509-authority\0{name}").into_bytes()
+}
+
+/// S/MIME evidence once for each of its chains, with that chain first.
+pub(super) fn each_chain_first(evidence: &Evidence) -> Vec<Evidence> {
+    let Some(smime) = evidence.smime.as_deref() else { return Vec::new() };
+    let turned = |at: usize| {
+        let mut paths = smime.paths.clone();
+        paths.rotate_left(at);
+        Evidence { smime: Some(Arc::new(Smime { paths, ..smime.clone() })), ..evidence.clone() }
+    };
+    (0..smime.paths.len()).map(turned).collect()
+}
+
+/// The chain that is judged.
+pub(super) fn path(evidence: &Evidence) -> Option<&SmimePath> {
+    evidence.smime.as_deref()?.paths.first()
+}
+
+/// The entries that may speak for what a chain certifies: those of its addresses under its authority, and the authority's own.
+///
+/// # Errors
+/// Where there is none.
+pub(super) fn entries(policy: &Policy, evidence: &Evidence) -> Result<Vec<usize>, Reason> {
+    let untrusted = |what: String| Reason::CertificateUntrusted { what };
+    let judged = evidence.smime.as_deref().zip(path(evidence));
+    let (smime, path) = judged.ok_or_else(|| untrusted("no chain leads to a root".to_owned()))?;
+    let authority = policy.authorities.get(&blob_of_authority(&path.authority));
+    let authority = authority.ok_or_else(|| untrusted(format!("the policy has no authority {}", path.authority)))?;
+    if smime.addresses.is_empty() {
+        return Err(Reason::CertificatePrincipals { named: String::new() });
+    }
+    let mut found = listed(policy, smime, std::slice::from_ref(path));
+    found.extend(authority.iter().filter(|&&index| policy.grants.get(index).is_some_and(Grant::speaks_by_itself)));
+    match found.is_empty() {
+        false => Ok(found),
+        true => Err(Reason::IdentityUnlisted { identity: smime.identity(), issuer: path.authority.clone() }),
+    }
+}
+
+/// The entries of a certificate's addresses under the authorities of some chains.
+pub(super) fn listed(policy: &Policy, smime: &Smime, paths: &[SmimePath]) -> Vec<usize> {
+    let mut found: Vec<usize> = Vec::new();
+    for path in paths {
+        for address in &smime.addresses {
+            let of_address = policy.keys.get(&Smime::blob(&path.authority, address)).map(Vec::as_slice).unwrap_or_default();
+            found.extend(of_address.iter().filter(|index| !found.contains(index)).copied().collect::<Vec<_>>());
+        }
+    }
+    found
+}
+
+/// What speaks against a chain, beside what the entries say: its authority's state, and that nobody knows whether it is revoked.
+pub(super) fn refuses(policy: &Policy, path: &SmimePath, evidence: &Evidence, context: &Context<'_>) -> Result<(), (usize, Verdict)> {
+    let indexes = policy.authorities.get(&blob_of_authority(&path.authority)).map(Vec::as_slice).unwrap_or_default();
+    for grant in policy.grants(indexes) {
+        grant.denies(evidence).map_err(|reason| (grant.line, reason.into()))?;
+        if let Some(verdict) = grant.standing.refuses(true, evidence, context) {
+            return Err((grant.line, verdict));
+        }
+        if let (false, ChainStanding::Unknown(what)) = (context.settled, &path.standing) {
+            return Err((grant.line, Reason::RevocationUnknown { what: what.clone() }.into()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the chain that is judged vouches for an entry's address; an address's entry is for S/MIME certificates only, any other
+/// for none.
+pub(super) fn check_identity(listed: Option<&X509Identity>, evidence: &Evidence) -> Result<(), Reason> {
+    match (listed, evidence.smime.as_deref().zip(path(evidence))) {
+        (None, None) => Ok(()),
+        (Some(identity), Some((smime, path)))
+            if identity.authority == path.authority && smime.addresses.contains(&identity.address) =>
+        {
+            Ok(())
+        }
+        _ => Err(Reason::KeyUnlisted),
+    }
+}
