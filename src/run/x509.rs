@@ -1,4 +1,6 @@
-//! In gpgsm's place, as git calls it: keyless signatures made and verified.
+//! In gpgsm's place, as git calls it: keyless signatures made and verified, S/MIME's verified.
+
+mod smime;
 
 use super::gpg::{self, Status, escaped, read_stdin};
 use super::{complain, drain_stdin};
@@ -11,8 +13,8 @@ use crate::object::{Identity, Payload};
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
 use crate::report::escape::printable;
 use crate::signature::Verifier as _;
-use crate::signature::x509::X509Verifier;
 use crate::signature::x509::sign::Leaf;
+use crate::signature::x509::{self, X509Verifier};
 use crate::verdict::{Reason, Utc};
 use anyhow::{Context as _, Result, bail};
 use std::io::{self, Write as _};
@@ -47,6 +49,9 @@ pub(super) fn is_meant() -> bool {
 /// Says what a keyless signature over the data proves, by the trusted root of `warrant.trustedRoot` and without the network: good
 /// (GOODSIG, TRUST_FULLY) is one whose time is proved as well. Whoever it names, that is no right: this is what a policy says.
 pub(super) fn verify(status: &Status, armored: &[u8], data: &[u8]) -> Result<u8> {
+    if let Ok(Some(signer)) = x509::smime::signer(armored) {
+        return smime::verify(status, &signer, armored, data);
+    }
     let root = Services::of(&Repository::open()?.config()?)?.root()?;
     let roots = root.into_iter().collect();
     status.line("NEWSIG")?;
