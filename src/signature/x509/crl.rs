@@ -71,6 +71,9 @@ impl Crl {
 
     fn parse(der: &[u8], now: i64, line: usize) -> Result<Self, CrlError> {
         let wrong = |issuer: &[u8], what: String| CrlError::List { line, issuer: name::read(issuer).to_string(), what };
+        if is_version_1(der) {
+            return Err(wrong(&[], "it is of version 1; version 2 is read here (openssl: set crl_extensions)".to_owned()));
+        }
         let list = OwnedCertRevocationList::from_der(der).map_err(|error| wrong(&[], in_words(&error)))?;
         let list = CertRevocationList::from(list);
         let (this, next) = updates(der).ok_or_else(|| wrong(list.issuer(), "its times cannot be read".to_owned()))?;
@@ -105,6 +108,12 @@ impl Crl {
         };
         Some(Revocation { hard, stated, at: i64::try_from(entry.revocation_date.as_secs()).unwrap_or(i64::MAX) })
     }
+}
+
+/// Whether it says no version: webpki has but one word for all that it cannot read.
+fn is_version_1(der: &[u8]) -> bool {
+    let signed = Reader::der(der).next(ber::SEQUENCE).and_then(|list| Reader::der(list.content).next(ber::SEQUENCE));
+    signed.is_ok_and(|signed| signed.content.first() == Some(&ber::SEQUENCE))
 }
 
 /// When it was made, and when the next one is due.
