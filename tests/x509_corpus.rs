@@ -7,16 +7,24 @@ mod sigstore;
 mod support;
 
 use git_warrant::evidence::{Evidence, Subject};
-use git_warrant::object::{Commit, HashAlgorithm, Payload, Tag};
-use git_warrant::signature::Verifier as _;
-use git_warrant::signature::x509::{Content, Root, X509Verifier, to_bundle, verify_bundle};
+use git_warrant::judge::Judge;
+use git_warrant::object::{Commit, HashAlgorithm, ObjectId, Payload, Tag};
+use git_warrant::policy::ancestry::Ancestry;
+use git_warrant::policy::file::PolicyFile;
+use git_warrant::policy::revocation::RevokedKeys;
+use git_warrant::policy::{Demands, Parts, Policy};
+use git_warrant::signature::Verifier;
+use git_warrant::signature::x509::{Authority, Content, Root, X509Verifier, to_bundle, verify_bundle};
 use git_warrant::verdict::Reason;
 use sigstore::{Signature, content, elements};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use support::{Item, Random, shared, table};
 
 const ITEMS: [&str; 4] = ["x509-gitsign", "x509-source-integrity-demo", "smime-smimesign", "ssh-openssh-bag"];
+
+/// 2026-11-22, the day of the oracles.
+const NOW: i64 = 1_795_305_600;
 
 fn verifier() -> X509Verifier {
     X509Verifier::new(Root::EMBEDDED.iter().map(|name| Root::embedded(name, name).unwrap()).collect())
@@ -227,6 +235,145 @@ fn as_bundles_they_prove_the_same() {
         n += 1;
     }
     assert_eq!(n, 22);
+}
+
+/// A policy whose authority has the roots of Debian, and all S/MIME signers.
+fn smime_judge(corpus: &Path) -> (X509Verifier, Policy) {
+    let roots = std::fs::read(corpus.join("keys/smime-roots.debian-ca-certificates.pem")).unwrap();
+    let authority = Authority::of_system("debian", &roots);
+    let text = "version = 1\n[principals.klatt]\nkeys = [{ x509 = \"mateusz@klatt.ie\", ca = \"debian\" }]\n[principals.siemens]\nkeys = [{ x509 = \"r.meier@siemens.com\", ca = \"debian\" }]\n[principals.square]\nkeys = [{ x509 = \"yoav@squareup.com\", ca = \"debian\" }]\n[authorities.debian]\nx509 = \"roots.pem\"\n";
+    let file = PolicyFile::parse(text.as_bytes()).unwrap();
+    let principals = file.principals.into_iter().map(|it| (it, vec![Ancestry::nothing()])).collect();
+    let x509s = file.x509s.into_iter().map(|it| (it, Ancestry::nothing())).collect();
+    let parts = Parts { principals, x509s, ..Parts::default() };
+    let policy = Policy::from_parts(parts, RevokedKeys::default(), Demands::default());
+    (X509Verifier::new(Vec::new()).with_authorities(vec![authority]), policy)
+}
+
+/// Every S/MIME commit by Debian's roots, as openssl and gpgsm found it: at the time of the commit, and on the day of the oracle.
+#[test]
+fn openssl_and_gpgsm_say_the_same_of_mail_certificates() {
+    let Some(corpus) = shared("corpus", "S/MIME signatures", 7) else { return };
+    let (verifier, policy) = smime_judge(&corpus);
+    let oracle = std::fs::read_to_string(corpus.join("oracle/smime.tsv")).unwrap();
+    let objects = Item::unpack(&corpus, "smime-smimesign");
+    let (mut words, mut own) = (BTreeMap::new(), 0);
+    for line in oracle.lines().filter(|line| !line.starts_with('#')) {
+        let [item, id, cms, then, now, gpgsm, signer] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        assert_eq!(item, "smime-smimesign");
+        let (_, raw) = objects.read(&[id]).remove(0);
+        let word = |settled: bool, day: i64| {
+            let oid: ObjectId = id.parse().unwrap();
+            let objects = if settled { HashSet::from([oid]) } else { HashSet::new() };
+            let settled = Ancestry { objects, complete: true };
+            let verifiers: [&dyn Verifier; 1] = [&verifier];
+            let judge =
+                Judge { verifiers: &verifiers, hash: HashAlgorithm::Sha1, policy: &policy, settled: &settled, now: day };
+            judge.commit(oid, &raw).verdict.code().unwrap_or("accept")
+        };
+        let claimed = Commit::parse(&raw, HashAlgorithm::Sha1).committer.unwrap().seconds;
+        let ours = [word(false, claimed), word(false, NOW), word(true, NOW)];
+        let letter = gpgsm.split(' ').next().unwrap();
+        let signature = Commit::parse(&raw, HashAlgorithm::Sha1).signature.unwrap().to_vec();
+        if letter != "N" {
+            // the same fingerprint, and the same name
+            let found = git_warrant::signature::x509::smime::signer(&signature).unwrap().unwrap();
+            let name = gpgsm.splitn(if letter == "B" { 4 } else { 4 }, ' ').nth(3).unwrap().trim();
+            assert!(gpgsm.contains(&found.fingerprint) && found.holder.as_gpgsm() == name, "{found:?} {gpgsm}");
+        }
+        let theirs = (letter, then.starts_with("ok"), now.starts_with("ok"));
+        let want = match (theirs, cms.starts_with("ok")) {
+            (("B", ..), _) => ["bad-signature"; 3],
+            // openssl wants the attributes sorted, and the signature is over them as they were sent
+            (("N", false, false), false) => ["certificate-untrusted"; 3],
+            (("U", false, false), true) => ["certificate-untrusted"; 3],
+            (("Y", true, false), true) => ["accept", "claimed-only", "accept"],
+            other => panic!("{id}: {other:?}"),
+        };
+        assert_eq!(ours, want, "{id} {signer} {line}");
+        own += usize::from(ours[0] == "accept");
+        *words.entry(ours).or_insert(0) += 1;
+    }
+    println!("{words:?}");
+    assert_eq!(own, 2);
+}
+
+/// Each S/MIME signature that is good in bad forms: none is accepted.
+#[test]
+fn what_is_derived_from_good_mail_signatures_is_refused() {
+    let Some(corpus) = shared("corpus", "signatures derived from S/MIME ones", 2) else { return };
+    let (verifier, _) = smime_judge(&corpus);
+    let mut random = Random(2);
+    let (mut good, mut derived) = (0, 0);
+    let all = signatures(&corpus, "smime-smimesign");
+    let der_of = |signed: &Signed| git_warrant::armor::decode_cms(&signed.armored).unwrap().0;
+    let certificates_of = |der: &[u8]| -> Vec<Vec<u8>> {
+        let data = content(elements(content(der))[1]);
+        let set = elements(content(elements(data)[0]))[3];
+        elements(content(set)).into_iter().map(<[u8]>::to_vec).collect()
+    };
+    for signed in &all {
+        let says = |der: &[u8], payload: &[u8]| {
+            verifier.verify(&git_warrant::armor::encode_cms(der), &Payload::whole(payload))
+        };
+        let der = der_of(signed);
+        if says(&der, &signed.payload).is_err() {
+            continue;
+        }
+        good += 1;
+        let own = certificates_of(&der);
+        let rebuilt = |certificates: &[Vec<u8>]| {
+            let mut out = der.clone();
+            let set = certificates_of(&der).concat();
+            let at = out.windows(set.len()).position(|window| window == set).unwrap();
+            // the lengths around it are fixed, so what replaces it has to be as long; else everything is written anew
+            let _ = out.splice(at..at + set.len(), certificates.concat());
+            (certificates.concat().len() == set.len()).then_some(out)
+        };
+        assert_eq!(rebuilt(&own).unwrap(), der);
+        let mut bad: Vec<(String, Vec<u8>)> = Vec::new();
+        // one bit in every certificate, at many places
+        for (index, certificate) in own.iter().enumerate() {
+            for _ in 0..40 {
+                let mut changed = own.clone();
+                changed[index] = random.flipped(certificate);
+                bad.push((format!("a bit of certificate {index}"), rebuilt(&changed).unwrap()));
+            }
+        }
+        let mut turned = own.clone();
+        turned.reverse();
+        assert!(says(&rebuilt(&turned).unwrap(), &signed.payload).is_ok(), "the order says nothing");
+        // one left out, written twice in its place
+        for index in 0..own.len() {
+            let mut changed = own.clone();
+            let other = &own[(index + 1) % own.len()];
+            changed[index] = other.clone();
+            let padded = changed.concat().len();
+            if padded == own.concat().len() {
+                bad.push((format!("certificate {index} left out"), rebuilt(&changed).unwrap()));
+            }
+        }
+        for _ in 0..200 {
+            bad.push(("a bit".to_owned(), random.flipped(&der)));
+        }
+        for payload in [random.flipped(&signed.payload), [&signed.payload[..], b"\n"].concat(), all[0].payload.clone()] {
+            if payload != signed.payload {
+                assert!(says(&der, &payload).is_err(), "{}", signed.id);
+                derived += 1;
+            }
+        }
+        let honest = says(&der, &signed.payload).unwrap().smime.unwrap();
+        for (what, der) in bad {
+            derived += 1;
+            assert!(says(&der, &[&signed.payload[..], b"\n"].concat()).is_err(), "{}: {what}", signed.id);
+            let Ok(evidence) = says(&der, &signed.payload) else { continue };
+            // a certificate that the chain does not need, or a part that nobody signs: whom it names is the same
+            assert!(!evidence.malleable.is_empty(), "{}: {what}", signed.id);
+            assert_eq!(evidence.smime.unwrap().addresses, honest.addresses, "{}: {what}", signed.id);
+        }
+    }
+    println!("{good} good S/MIME signatures, {derived} derived");
+    assert_eq!(good, 2);
 }
 
 /// Conformance cases that we answer otherwise, and why.

@@ -32,7 +32,7 @@ pub fn seq(parts: &[&[u8]]) -> Vec<u8> {
     tlv(0x30, &parts.concat())
 }
 
-fn set(parts: &[&[u8]]) -> Vec<u8> {
+pub fn set(parts: &[&[u8]]) -> Vec<u8> {
     tlv(0x31, &parts.concat())
 }
 
@@ -48,24 +48,24 @@ pub fn oid(dotted: &str) -> Vec<u8> {
     tlv(0x06, &out)
 }
 
-fn octets(content: &[u8]) -> Vec<u8> {
+pub fn octets(content: &[u8]) -> Vec<u8> {
     tlv(0x04, content)
 }
 
-fn bits(content: &[u8]) -> Vec<u8> {
+pub fn bits(content: &[u8]) -> Vec<u8> {
     tlv(0x03, &[&[0], content].concat())
 }
 
-fn time(seconds: i64) -> Vec<u8> {
+pub fn time(seconds: i64) -> Vec<u8> {
     let text = jiff::Timestamp::from_second(seconds).unwrap().strftime("%Y%m%d%H%M%SZ").to_string();
     tlv(0x18, text.as_bytes())
 }
 
-fn name(common: &str) -> Vec<u8> {
+pub fn name(common: &str) -> Vec<u8> {
     seq(&[&set(&[&seq(&[&oid("2.5.4.3"), &tlv(0x0c, common.as_bytes())])])])
 }
 
-fn extension(id: &str, critical: bool, value: &[u8]) -> Vec<u8> {
+pub fn extension(id: &str, critical: bool, value: &[u8]) -> Vec<u8> {
     let flag: &[u8] = if critical { &[1, 1, 0xff] } else { &[] };
     seq(&[&oid(id), flag, &octets(value)])
 }
@@ -96,7 +96,7 @@ impl Key {
         self.pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
     }
 
-    fn algorithm(&self) -> Vec<u8> {
+    pub fn algorithm(&self) -> Vec<u8> {
         seq(&[&oid(if self.p384 { "1.2.840.10045.4.3.3" } else { "1.2.840.10045.4.3.2" })])
     }
 }
@@ -358,7 +358,7 @@ impl Sigstore {
     }
 }
 
-fn signer_id(certificate: &[u8]) -> Vec<u8> {
+pub fn signer_id(certificate: &[u8]) -> Vec<u8> {
     // the serial number stands after 4 + 4 + 5 bytes, the issuer after the algorithm
     let at = if certificate[1] == 0x82 { 4 } else { 3 };
     let inner = &certificate[at..];
@@ -560,7 +560,7 @@ impl Signature {
     }
 }
 
-fn utc(seconds: i64) -> Vec<u8> {
+pub fn utc(seconds: i64) -> Vec<u8> {
     tlv(0x17, jiff::Timestamp::from_second(seconds).unwrap().strftime("%y%m%d%H%M%SZ").to_string().as_bytes())
 }
 
