@@ -103,7 +103,8 @@ impl Bed {
         let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
         self.concat("chain.pem", &["between.pem", "root.pem"]);
         // gpgsm before 2.4 reads the older form only
-        let args = ["pkcs12", "-export", "-legacy", "-inkey", &key, "-in", &certificate, "-certfile", "chain.pem", "-passout", "pass:x"];
+        let args =
+            ["pkcs12", "-export", "-legacy", "-inkey", &key, "-in", &certificate, "-certfile", "chain.pem", "-passout", "pass:x"];
         // gpgsm cannot decrypt one in some hundred of them
         for _ in 0..5 {
             let done = run(self.0.home.command("openssl").args(args).args(["-out", "person.p12"]), b"");
@@ -281,7 +282,9 @@ fn a_policy_says_whose_signatures_stand() {
 }
 
 fn policy_of(bed: &Bed, address: &str) -> String {
-    let text = format!("version = 1\n[[principals.p.keys]]\nx509 = \"{address}\"\nca = \"corp\"\n[authorities.corp]\nx509 = \"root.pem\"\n");
+    let text = format!(
+        "version = 1\n[[principals.p.keys]]\nx509 = \"{address}\"\nca = \"corp\"\n[authorities.corp]\nx509 = \"root.pem\"\n"
+    );
     bed.0.home.write("other.toml", text).display().to_string()
 }
 
@@ -314,7 +317,10 @@ fn revocation_lists_of_the_policy() {
     // what cannot be used is no empty list
     let check = || done(&mut bed.0.warrant("r", &["policy", "check", &policy]));
     for (lists, words) in [
-        (bed.list("between", None, "20240101000000Z", "20240201000000Z"), &["line 1, column 1", "O=Example,CN=Between", "it was good until 2024-02-01T00:00:00Z only"][..]),
+        (
+            bed.list("between", None, "20240101000000Z", "20240201000000Z"),
+            &["line 1, column 1", "O=Example,CN=Between", "it was good until 2024-02-01T00:00:00Z only"][..],
+        ),
         (good.clone() + &bed.list("root", None, "20430101000000Z", to), &["in the future", "O=Example,CN=Root"]),
         (String::new(), &["no revocation list"]),
     ] {
@@ -327,7 +333,10 @@ fn revocation_lists_of_the_policy() {
     bed.0.home.write("crl.pem", &good);
     let checked = check();
     assert!(checked.ok(), "{checked:?}");
-    for word in ["authority corp (O=Example,CN=Root in root.pem), active, revocation lists good until 2044-01-01", "alice@example.com (active)"] {
+    for word in [
+        "authority corp (O=Example,CN=Root in root.pem), active, revocation lists good until 2044-01-01",
+        "alice@example.com (active)",
+    ] {
         assert!(checked.stdout.contains(word), "{word}: {}", checked.stdout);
     }
     // a root that two authorities have
@@ -394,7 +403,11 @@ fn git_shows_what_it_shows_with_gpgsm() {
     }
     assert_eq!(bed.shown(OURS, &good), format!("G|{alice}|{alice}||/CN=alice/O=Example/EMail=boss@example.com|fully"));
     let told = done(bed.0.home.command("git").args(["-C", "r", "-c", &format!("gpg.x509.program={OURS}"), "verify-commit", &good]));
-    says(&told, 0, &["Good signature from \"/CN=alice", "aka \"alice@example.com\"", "by \"/CN=Between/O=Example\" holds from 2016"]);
+    says(
+        &told,
+        0,
+        &["Good signature from \"/CN=alice", "aka \"alice@example.com\"", "by \"/CN=Between/O=Example\" holds from 2016"],
+    );
     // a root of the same name that is not the one
     bed.request("other", "/CN=Another/O=Example");
     bed.openssl(&["ca", "-selfsign", "-keyfile", "other.key"], "other", "authority", ("20150101", "20450101"));
@@ -403,7 +416,9 @@ fn git_shows_what_it_shows_with_gpgsm() {
     agree(&good);
     assert_eq!(bed.shown(OURS, &ended).chars().next(), Some('U'));
     same(&bad, 'B');
-    let by_us = |id: &str| done(bed.0.home.command("git").args(["-C", "r", "-c", &format!("gpg.x509.program={OURS}"), "verify-commit", id]));
+    let by_us = |id: &str| {
+        done(bed.0.home.command("git").args(["-C", "r", "-c", &format!("gpg.x509.program={OURS}"), "verify-commit", id]))
+    };
     says(&by_us(&good), 1, &["not trusted"]);
     // roots of the environment, and of the system
     bed.0.home.git("", &["config", "--global", "--unset", "warrant.x509Roots"]);

@@ -194,11 +194,7 @@ fn what_stands_between_must_be_an_authoritys() {
         ("for servers", bed.between().with(purposes(&["1.3.6.1.5.5.7.3.1"])), "certificate-untrusted: not for e-mail"),
         ("for some names", bed.between().with(constrained.clone()), "certificate-untrusted: nameConstraints"),
         ("with a critical extension", bed.between().with(extension("1.2.3", true, &[5, 0])), "certificate-untrusted: critical"),
-        (
-            "signed by means of SHA-1",
-            Cert { algorithm: Some("1.2.840.10045.4.1"), ..bed.between() },
-            "weak-algorithm: SHA-1",
-        ),
+        ("signed by means of SHA-1", Cert { algorithm: Some("1.2.840.10045.4.1"), ..bed.between() }, "weak-algorithm: SHA-1"),
         (
             "written in another way",
             Cert { subject: seq(&[&set(&[&seq(&[&oid("2.5.4.3"), &tlv(0x13, b"between")])])]), ..bed.between() },
@@ -250,8 +246,7 @@ fn when_all_of_it_holds() {
     assert_eq!(evidence.smime.unwrap().paths[0].end, 1_550_000_000);
     let renewed = Cert { serial: vec![9], ..bed.between() }.within((1_400_000_000, 1_590_000_000)).by(&bed.root_key);
     let short = Cert { serial: vec![8], ..bed.between() }.within((1_400_000_000, 1_510_000_000)).by(&bed.root_key);
-    let ends: Vec<i64> =
-        bed.says(&[&leaf, &short, &renewed]).unwrap().smime.unwrap().paths.iter().map(|path| path.end).collect();
+    let ends: Vec<i64> = bed.says(&[&leaf, &short, &renewed]).unwrap().smime.unwrap().paths.iter().map(|path| path.end).collect();
     assert_eq!(ends, [1_590_000_000, 1_510_000_000]);
 }
 
@@ -380,10 +375,8 @@ fn what_lists_revoke() {
     let other: &[u8] = &[1, 2, 3];
     let between = |entries: &[(&[u8], Option<u8>)]| List::new("between", entries, window).by(&bed.between_key);
     let root = |entries: &[(&[u8], Option<u8>)]| List::new("root", entries, window).by(&bed.root_key);
-    let revoked = |own: bool, hard: bool, stated: bool| ChainStanding::Revoked {
-        own,
-        how: Revocation { hard, stated, at: NOW - 1000 },
-    };
+    let revoked =
+        |own: bool, hard: bool, stated: bool| ChainStanding::Revoked { own, how: Revocation { hard, stated, at: NOW - 1000 } };
     let of = |lists: &[&[u8]]| standing(&bed, &bed.leaf, &bed.between, lists);
     assert_eq!(of(&[&between(&[])]), ChainStanding::Good);
     assert_eq!(of(&[&between(&[(other, None)])]), ChainStanding::Good);
@@ -470,11 +463,7 @@ fn lists_that_cannot_be_used() {
         ("of some reasons", more("2.5.29.28", true, &seq(&[&point, &tlv(0x83, &[1, 2])])), "some reasons"),
         ("with an extension", more("1.2.3", false, &[5, 0]), ""),
         ("with a critical one", more("1.2.3", true, &[5, 0]), "critical extension"),
-        (
-            "entries of another authority",
-            List { of_entries: extension("2.5.29.29", true, &seq(&[])), ..list() },
-            "indirect",
-        ),
+        ("entries of another authority", List { of_entries: extension("2.5.29.29", true, &seq(&[])), ..list() }, "indirect"),
         ("entries with a critical extension", List { of_entries: extension("1.2.3", true, &[5, 0]), ..list() }, "critical"),
     ] {
         match want {

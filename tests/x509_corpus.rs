@@ -267,8 +267,7 @@ fn openssl_and_gpgsm_say_the_same_of_mail_certificates() {
             let objects = if settled { HashSet::from([oid]) } else { HashSet::new() };
             let settled = Ancestry { objects, complete: true };
             let verifiers: [&dyn Verifier; 1] = [&verifier];
-            let judge =
-                Judge { verifiers: &verifiers, hash: HashAlgorithm::Sha1, policy: &policy, settled: &settled, now: day };
+            let judge = Judge { verifiers: &verifiers, hash: HashAlgorithm::Sha1, policy: &policy, settled: &settled, now: day };
             judge.commit(oid, &raw).verdict.code().unwrap_or("accept")
         };
         let claimed = Commit::parse(&raw, HashAlgorithm::Sha1).committer.unwrap().seconds;
@@ -313,9 +312,7 @@ fn what_is_derived_from_good_mail_signatures_is_refused() {
         elements(content(set)).into_iter().map(<[u8]>::to_vec).collect()
     };
     for signed in &all {
-        let says = |der: &[u8], payload: &[u8]| {
-            verifier.verify(&git_warrant::armor::encode_cms(der), &Payload::whole(payload))
-        };
+        let says = |der: &[u8], payload: &[u8]| verifier.verify(&git_warrant::armor::encode_cms(der), &Payload::whole(payload));
         let der = der_of(signed);
         if says(&der, &signed.payload).is_err() {
             continue;

@@ -220,7 +220,9 @@ impl PolicyFile {
                 (Some(root), None) => authorities.1.push(keyless::sigstore(fields, root)?),
                 (None, Some(roots)) => authorities.2.push(x509::authority(fields, roots)?),
                 (None, None) => authorities.0.push(authority(fields)?),
-                (Some(_), Some(_)) => return Err(fields.error_at("x509", "an authority is of one kind: give it a table of its own")),
+                (Some(_), Some(_)) => {
+                    return Err(fields.error_at("x509", "an authority is of one kind: give it a table of its own"));
+                }
             }
         }
         let mut file = Self {

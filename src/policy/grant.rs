@@ -7,6 +7,7 @@ use super::pattern::PatternList;
 use super::revocation::RevokedKeys;
 use super::{Context, People, keyless, principal, smime};
 use crate::evidence::{Certificate, ChainStanding, Evidence, Keyless, SmimePath};
+use crate::object::ObjectId;
 use crate::verdict::{Principal, Reason, Revoked, Unjudged, Verdict};
 use std::sync::Arc;
 
@@ -254,6 +255,11 @@ impl Grant {
                 None => Err(Reason::KeyUnlisted),
             },
         }
+    }
+
+    /// The commit that has to lie below what is signed.
+    pub(super) fn built_on(&self, evidence: &Evidence) -> Option<ObjectId> {
+        keyless::built_on(self.claims.as_deref(), evidence)
     }
 
     /// Whether the key stands at the object's place in the graph.

@@ -66,7 +66,12 @@ pub(super) fn listed(policy: &Policy, smime: &Smime, paths: &[SmimePath]) -> Vec
 }
 
 /// What speaks against a chain, beside what the entries say: its authority's state, and that nobody knows whether it is revoked.
-pub(super) fn refuses(policy: &Policy, path: &SmimePath, evidence: &Evidence, context: &Context<'_>) -> Result<(), (usize, Verdict)> {
+pub(super) fn refuses(
+    policy: &Policy,
+    path: &SmimePath,
+    evidence: &Evidence,
+    context: &Context<'_>,
+) -> Result<(), (usize, Verdict)> {
     let indexes = policy.authorities.get(&blob_of_authority(&path.authority)).map(Vec::as_slice).unwrap_or_default();
     for grant in policy.grants(indexes) {
         grant.denies(evidence).map_err(|reason| (grant.line, reason.into()))?;

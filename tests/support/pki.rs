@@ -158,12 +158,7 @@ pub fn signed(key: &Key, certificate: &[u8], all: &[&[u8]], payload: &[u8]) -> V
         &seq(&[&oid("1.2.840.10045.4.3.2")]),
         &octets(&key.sign(&tlv(0x31, &attributes))),
     ]);
-    let data = seq(&[
-        &[2, 1, 1],
-        &set(&[&sha256]),
-        &seq(&[&oid("1.2.840.113549.1.7.1")]),
-        &tlv(0xa0, &all.concat()),
-        &set(&[&signer]),
-    ]);
+    let data =
+        seq(&[&[2, 1, 1], &set(&[&sha256]), &seq(&[&oid("1.2.840.113549.1.7.1")]), &tlv(0xa0, &all.concat()), &set(&[&signer])]);
     encode_cms(&seq(&[&oid("1.2.840.113549.1.7.2"), &tlv(0xa0, &data)]))
 }

@@ -96,19 +96,25 @@ fn what_is_wrong_is_said_with_its_place() {
         (&format!("{person}[[principals.a.keys]]\nx509 = \"a@x\"\nca = \"c\"\ntouch = true"), 3, 1, "FIDO keys"),
         (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\nx509 = \"a@x\""), 5, 8, "one form"),
         (
-            &format!("{person}[[principals.a.keys]]\nx509 = \"a@x\"\nca = \"c\"\n[authorities.c]\nssh-ca = \"CA\"\nprincipals = [\"*\"]"),
+            &format!(
+                "{person}[[principals.a.keys]]\nx509 = \"a@x\"\nca = \"c\"\n[authorities.c]\nssh-ca = \"CA\"\nprincipals = [\"*\"]"
+            ),
             3,
             1,
             "names no authority with roots",
         ),
         (
-            &format!("{person}[[principals.a.keys]]\nx509 = \"a@x\"\nca = \"c\"\n[authorities.c]\nx509 = \"r.pem\"\nprincipals = [\"*@y\"]"),
+            &format!(
+                "{person}[[principals.a.keys]]\nx509 = \"a@x\"\nca = \"c\"\n[authorities.c]\nx509 = \"r.pem\"\nprincipals = [\"*@y\"]"
+            ),
             3,
             1,
             "leave out a@x",
         ),
         (
-            &format!("{person}[[principals.a.keys]]\nx509 = \"a@x\"\nca = \"c\"\n[[principals.b.keys]]\nx509 = \"a@x\"\nca = \"c\"\n[authorities.c]\nx509 = \"r.pem\""),
+            &format!(
+                "{person}[[principals.a.keys]]\nx509 = \"a@x\"\nca = \"c\"\n[[principals.b.keys]]\nx509 = \"a@x\"\nca = \"c\"\n[authorities.c]\nx509 = \"r.pem\""
+            ),
             6,
             1,
             "listed twice (under a and b)",

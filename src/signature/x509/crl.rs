@@ -101,9 +101,9 @@ impl Crl {
         };
         let (hard, stated) = match entry.reason_code {
             None | Some(RevocationReason::Unspecified) => (true, false),
-            Some(
-                RevocationReason::Superseded | RevocationReason::CessationOfOperation | RevocationReason::AffiliationChanged,
-            ) => (false, true),
+            Some(RevocationReason::Superseded | RevocationReason::CessationOfOperation | RevocationReason::AffiliationChanged) => {
+                (false, true)
+            }
             Some(_) => (true, true),
         };
         Some(Revocation { hard, stated, at: i64::try_from(entry.revocation_date.as_secs()).unwrap_or(i64::MAX) })

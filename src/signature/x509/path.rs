@@ -258,9 +258,9 @@ impl<'a> Checked<'a, '_> {
                 }
             }
         }
-        let worst = revoked.into_iter().max_by_key(|standing| {
-            (severity(standing), matches!(standing, ChainStanding::Revoked { own: true, .. }))
-        });
+        let worst = revoked
+            .into_iter()
+            .max_by_key(|standing| (severity(standing), matches!(standing, ChainStanding::Revoked { own: true, .. })));
         match (worst, unknown) {
             (Some(revoked), _) => revoked,
             (None, Some(what)) => ChainStanding::Unknown(what),
