@@ -26,8 +26,11 @@ const MOST_REMEMBERED: usize = 1024;
 #[derive(Default)]
 pub(super) struct Chains {
     authorities: Vec<Authority>,
-    known: Mutex<HashMap<[u8; 32], Result<Vec<SmimePath>, Reason>>>,
+    known: Mutex<HashMap<[u8; 32], Found>>,
 }
+
+/// The good chains of a certificate, or why there are none.
+type Found = Result<Vec<SmimePath>, Reason>;
 
 impl Chains {
     pub(super) fn new(authorities: Vec<Authority>) -> Self {
@@ -83,7 +86,7 @@ impl Chains {
         })
     }
 
-    fn paths(&self, leaf: &Certificate<'_>, certificates: &[&[u8]]) -> Result<Vec<SmimePath>, Reason> {
+    fn paths(&self, leaf: &Certificate<'_>, certificates: &[&[u8]]) -> Found {
         let mut hash = Sha256::new();
         for certificate in [leaf.whole].iter().chain(certificates) {
             hash.update(Sha256::digest(certificate));
@@ -102,7 +105,7 @@ impl Chains {
         found
     }
 
-    fn find(&self, leaf: &Certificate<'_>, certificates: &[&[u8]]) -> Result<Vec<SmimePath>, Reason> {
+    fn find(&self, leaf: &Certificate<'_>, certificates: &[&[u8]]) -> Found {
         let (mut paths, mut whys, mut weak) = (Vec::new(), Vec::new(), None);
         for authority in &self.authorities {
             match path::find(authority, leaf, certificates) {
