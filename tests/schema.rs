@@ -4,6 +4,8 @@
 mod common;
 #[path = "schema/journeys.rs"]
 mod journeys;
+#[path = "support/pki.rs"]
+mod pki;
 #[path = "support/sigstore.rs"]
 mod sigstore;
 #[path = "support/token.rs"]

@@ -11,7 +11,7 @@ use git_warrant::object::Payload;
 use git_warrant::signature::Verifier as _;
 use git_warrant::signature::x509::{Authority, Root, X509Verifier};
 use git_warrant::verdict::Reason;
-use pki::{Cert, EMAIL, List, constraints, names, pem, purposes, signed, usage};
+use pki::{Cert, EMAIL, List, constraints, names, pem, purposes, rsa, signed, signed_by_means_of, usage};
 use sigstore::{Key, Leaf, Signature, Sigstore, extension, oid, seq, set, tlv};
 use std::time::{Duration, Instant};
 
@@ -103,6 +103,16 @@ fn a_chain_of_every_length() {
     expect("another root", &bed.says_by(vec![other.clone()], &[leaf, between]), "certificate-untrusted: other: a signature");
     let both = bed.says_by(vec![other, bed.authority()], &[leaf, between]).unwrap().smime.unwrap();
     assert_eq!(both.paths.iter().map(|path| path.authority.as_str()).collect::<Vec<_>>(), ["corp"]);
+    // hash functions that prove nothing
+    let weak = X509Verifier::new(Vec::new()).with_authorities(vec![bed.authority()]);
+    for (hash, want) in [
+        ("1.3.14.3.2.26", "weak-algorithm: SHA-1"),
+        ("1.2.840.113549.2.5", "weak-algorithm: MD5"),
+        ("1.2.3", "algorithm-unsupported: 1.2.3"),
+    ] {
+        let armored = signed_by_means_of(hash, &bed.key, leaf, &[leaf, between], PAYLOAD);
+        expect(hash, &weak.verify(&armored, &Payload::whole(PAYLOAD)), want);
+    }
     // bad content goes before bad chains
     let verifier = X509Verifier::new(Vec::new()).with_authorities(vec![bed.authority()]);
     for certificates in [&[leaf, between][..], &[leaf]] {
@@ -203,6 +213,8 @@ fn what_stands_between_must_be_an_authoritys() {
     ] {
         expect(what, &bed.says(&[&bed.leaf, &between.by(&bed.root_key)]), want);
     }
+    let short = Cert { spki: rsa(1024), ..bed.between() }.by(&bed.root_key);
+    expect("with a short key", &bed.says(&[&bed.leaf, &short]), "weak-algorithm: an RSA key of 1024 bits");
     // a person's certificate issues nothing
     let eve = Key::p256();
     let forged = Cert::person("a person", "alice@example.org", &bed.key).by(&eve);
@@ -260,6 +272,8 @@ fn roots_are_authorities() {
         ("a person's", bed.person(), "not an authority's"),
         ("not for certificates", root().with(usage(0x80)), "keyUsage"),
         ("for some names", root().with(extension("2.5.29.30", false, &seq(&[]))), "nameConstraints"),
+        ("with a short key", Cert { spki: rsa(2040), ..root() }, "2040 bits"),
+        ("with a longer one", Cert { spki: rsa(2048), ..root() }, ""),
     ] {
         let found = parse(&root.by(&bed.root_key)).map(|_| ()).map_err(|error| error.to_string());
         match want {

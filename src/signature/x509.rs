@@ -47,6 +47,9 @@ const ENTRY: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xbf, 0x30, 0x03, 0x0
 /// 1.2.840.113549.1.9.16.2.14: a timestamp token over the signature (RFC 3161, appendix A).
 const TOKEN: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x0e];
 
+/// A hash function that proves nothing.
+const MD5: &str = "1.2.840.113549.2.5";
+
 /// A larger signature is refused, in bytes of armour: real ones have some 4,000, with S/MIME's chains some 10,000.
 const MOST_BYTES: usize = 1 << 20;
 
@@ -169,6 +172,7 @@ fn decode(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), Reason> {
 fn read(blob: &[u8]) -> Result<Cms<'_>, Reason> {
     Cms::parse(blob).map_err(|error| match error {
         CmsError::Several => Reason::MultipleSignatures,
+        CmsError::Digest(algorithm) if algorithm == MD5 => Reason::Weak { what: "MD5".to_owned() },
         CmsError::Digest(algorithm) => Reason::AlgorithmUnsupported { algorithm },
         other => malformed(&other),
     })

@@ -2,7 +2,8 @@
 
 use crate::Schema;
 use crate::common::{has, run, skipped};
-use crate::sigstore::{Key, Leaf, Signature, Sigstore, commit};
+use crate::pki::{Cert, List, pem};
+use crate::sigstore::{Key, Leaf, Signature, Sigstore, commit, commit_by};
 use crate::token::{KIND, public, signed};
 use crate::world::{World, done};
 use base64::Engine as _;
@@ -171,6 +172,40 @@ fn of_keyless(checked: &mut Checked) {
     }
 }
 
+fn of_smime(checked: &mut Checked) {
+    let (root_key, key, now) = (Key::p384(), Key::p256(), 1_900_000_000);
+    let root = Cert::authority("root", "root", &root_key).by(&root_key);
+    let person = Cert::person("root", "a@x", &key);
+    let certificate = person.by(&root_key);
+    let world = &checked.world;
+    world.home.write("roots.pem", pem("CERTIFICATE", &[&root]));
+    world.repo("m", &[]);
+    world.commit("m", "tree", &[]);
+    let tree = world.id("m", "HEAD^{tree}");
+    let raw =
+        commit_by(&tree, None, "a@x", 1_700_000_000, |payload| crate::pki::signed(&key, &certificate, &[&certificate], payload));
+    let id = world.object("m", "commit", &raw);
+    let list = |entries: &[(&[u8], Option<u8>)]| {
+        let list = List::new("root", entries, (1_700_000_000, now + 100_000_000)).by(&root_key);
+        pem("X509 CRL", &[&list])
+    };
+    let other = List::new("other", &[], (1_700_000_000, now + 100_000_000)).by(&root_key);
+    let lists = [None, Some((list(&[]), 0)), Some((list(&[(&person.serial, None)]), 1)), Some((pem("X509 CRL", &[&other]), 1))];
+    for (at, lists) in lists.into_iter().enumerate() {
+        let (crl, status) = match lists {
+            None => ("", 0),
+            Some((text, status)) => {
+                checked.world.home.write(format!("lists{at}.pem"), text);
+                (&*format!("crl = \"lists{at}.pem\"\n"), status)
+            }
+        };
+        let key = "[[principals.a.keys]]\nx509 = \"a@x\"\nca = \"corp\"\n";
+        let text = format!("version = 1\n{key}[authorities.corp]\nx509 = \"roots.pem\"\n{crl}");
+        let policy = checked.world.home.write(format!("smime{at}.toml"), text).display().to_string();
+        checked.both("m", status, &policy, &id);
+    }
+}
+
 /// `false` where there is no gpg, which has been said.
 fn of_openpgp(checked: &mut Checked) -> bool {
     if !has("gpg") {
@@ -223,6 +258,7 @@ fn every_kind_of_line() {
     of_ssh(&mut checked);
     of_exempt(&mut checked);
     of_keyless(&mut checked);
+    of_smime(&mut checked);
     let openpgp = of_openpgp(&mut checked);
     assert_eq!(checked.verify.verdicts.iter().map(String::as_str).collect::<Vec<_>>(), ["accept", "exempt", "reject", "unjudged"]);
     // every field that a schema has was written by one of these: what cannot be is named here

@@ -81,6 +81,13 @@ impl Cert {
     }
 }
 
+/// An RSA key, of which nobody has the secret part.
+pub fn rsa(bits: usize) -> Vec<u8> {
+    let modulus = [vec![0, 0x80], vec![1; bits / 8 - 1]].concat();
+    let numbers = seq(&[&tlv(2, &modulus), &[2, 3, 1, 0, 1]]);
+    seq(&[&seq(&[&oid("1.2.840.113549.1.1.1"), &[5, 0]]), &tlv(3, &[&[0], &numbers[..]].concat())])
+}
+
 pub fn constraints(authority: bool, length: Option<u8>) -> Vec<u8> {
     let flag: &[u8] = if authority { &[1, 1, 0xff] } else { &[] };
     let length = length.map(|length| tlv(2, &[length])).unwrap_or_default();
@@ -144,7 +151,12 @@ impl List {
 
 /// A signature over a payload, these certificates in it; the signer's is `certificate`.
 pub fn signed(key: &Key, certificate: &[u8], all: &[&[u8]], payload: &[u8]) -> Vec<u8> {
-    let sha256 = seq(&[&oid("2.16.840.1.101.3.4.2.1")]);
+    signed_by_means_of("2.16.840.1.101.3.4.2.1", key, certificate, all, payload)
+}
+
+/// The same where it says that it is by another hash function.
+pub fn signed_by_means_of(hash: &str, key: &Key, certificate: &[u8], all: &[&[u8]], payload: &[u8]) -> Vec<u8> {
+    let sha256 = seq(&[&oid(hash)]);
     let attributes = [
         seq(&[&oid("1.2.840.113549.1.9.3"), &set(&[&oid("1.2.840.113549.1.7.1")])]),
         seq(&[&oid("1.2.840.113549.1.9.4"), &set(&[&octets(&Sha256::digest(payload))])]),

@@ -718,10 +718,15 @@ fn fields(mut rest: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
 
 /// A commit in which `sign` put a signature over the rest.
 pub fn commit(tree: &str, parent: Option<&str>, email: &str, at: i64, sign: impl Fn(&[u8]) -> Signature) -> Vec<u8> {
+    commit_by(tree, parent, email, at, |payload| sign(payload).armored())
+}
+
+/// The same with a signature that is armoured already.
+pub fn commit_by(tree: &str, parent: Option<&str>, email: &str, at: i64, sign: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
     let who = format!("A <{email}> {at} +0000");
     let (head, rest) = (format!("tree {tree}\n{parent}author {who}\ncommitter {who}\n"), "\nmessage\n");
-    let signature = String::from_utf8(sign(format!("{head}{rest}").as_bytes()).armored()).unwrap();
+    let signature = String::from_utf8(sign(format!("{head}{rest}").as_bytes())).unwrap();
     let header = if tree.len() == 64 { "gpgsig-sha256" } else { "gpgsig" };
     format!("{head}{header} {}\n{rest}", signature.trim_end().replace('\n', "\n ")).into_bytes()
 }
