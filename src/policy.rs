@@ -79,6 +79,8 @@ pub struct Policy {
     people: People,
     /// The Sigstore instances that vouch for keyless identities.
     instances: Vec<Instance>,
+    /// The names of the X.509 authorities.
+    x509s: Vec<String>,
 }
 
 /// What is asked of one object beside the evidence. Times are seconds since 1970 (UTC).
@@ -164,6 +166,7 @@ impl Policy {
         }
         for (entry, audited) in parts.x509s {
             let (blob, standing) = (smime::blob_of_authority(&entry.name), standing(&entry.status, audited));
+            policy.x509s.push(entry.name.clone());
             policy.add(blob, true, Grant::of_x509(entry, standing));
         }
         policy
@@ -184,6 +187,7 @@ impl Policy {
             authorities: HashMap::new(),
             people: People::default(),
             instances: Vec::new(),
+            x509s: Vec::new(),
         }
     }
 
@@ -278,7 +282,7 @@ impl Policy {
         // a listed key or address keeps its kind and its state inside a certificate
         let listed = match (certificate, evidence.smime.as_deref()) {
             (Some(_), _) => self.keys.get(&evidence.key.blob).cloned().unwrap_or_default(),
-            (None, Some(smime)) => smime::listed(self, smime, &smime.paths),
+            (None, Some(smime)) => smime::others(self, grant, smime),
             (None, None) => Vec::new(),
         };
         let kinds = self.grants(&listed).map(Grant::kind).filter(|_| self.binds);

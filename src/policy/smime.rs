@@ -1,8 +1,8 @@
 //! What is asked of S/MIME evidence: which authority vouches for which address, and what stands by which chain.
 //!
 //! A certificate may lead to the roots of several authorities, by several chains. Each chain is judged as if it were the only one,
-//! by what the policy says of its authority; one that is good enough suffices. What the policy says of an address that the
-//! certificate has counts by whatever chain.
+//! by what the policy says of its authority; one that is good enough suffices. What the policy says of the state of an address that
+//! the certificate has counts by whatever chain.
 
 use super::file::X509Identity;
 use super::grant::Grant;
@@ -45,7 +45,7 @@ pub(super) fn entries(policy: &Policy, evidence: &Evidence) -> Result<Vec<usize>
     if smime.addresses.is_empty() {
         return Err(Reason::CertificatePrincipals { named: String::new() });
     }
-    let mut found = listed(policy, smime, std::slice::from_ref(path));
+    let mut found = listed(policy, smime, [path.authority.as_str()].into_iter());
     found.extend(authority.iter().filter(|&&index| policy.grants.get(index).is_some_and(Grant::speaks_by_itself)));
     match found.is_empty() {
         false => Ok(found),
@@ -53,13 +53,27 @@ pub(super) fn entries(policy: &Policy, evidence: &Evidence) -> Result<Vec<usize>
     }
 }
 
-/// The entries of a certificate's addresses under the authorities of some chains.
-pub(super) fn listed(policy: &Policy, smime: &Smime, paths: &[SmimePath]) -> Vec<usize> {
+/// The entries that have to stand beside the one that speaks: those of the certificate's addresses by whatever chain it has.
+/// Where an authority speaks by itself, those under any authority: whoever signed may have left certificates out, so that the
+/// chain to the one that is named does not show.
+pub(super) fn others(policy: &Policy, speaks: &Grant, smime: &Smime) -> Vec<usize> {
+    match speaks.speaks_by_itself() {
+        true => listed(policy, smime, policy.x509s.iter().map(String::as_str)),
+        false => listed(policy, smime, smime.paths.iter().map(|path| path.authority.as_str())),
+    }
+}
+
+/// The entries of a certificate's addresses under some authorities.
+fn listed<'a>(policy: &Policy, smime: &Smime, authorities: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut found: Vec<usize> = Vec::new();
-    for path in paths {
+    for authority in authorities {
         for address in &smime.addresses {
-            let of_address = policy.keys.get(&Smime::blob(&path.authority, address)).map(Vec::as_slice).unwrap_or_default();
-            found.extend(of_address.iter().filter(|index| !found.contains(index)).copied().collect::<Vec<_>>());
+            let of_address = policy.keys.get(&Smime::blob(authority, address)).map(Vec::as_slice).unwrap_or_default();
+            for index in of_address {
+                if !found.contains(index) {
+                    found.push(*index);
+                }
+            }
         }
     }
     found

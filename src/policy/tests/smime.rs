@@ -157,7 +157,8 @@ fn a_listed_address_keeps_its_state_by_whatever_chain() {
         (&format!("status = \"compromised\"\naudited = [\"{OBJECT}\"]"), "accept"),
     ] {
         let policy = text(state, "principals = [\"*@x\"]") + speaks;
-        for paths in [vec![path("corp")], vec![path("corp"), path("all")], vec![path("all"), path("corp")]] {
+        // the last as if whoever signed had left out what leads to `corp`
+        for paths in [vec![path("corp")], vec![path("corp"), path("all")], vec![path("all"), path("corp")], vec![path("all")]] {
             for addresses in [&["a@x"][..], &["c@x", "a@x"]] {
                 let found = by(&policy, &signed(addresses, paths.clone()), &then());
                 let same = found == want || (want == "accept" && ["alice", "a@x", "c@x"].contains(&found.as_str()));
@@ -165,6 +166,10 @@ fn a_listed_address_keeps_its_state_by_whatever_chain() {
             }
         }
     }
+    // one that is listed under another authority as well is good there
+    let twice = text("status = \"retired\"", "") + "[[principals.alice.keys]]\nx509 = \"a@x\"\nca = \"other\"\n";
+    assert_eq!(by(&twice, &signed(&["a@x"], vec![path("other")]), &then()), "alice");
+    assert_eq!(by(&twice, &signed(&["a@x"], vec![path("corp")]), &then()), "key-retired");
     // so does its kind
     let bot = format!("[principals.alice]\nkind = \"bot\"\n{}", text("", "principals = [\"*@x\"]"));
     let decided = Context { nameless: true, email: None, ..then() };
