@@ -23,6 +23,7 @@ pub enum Command {
     Show(Show),
     Hook(Hook),
     Policy(Policy),
+    Trust(Trust),
     Login(Login),
     Agent(AgentArgs),
     Demo(Demo),
@@ -231,6 +232,48 @@ pub struct EditArgs {
     /// Write the changed file to standard output instead.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Fetch trusted roots and the addresses of services, by The Update Framework.
+#[derive(Debug, Args)]
+pub struct Trust {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: TrustAction,
+}
+
+/// What to do with what is trusted.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)] // each is said in its arguments
+pub enum TrustAction {
+    Update(TrustUpdate),
+    Status(TrustStatus),
+}
+
+/// Fetch the newest trusted root and signing configuration of a Sigstore instance.
+///
+/// What the mirror says is believed only by signatures that go back to a root that is built in, or was given once; never what is
+/// older than what was seen, nor past its end. No verdict changes by this alone: a policy judges by the trusted root that it
+/// names, which --output writes. Exit status: 0 fetched, 2 not, and then nothing is changed.
+#[derive(Debug, Args)]
+pub struct TrustUpdate {
+    /// Where from: public-good, staging, github, or the URL of a TUF repository.
+    #[arg(long, value_name = "NAME|URL", default_value = "public-good")]
+    pub mirror: String,
+    /// A root that you trust (such as 1.root.json), to begin with where none is known.
+    #[arg(long, value_name = "FILE")]
+    pub root: Option<PathBuf>,
+    /// Write the trusted root to this file as well, so that a policy can name it.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Say what was fetched, when, and how long it holds. Asks no network.
+#[derive(Debug, Args)]
+pub struct TrustStatus {
+    /// Where from: public-good, staging, github, or the URL of a TUF repository.
+    #[arg(long, value_name = "NAME|URL", default_value = "public-good")]
+    pub mirror: String,
 }
 
 /// Run as a hook of a server.

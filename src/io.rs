@@ -12,3 +12,4 @@ pub mod policy;
 pub mod secrecy;
 pub mod sigstore;
 pub mod state;
+pub mod trust;

@@ -11,6 +11,7 @@ pub mod native;
 pub mod policy;
 pub mod show;
 pub mod ssh_keygen;
+pub mod trust;
 pub mod verify;
 pub mod x509;
 

@@ -8,5 +8,6 @@ pub mod services;
 pub mod signing;
 pub mod timestamp;
 pub mod token;
+pub mod tuf;
 
 pub use http::{Http, Service};

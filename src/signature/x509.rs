@@ -16,7 +16,7 @@ pub mod sign;
 mod sigstore;
 
 pub use bundle::{Content, verify_bundle, verify_bundle_by_key};
-pub use roots::{Root, RootError};
+pub use roots::{MOST_ROOT_BYTES, Root, RootError};
 
 use super::Verifier;
 use super::curve::{Curve, P256, P384, P521};
