@@ -69,6 +69,9 @@ pub struct Verify {
     /// The form of the report.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+    /// Ask Rekor (v1) for the log entries that keyless signatures do not carry, as gitsign makes them by default.
+    #[arg(long, conflicts_with = "bundle")]
+    pub online: bool,
     /// How many threads judge; by default as many as there are cores.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -136,6 +139,9 @@ pub struct Show {
     /// Write its keyless signature as a Sigstore bundle, of what was signed (DER of the signed attributes), and nothing else.
     #[arg(long)]
     pub bundle: bool,
+    /// Ask Rekor (v1) for the log entry, where a keyless signature carries none.
+    #[arg(long, conflicts_with = "bundle")]
+    pub online: bool,
     /// Where the policy comes from.
     #[command(flatten)]
     pub policy: PolicyArgs,

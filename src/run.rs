@@ -17,6 +17,7 @@ pub mod x509;
 
 mod bundle;
 mod exempt;
+mod online;
 mod seen;
 mod session;
 

@@ -1,5 +1,6 @@
 //! What every judging command needs: the repository, its configuration, the policy.
 
+use super::online::{Online, X509Online};
 use crate::cli::{Bind, PolicyArgs};
 use crate::history::{self, ObjectSource, ReadError, verdict_of};
 use crate::io::clock;
@@ -181,12 +182,14 @@ pub(super) struct Material {
     /// The trusted roots of Sigstore instances: those of the policy; of one that has none all that are built in, so that what is
     /// not listed can be named.
     pub(super) roots: Vec<Root>,
+    /// Where log entries are searched that signatures do not carry; only where somebody asked for it.
+    pub(super) online: Option<Online>,
 }
 
 impl Default for Material {
     fn default() -> Self {
         let roots = Root::EMBEDDED.iter().filter_map(|name| Root::embedded(name, name)).collect();
-        Self { certificates: Certificates::default(), roots }
+        Self { certificates: Certificates::default(), roots, online: None }
     }
 }
 
@@ -209,7 +212,7 @@ impl Material {
                 }
             }
         };
-        Ok(Self { certificates, roots: file.sigstores.iter().map(root).collect::<Result<_>>()? })
+        Ok(Self { certificates, roots: file.sigstores.iter().map(root).collect::<Result<_>>()?, online: None })
     }
 }
 
@@ -372,7 +375,7 @@ pub(super) fn with_judge<T>(
 ) -> T {
     let ssh = SshVerifier::default();
     let openpgp = OpenPgpVerifier::new(&material.certificates, clock::now());
-    let x509 = X509Verifier::new(material.roots.clone());
+    let x509 = X509Online::new(X509Verifier::new(material.roots.clone()), material.online.as_ref());
     let verifiers: [&dyn Verifier; 3] = [&ssh, &openpgp, &x509];
     f(&Judge { verifiers: &verifiers, hash, policy, settled, now: clock::now() })
 }

@@ -10,6 +10,7 @@ mod certificate;
 mod chain;
 mod cms;
 mod entry;
+mod online;
 mod prototype;
 mod roots;
 pub mod sign;
