@@ -141,8 +141,10 @@ impl<'de> Visitor<'de> for Reader {
 mod tests {
     use super::*;
 
-    const PEM: &str = r"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=\n-----END PUBLIC KEY-----\n";
-    const SAME_PEM: &str = r"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAQIDBAUGBwgJCgsMDQ4P\nEBESExQVFhcYGRobHB0eHyA=\n-----END PUBLIC KEY-----";
+    const PEM: &str =
+        r"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=\n-----END PUBLIC KEY-----\n";
+    const SAME_PEM: &str =
+        r"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAQIDBAUGBwgJCgsMDQ4P\nEBESExQVFhcYGRobHB0eHyA=\n-----END PUBLIC KEY-----";
     const SAME_HEX: &str = "0102030405060708090A0B0c0d0e0f101112131415161718191a1b1c1d1e1f20";
     const OTHER_HEX: &str = "0102030405060708090A0B0c0d0e0f101112131415161718191a1b1c1d1e1f21";
 

@@ -131,7 +131,9 @@ fn what_is_new_is_fetched_and_what_is_known_is_not_asked_again() {
 
 #[test]
 fn keys_of_each_kind() {
-    for (kind, key) in [("P-256", Key::p256("k")), ("RSA-PSS", Key::rsa("k")), ("PEM", Key::ed25519_pem("k")), ("hex", Key::new("k"))] {
+    for (kind, key) in
+        [("P-256", Key::p256("k")), ("RSA-PSS", Key::rsa("k")), ("PEM", Key::ed25519_pem("k")), ("hex", Key::new("k"))]
+    {
         for consistent in [true, false] {
             let world = World::bare();
             let one: &[&Key] = &[&key];
@@ -244,7 +246,10 @@ fn lengths_and_hashes_that_lie() {
     world.refused("trusted_root.json not found");
     world.mirror.put(&format!("targets/{}.trusted_root.json", "00".repeat(32)), ROOT.clone().into_bytes());
     world.refused("trusted_root.json");
-    world.lower(8, 8, 8).publish_changed(&world.mirror, [none, none, &|body| body["targets"]["trusted_root.json"]["hashes"] = serde_json::json!({})]);
+    world.lower(8, 8, 8).publish_changed(
+        &world.mirror,
+        [none, none, &|body| body["targets"]["trusted_root.json"]["hashes"] = serde_json::json!({})],
+    );
     world.refused("trusted_root.json");
 }
 

@@ -177,7 +177,8 @@ fn read_state(folder: &Path) -> Result<Option<Files>> {
     refuse_foreign(&path)?;
     let most = usize::try_from(MOST_STATE).unwrap_or(usize::MAX);
     let files = serde_json::from_slice(&read_bounded(&path, most)?);
-    let files = files.with_context(|| format!("{} is damaged; remove it, and trust begins anew from the first root", path.display()))?;
+    let files =
+        files.with_context(|| format!("{} is damaged; remove it, and trust begins anew from the first root", path.display()))?;
     Ok(Some(files))
 }
 
@@ -188,5 +189,8 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     if plain && (metadata.uid() == 0 || metadata.uid() == user) && metadata.mode() & 0o022 == 0 {
         return Ok(());
     }
-    bail!("{} belongs to another user, is writable by others, or is no plain file or folder; what it says is not believed", path.display())
+    bail!(
+        "{} belongs to another user, is writable by others, or is no plain file or folder; what it says is not believed",
+        path.display()
+    )
 }

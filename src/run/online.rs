@@ -35,7 +35,12 @@ struct Log {
 impl Online {
     /// The log that the settings name.
     pub(super) fn new(config: &Config) -> Result<Self> {
-        Ok(Self(Arc::new(Log { http: Http::new(), rekor: searched(config)?, known: Mutex::new(Some(HashMap::new())), said: Mutex::default() })))
+        Ok(Self(Arc::new(Log {
+            http: Http::new(),
+            rekor: searched(config)?,
+            known: Mutex::new(Some(HashMap::new())),
+            said: Mutex::default(),
+        })))
     }
 
     fn known(&self) -> MutexGuard<'_, Option<HashMap<ObjectId, Arc<[Found]>>>> {

@@ -315,7 +315,11 @@ impl Sigstore {
 
     /// The log entry of a signature, among `others` more in the tree.
     pub fn entry(&self, signature: &Signature, at: i64, v2: bool, others: usize) -> Entry {
-        let body = signature.body(v2);
+        self.entry_of(&signature.body(v2), at, v2, others)
+    }
+
+    /// The log entry with a body.
+    pub fn entry_of(&self, body: &str, at: i64, v2: bool, others: usize) -> Entry {
         let place = others / 2;
         let mut leaves: Vec<[u8; 32]> = (0..=others).map(|n| leaf_hash(format!("other {n}").as_bytes())).collect();
         leaves[place] = leaf_hash(body.as_bytes());
@@ -336,7 +340,7 @@ impl Sigstore {
             }),
         };
         if !v2 {
-            entry.promise = Some(self.promise(&body, &entry));
+            entry.promise = Some(self.promise(body, &entry));
         }
         entry
     }
@@ -511,14 +515,19 @@ impl Signature {
     }
 
     fn body(&self, v2: bool) -> String {
-        let (digest, signature) = (Sha256::digest(self.signed()), STANDARD.encode(&self.signature));
+        Self::body_of(&self.signed(), &self.signature, &self.certificate, v2)
+    }
+
+    /// What a log says of some bytes, a signature over them and its certificate.
+    pub fn body_of(signed: &[u8], signature: &[u8], certificate: &[u8], v2: bool) -> String {
+        let (digest, signature) = (Sha256::digest(signed), STANDARD.encode(signature));
         if v2 {
-            let (digest, raw) = (STANDARD.encode(digest), STANDARD.encode(&self.certificate));
+            let (digest, raw) = (STANDARD.encode(digest), STANDARD.encode(certificate));
             return format!(
                 r#"{{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{{"hashedRekordV002":{{"data":{{"algorithm":"SHA2_256","digest":"{digest}"}},"signature":{{"content":"{signature}","verifier":{{"keyDetails":"PKIX_ECDSA_P256_SHA_256","x509Certificate":{{"rawBytes":"{raw}"}}}}}}}}}}}}"#
             );
         }
-        let text = STANDARD.encode(&self.certificate);
+        let text = STANDARD.encode(certificate);
         let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
         let (digest, key) = (hex(&digest), STANDARD.encode(pem));

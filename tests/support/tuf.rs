@@ -102,7 +102,8 @@ fn canonical(value: &Value) -> String {
         Value::Object(members) => {
             let mut sorted: Vec<_> = members.iter().collect();
             sorted.sort_by_key(|(name, _)| name.as_bytes());
-            let member = |(name, value): (&String, &Value)| format!("{}:{}", canonical(&Value::String(name.clone())), canonical(value));
+            let member =
+                |(name, value): (&String, &Value)| format!("{}:{}", canonical(&Value::String(name.clone())), canonical(value));
             format!("{{{}}}", sorted.into_iter().map(member).collect::<Vec<_>>().join(","))
         }
         other => other.to_string(),
@@ -236,6 +237,11 @@ impl Mirror {
                         }
                     }
                     let text = String::from_utf8_lossy(&request).into_owned();
+                    let length = text.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                    let mut body = vec![0; length.unwrap_or(0)];
+                    if stream.read_exact(&mut body).is_err() {
+                        return;
+                    }
                     let path = text.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
                     served.asked.lock().unwrap().push(path.clone());
                     let answer = served.files.lock().unwrap().get(&path).cloned();
@@ -250,7 +256,9 @@ impl Mirror {
                         Some(Answer::Short(bytes)) => {
                             stream.write_all(&[head("200 OK", bytes.len() + 10, "").as_bytes(), &bytes].concat())
                         }
-                        Some(Answer::Elsewhere(to)) => stream.write_all(head("302 Found", 0, &format!("Location: {to}\r\n")).as_bytes()),
+                        Some(Answer::Elsewhere(to)) => {
+                            stream.write_all(head("302 Found", 0, &format!("Location: {to}\r\n")).as_bytes())
+                        }
                         Some(Answer::Endless) => {
                             let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
                             while sent.is_ok() {

@@ -183,7 +183,11 @@ pub fn searched(config: &Config) -> Result<Service> {
         }
         (_, Some(url)) => url.clone(),
     };
-    Service::new("Rekor", &url, "what is not in the signature stays unproved; try again later, or name another log: git config warrant.rekor URL")
+    Service::new(
+        "Rekor",
+        &url,
+        "what is not in the signature stays unproved; try again later, or name another log: git config warrant.rekor URL",
+    )
 }
 
 fn root_named(config: &Config, named: &Named) -> Result<Option<String>> {

@@ -4,8 +4,8 @@
 //! The workflow itself is sigstore-tuf's; this file gives it bytes (bounded, of plain names, looked through by [`crate::tuf`]),
 //! keeps what it verified in one file, and holds it to the newest timestamp ever seen, even where the rest did not come through.
 
-use super::http::Service;
 use super::Http;
+use super::http::Service;
 use crate::io::trust::{Files, Folder, SIGNING_CONFIG, TRUSTED_ROOT};
 use crate::signature::x509::Root as TrustedRoot;
 use crate::signature::x509::sign::SigningConfig;
@@ -105,7 +105,8 @@ impl Mirror {
                 let reached = files.get(TIMESTAMP).filter(|reached| Some(*reached) != before.as_ref()).cloned();
                 let mut kept = folder.read()?;
                 kept.extend(files.into_iter().filter(|(name, _)| is_root(name)));
-                let newest = reached.filter(|it| kept.get(SEEN).is_none_or(|seen| version(seen.as_bytes()) < version(it.as_bytes())));
+                let newest =
+                    reached.filter(|it| kept.get(SEEN).is_none_or(|seen| version(seen.as_bytes()) < version(it.as_bytes())));
                 kept.extend(newest.map(|newest| (SEEN.to_owned(), newest)));
                 files = kept;
             }
@@ -157,7 +158,8 @@ impl Mirror {
         TrustedRoot::parse(root.as_bytes(), TRUSTED_ROOT).map_err(|error| self.service.error(error))?;
         let signing = target(SIGNING_CONFIG)?;
         if let Some(signing) = &signing {
-            SigningConfig::parse(signing.as_bytes()).map_err(|error| self.service.error(format!("its {SIGNING_CONFIG}: {error}")))?;
+            SigningConfig::parse(signing.as_bytes())
+                .map_err(|error| self.service.error(format!("its {SIGNING_CONFIG}: {error}")))?;
         }
         let mut files = store.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(TRUSTED_ROOT.to_owned(), root.clone());
@@ -177,7 +179,9 @@ impl Mirror {
         let (now, then) = (current.map(of).unwrap_or_default(), of(seen.signed()));
         if signed && (now.0 < then.0 || now.1 < then.1) {
             let (now, then) = (now.0, then.0);
-            return Err(self.service.error(format!("its timestamp has the version {now}, and {then} was seen before (a rollback)")));
+            return Err(self
+                .service
+                .error(format!("its timestamp has the version {now}, and {then} was seen before (a rollback)")));
         }
         Ok(())
     }

@@ -221,7 +221,12 @@ mod tests {
                 2,
                 Err(ConfigError::Several { kind: "logs", wanted: 2 }),
             ),
-            ("a 2 1 - x", r#"{"selector": "EXACT", "count": 2}"#, 2, Err(ConfigError::TooFew { kind: "logs", wanted: 2, found: 1 })),
+            (
+                "a 2 1 - x",
+                r#"{"selector": "EXACT", "count": 2}"#,
+                2,
+                Err(ConfigError::TooFew { kind: "logs", wanted: 2, found: 1 }),
+            ),
             ("a 2 1 - x", r#"{"selector": "EXACT"}"#, 2, Err(ConfigError::Undefined("logs"))),
             ("a 2 1 - x", r#"{"selector": "SERVICE_SELECTOR_UNDEFINED"}"#, 2, Err(ConfigError::Undefined("logs"))),
             ("a 2 1 - x", "{}", 2, Err(ConfigError::Undefined("logs"))),
