@@ -190,7 +190,7 @@ fn what_a_log_may_say_besides_proves_nothing() {
     }
     bed.serve(&[]);
     bed.refused("nothing", "the log has no entry of it");
-    bed.serve(&[good.clone()]);
+    bed.serve(std::slice::from_ref(&good));
     assert_eq!(bed.judged(&["--online"]).0, "accept");
     // the bounds of a time are in it
     for time in [BEGIN, BEGIN + 600] {
