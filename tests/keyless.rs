@@ -295,4 +295,8 @@ fn a_bundle_is_of_the_digest_and_has_its_proof() {
     let verified = done(bed.world.home.ours(&args).args(["https://issuer.example", &digest]));
     assert_eq!(verified.status, Some(1), "{verified:?}");
     assert!(verified.stdout.contains("no proof of inclusion"), "{verified:?}");
+    // more than anybody needs is not read
+    bed.world.home.write("bundle.json", " ".repeat((16 << 20) + 1));
+    let verified = done(bed.world.home.ours(&args).args(["https://issuer.example", &digest]));
+    assert!(verified.status == Some(2) && verified.stderr.contains("bundle.json has more than 16777216 bytes"), "{verified:?}");
 }

@@ -81,12 +81,20 @@ fn what_only_the_log_has_is_found_when_asked_for() {
     }
     let (der, _) = decode_cms(&bed.signature("r")).unwrap();
     assert!(!holds(&der, LOG_ENTRY));
+    let mut theirs = bed.git("r", &["-c", "gpg.x509.program=gitsign", "tag", "-s", "-m", "first", "v1"]);
+    theirs.envs(bed.gitsign(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let done = run(theirs.env("GITSIGN_REKOR_MODE", "online"), b"");
+    assert!(done.ok(), "{done:?}");
     let policy = bed.home.join("policy.toml");
     let verify = ["verify", "--policy", policy.to_str().unwrap(), "--all-verdicts", "HEAD"];
     let offline = bed.ours(&verify);
     assert!(offline.status == Some(1) && offline.stdout.contains("not-logged"), "{offline:?}");
     let online = bed.ours(&[&verify[..], &["--online"]].concat());
     assert!(online.ok() && online.stdout.contains("2 accepted"), "{online:?}");
+    let tag = bed.ours(&["verify", "--policy", policy.to_str().unwrap(), "--online", "v1"]);
+    // what gitsign 0.16 logs of a tag is the id of another object: the signature in a header, where git has it at the end
+    assert!(tag.status == Some(1) && tag.stdout.contains("2 accepted, 1 rejected"), "{tag:?}");
+    assert!(tag.stderr.contains("the log has no entry of it"), "{tag:?}");
     let shown = bed.ours(&["show", "--policy", policy.to_str().unwrap(), "--online", "HEAD"]);
     assert!(shown.ok() && shown.stdout.contains("found       online: the entry is of the object's id"), "{shown:?}");
     // a log that does not answer is as one that is not asked
