@@ -9,11 +9,9 @@ mod tuf;
 #[path = "support/world.rs"]
 mod world;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sigstore::{Entry, Key, Leaf, Signature, Sigstore, commit};
-use tuf::{Answer, Mirror, hexadecimal};
+use tuf::{Answer, Mirror};
 use world::{World, done};
 
 const BEGIN: i64 = 1_750_000_000;
@@ -34,23 +32,6 @@ struct Bed {
 struct Logged {
     body: String,
     entry: Entry,
-}
-
-impl Logged {
-    /// The answer of Rekor v1.
-    fn answer(&self, name: &str) -> Value {
-        let proof = self.entry.proof.as_ref().unwrap();
-        json!({name: {
-            "body": STANDARD.encode(&self.body), "integratedTime": self.entry.time, "logID": hexadecimal(&self.entry.log),
-            "logIndex": self.entry.index, "verification": {
-                "signedEntryTimestamp": STANDARD.encode(self.entry.promise.as_deref().unwrap_or_default()),
-                "inclusionProof": {
-                    "checkpoint": proof.checkpoint, "hashes": proof.hashes.iter().map(|hash| hexadecimal(hash)).collect::<Vec<_>>(),
-                    "logIndex": proof.index, "rootHash": hexadecimal(&proof.root), "treeSize": proof.size,
-                },
-            },
-        }})
-    }
 }
 
 impl Bed {
@@ -85,7 +66,7 @@ impl Bed {
         let names: Vec<String> = (0..entries.len()).map(|at| format!("{at:080x}")).collect();
         self.log.put(SEARCH, json!(names).to_string().into_bytes());
         for (name, entry) in names.iter().zip(entries) {
-            self.log.put(&format!("api/v1/log/entries/{name}"), entry.answer(name).to_string().into_bytes());
+            self.log.put(&format!("api/v1/log/entries/{name}"), entry.entry.answer(name, &entry.body).into_bytes());
         }
     }
 

@@ -8,6 +8,8 @@ mod journeys;
 mod sigstore;
 #[path = "support/token.rs"]
 mod token;
+#[path = "support/tuf.rs"]
+mod tuf;
 #[path = "support/world.rs"]
 mod world;
 

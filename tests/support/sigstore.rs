@@ -458,6 +458,27 @@ pub fn message(field: u64, content: &[u8]) -> Vec<u8> {
 }
 
 impl Entry {
+    /// The answer of Rekor v1's API that holds the entry, by a name, with its body.
+    pub fn answer(&self, name: &str, body: &str) -> String {
+        let proof = self.proof.as_ref().unwrap();
+        let hashes: Vec<String> = proof.hashes.iter().map(|hash| format!("\"{}\"", hex(hash))).collect();
+        let checkpoint = proof.checkpoint.replace('\n', "\\n");
+        let promise = STANDARD.encode(self.promise.as_deref().unwrap_or_default());
+        format!(
+            r#"{{"{name}": {{"body": "{}", "integratedTime": {}, "logID": "{}", "logIndex": {}, "verification": {{
+"signedEntryTimestamp": "{promise}", "inclusionProof": {{"checkpoint": "{checkpoint}", "hashes": [{}], "logIndex": {},
+"rootHash": "{}", "treeSize": {}}}}}}}}}"#,
+            STANDARD.encode(body),
+            self.time,
+            hex(&self.log),
+            self.index,
+            hashes.join(","),
+            proof.index,
+            hex(&proof.root),
+            proof.size
+        )
+    }
+
     /// The protobuf that gitsign embeds.
     pub fn encode(&self) -> Vec<u8> {
         let kind = [message(1, b"hashedrekord"), message(2, self.version.as_bytes())].concat();
