@@ -7,7 +7,8 @@ mod tuf;
 
 use common::{Home, run};
 use serde_json::{Value, json};
-use tuf::{DAY, Mirror, moment};
+use sha2::{Digest as _, Sha256};
+use tuf::{DAY, Mirror, hexadecimal, moment};
 
 /// `{}` and claims that end in the year 2096; nobody verifies them before a service does.
 const TOKEN: &str = "e30.eyJleHAiOiA0MDAwMDAwMDAwfQ.x";
@@ -80,7 +81,7 @@ fn which_are_asked() {
         ),
         (&both, &[("warrant.rekorVersion", "2")], &[], "git warrant trust update learns where it is".to_owned()),
     ];
-    for (config, settings, variables, says) in cases {
+    let ask = |config: &Value, settings: Settings<'_>, variables: Settings<'_>, says: &str| {
         home.write("r/config.json", config.to_string());
         let mut command = home.command(common::OURS);
         command.args(["--status-fd=2", "-bsau", "KEY"]).current_dir(home.join("r"));
@@ -91,6 +92,21 @@ fn which_are_asked() {
         }
         let done = run(&mut command, PAYLOAD);
         assert!(!done.ok() && done.stdout.is_empty(), "{settings:?}: {done:?}");
-        assert!(done.stderr.contains(&says), "{settings:?} {variables:?}: {says}: {done:?}");
+        assert!(done.stderr.contains(says), "{settings:?} {variables:?}: {says}: {done:?}");
+    };
+    for (config, settings, variables, says) in cases {
+        ask(config, settings, variables, &says);
     }
+    // what was fetched of the public instance counts where nothing at all is named
+    let digest = hexadecimal(&Sha256::digest("https://tuf-repo-cdn.sigstore.dev")[..16]);
+    let folder = home.join(format!(".local/share/git-warrant/trust/{digest}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let state = json!({"signing_config.v0.2.json": both.to_string(), "trusted_root.json": "{}"});
+    std::fs::write(folder.join("state.json"), state.to_string()).unwrap();
+    ask(&both, &[], &[], &at(&listed));
+    ask(&both, &[("warrant.rekorVersion", "2")], &[], &at(&listed));
+    ask(&both, &[("warrant.fulcio", &ours)], &[], &at(&ours));
+    let none = ("warrant.signingConfig", "none");
+    ask(&both, &[none, ("warrant.rekorVersion", "2")], &[], "git warrant trust update learns where it is");
+    ask(&both, &[("warrant.rekor", &ours), ("warrant.rekorVersion", "2")], &[], "git config warrant.tsa URL");
 }
