@@ -62,16 +62,20 @@ impl Member for Value {
     }
 }
 
-/// The last bytes that a key's forms have in common: those of PEM without its lines, those of hexadecimal.
+/// What all forms of a key have in common: PEM or hexadecimal, a point on a curve with its ordinate or with the sign of that only.
 fn material(public: &str) -> Vec<u8> {
-    const LAST: usize = 32; // an Ed25519 key, the ordinate of a point, the end of a modulus: enough to tell keys apart
+    const LAST: usize = 32; // an Ed25519 key, an abscissa, the end of a modulus: enough to tell keys apart
+    const P256: usize = 91; // a SubjectPublicKeyInfo with a whole point on P-256: 26 bytes, 4, abscissa, ordinate
     let text = public.trim();
     let lines = || text.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect::<String>();
     let bytes = match text.starts_with("-----BEGIN") {
         true => STANDARD.decode(lines()).ok(),
         false => (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect(),
     };
-    let bytes = bytes.unwrap_or_else(|| text.as_bytes().to_vec());
+    let mut bytes = bytes.unwrap_or_else(|| text.as_bytes().to_vec());
+    if bytes.len() == P256 && bytes.get(26) == Some(&4) {
+        bytes.truncate(P256 - LAST);
+    }
     bytes.get(bytes.len().saturating_sub(LAST)..).unwrap_or_default().to_vec()
 }
 
@@ -167,6 +171,20 @@ mod tests {
         ] {
             let found = check(root(one, other, ids).as_bytes());
             assert_eq!(found.is_ok(), good, "{one} {other} {ids}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn one_point_in_two_forms() {
+        let pem = |point: &[u8]| {
+            let der = [&[0; 26], point].concat(); // what stands before says which curve
+            format!("-----BEGIN PUBLIC KEY-----\\n{}\\n-----END PUBLIC KEY-----", STANDARD.encode(der))
+        };
+        let (whole, half) = (pem(&[&[4][..], &[7; 32], &[8; 32]].concat()), pem(&[&[2][..], &[7; 32]].concat()));
+        let other = pem(&[&[4][..], &[9; 32], &[8; 32]].concat());
+        let ids = r#"["a", "b"]"#;
+        for (one, two, good) in [(&whole, &half, false), (&whole, &other, true), (&half, &other, true), (&whole, &whole, false)] {
+            assert_eq!(check(root(one, two, ids).as_bytes()).is_ok(), good, "{one} {two}");
         }
     }
 
