@@ -78,7 +78,8 @@ pub struct Verify {
     /// Verify a Sigstore bundle instead, of the one file that is named in place of a revision (or of sha256:DIGEST).
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
-    /// With --bundle: whose certificates and logs are believed: public-good (the default), github, staging, or a file.
+    /// With --bundle: whose certificates and logs are believed: public-good (the default), github, staging, tuf:MIRROR
+    /// (what was fetched from there), or a file.
     #[arg(long, value_name = "NAME|FILE", requires = "bundle")]
     pub trusted_root: Option<String>,
     /// With --bundle: who must have signed, letter by letter.
