@@ -13,7 +13,6 @@ use sequoia_openpgp::cert::amalgamation::{UserIDAmalgamation, ValidAmalgamation 
 use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::types::{HashAlgorithm, RevocationStatus, SignatureType, Timestamp};
 use std::collections::HashMap;
-use std::time::SystemTime;
 
 /// gpg's options max-cert-depth, completes-needed and marginals-needed, as they are unless set.
 const DEEPEST: usize = 5;
@@ -143,7 +142,7 @@ fn certifies(
     let newest = certifications.max_by_key(|signature| made(signature));
     let revoked = revocations.map(made).max();
     newest.is_some_and(|signature| {
-        let lives = signature.signature_alive(SystemTime::from(now), None).is_ok();
+        let lives = signature.signature_expiration_time().is_none_or(|ends| seconds(ends) > seconds(now));
         lives && revoked.is_none_or(|revoked| revoked < made(signature))
     })
 }
