@@ -23,6 +23,7 @@ pub enum Command {
     Show(Show),
     Hook(Hook),
     Policy(Policy),
+    Trust(Trust),
     Login(Login),
     Agent(AgentArgs),
     Demo(Demo),
@@ -68,13 +69,17 @@ pub struct Verify {
     /// The form of the report.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub format: Format,
+    /// Ask Rekor (v1) for the log entries that keyless signatures do not carry, as gitsign makes them by default.
+    #[arg(long, conflicts_with = "bundle")]
+    pub online: bool,
     /// How many threads judge; by default as many as there are cores.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     /// Verify a Sigstore bundle instead, of the one file that is named in place of a revision (or of sha256:DIGEST).
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
-    /// With --bundle: whose certificates and logs are believed: public-good (the default), github, staging, or a file.
+    /// With --bundle: whose certificates and logs are believed: public-good (the default), github, staging, tuf:MIRROR
+    /// (what was fetched from there), or a file.
     #[arg(long, value_name = "NAME|FILE", requires = "bundle")]
     pub trusted_root: Option<String>,
     /// With --bundle: who must have signed, letter by letter.
@@ -135,6 +140,9 @@ pub struct Show {
     /// Write its keyless signature as a Sigstore bundle, of what was signed (DER of the signed attributes), and nothing else.
     #[arg(long)]
     pub bundle: bool,
+    /// Ask Rekor (v1) for the log entry, where a keyless signature carries none.
+    #[arg(long, conflicts_with = "bundle")]
+    pub online: bool,
     /// Where the policy comes from.
     #[command(flatten)]
     pub policy: PolicyArgs,
@@ -231,6 +239,48 @@ pub struct EditArgs {
     /// Write the changed file to standard output instead.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Fetch trusted roots and the addresses of services, by The Update Framework.
+#[derive(Debug, Args)]
+pub struct Trust {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: TrustAction,
+}
+
+/// What to do with what is trusted.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)] // each is said in its arguments
+pub enum TrustAction {
+    Update(TrustUpdate),
+    Status(TrustStatus),
+}
+
+/// Fetch the newest trusted root and signing configuration of a Sigstore instance.
+///
+/// What the mirror says is believed only by signatures that go back to a root that is built in, or was given once; never what is
+/// older than what was seen, nor past its end. No verdict changes by this alone: a policy judges by the trusted root that it
+/// names, which --output writes. Exit status: 0 fetched, 2 not, and then nothing is changed.
+#[derive(Debug, Args)]
+pub struct TrustUpdate {
+    /// Where from: public-good, staging, github, or the URL of a TUF repository.
+    #[arg(long, value_name = "NAME|URL", default_value = "public-good")]
+    pub mirror: String,
+    /// A root that you trust (such as 1.root.json), to begin with where none is known.
+    #[arg(long, value_name = "FILE")]
+    pub root: Option<PathBuf>,
+    /// Write the trusted root to this file as well, so that a policy can name it.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Say what was fetched, when, and how long it holds. Asks no network.
+#[derive(Debug, Args)]
+pub struct TrustStatus {
+    /// Where from: public-good, staging, github, or the URL of a TUF repository.
+    #[arg(long, value_name = "NAME|URL", default_value = "public-good")]
+    pub mirror: String,
 }
 
 /// Run as a hook of a server.

@@ -13,3 +13,4 @@ pub mod secrecy;
 pub mod sigstore;
 pub mod state;
 pub mod system_roots;
+pub mod trust;

@@ -106,7 +106,10 @@ impl Judge<'_> {
     }
 
     fn conclude(&self, id: ObjectId, kind: ObjectKind, found: Found<'_>, about: About, misplaced: Option<Reason>) -> Judgement {
-        let evidence = found.evidence(self.verifiers);
+        let evidence = found.evidence(self.verifiers).map(|evidence| match found.signature {
+            Some(armored) if kind != ObjectKind::Blob => signature::witnessed(self.verifiers, &id, armored, evidence),
+            _ => evidence,
+        });
         let context = Context {
             object: id,
             email: found.identity.map(|identity| identity.email),

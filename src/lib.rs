@@ -24,4 +24,5 @@ pub mod report;
 pub mod run;
 pub mod signature;
 pub mod standard;
+pub mod tuf;
 pub mod verdict;

@@ -11,11 +11,13 @@ pub mod native;
 pub mod policy;
 pub mod show;
 pub mod ssh_keygen;
+pub mod trust;
 pub mod verify;
 pub mod x509;
 
 mod bundle;
 mod exempt;
+mod online;
 mod seen;
 mod session;
 

@@ -347,7 +347,7 @@ impl fmt::Display for Reason {
             }
             Self::NotLogged { identity, issuer, from, to } => write!(
                 f,
-                "signed with a certificate of {identity}, identified by {issuer}, that held from {} to {}; that it was used then is not proved: the signature carries no log entry, and looking for one online is not in this version",
+                "signed with a certificate of {identity}, identified by {issuer}, that held from {} to {}; that it was used then is not proved: the signature carries no log entry",
                 Utc(*from),
                 Utc(*to)
             ),

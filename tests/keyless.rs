@@ -155,8 +155,22 @@ fn a_policy_that_cannot_be_used_is_named() {
         let checked = done(&mut bed.world.warrant("r", &["policy", "check", &bed.named()]));
         assert_eq!(checked.status, Some(2), "{checked:?}");
     }
-    bed.world.home.write("root.json", bed.sigstore.trusted_root());
+    // more than anybody needs is not read
+    bed.world.home.write("root.json", bed.sigstore.trusted_root() + &" ".repeat(16 << 20));
+    says(&bed.world.verify_by("r", &bed.named(), &["main"]), 2, &["policy.toml:6: `trusted-root`", "more than 16777216 bytes"]);
+    // without a certificate log nothing is asked of one, and that is said
+    let root = bed.sigstore.trusted_root();
+    let (before, rest) = root.split_once(r#""ctlogs": ["#).unwrap();
+    let (_, after) = rest.split_once("],\n").unwrap();
+    bed.world.home.write("root.json", format!("{before}\"ctlogs\": [],\n{after}"));
     let checked = done(&mut bed.world.warrant("r", &["policy", "check", &bed.named()]));
+    assert!(
+        checked.ok() && checked.stderr.contains("policy.toml:6: the trusted root of example names no certificate log"),
+        "{checked:?}"
+    );
+    bed.world.home.write("root.json", root);
+    let checked = done(&mut bed.world.warrant("r", &["policy", "check", &bed.named()]));
+    assert!(!checked.stderr.contains("certificate log"), "{checked:?}");
     assert!(
         checked.ok() && checked.stdout.contains("alice@example.com") && checked.stdout.contains("trusted root root.json"),
         "{checked:?}"
@@ -315,4 +329,8 @@ fn a_bundle_is_of_the_digest_and_has_its_proof() {
     let verified = done(bed.world.home.ours(&args).args(["https://issuer.example", &digest]));
     assert_eq!(verified.status, Some(1), "{verified:?}");
     assert!(verified.stdout.contains("no proof of inclusion"), "{verified:?}");
+    // more than anybody needs is not read
+    bed.world.home.write("bundle.json", " ".repeat((16 << 20) + 1));
+    let verified = done(bed.world.home.ours(&args).args(["https://issuer.example", &digest]));
+    assert!(verified.status == Some(2) && verified.stderr.contains("bundle.json has more than 16777216 bytes"), "{verified:?}");
 }

@@ -10,6 +10,8 @@ mod pki;
 mod sigstore;
 #[path = "support/token.rs"]
 mod token;
+#[path = "support/tuf.rs"]
+mod tuf;
 #[path = "support/world.rs"]
 mod world;
 

@@ -7,6 +7,8 @@ mod common;
 mod support;
 #[path = "sigstore/trouble.rs"]
 mod trouble;
+#[path = "sigstore/trust.rs"]
+mod trust;
 
 use common::{OURS, run};
 use git_warrant::armor::decode_cms;

@@ -4,9 +4,11 @@ pub mod certificate;
 mod http;
 pub mod log;
 pub mod login;
+pub mod search;
 pub mod services;
 pub mod signing;
 pub mod timestamp;
 pub mod token;
+pub mod tuf;
 
 pub use http::{Http, Service};

@@ -111,7 +111,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             format!("sign with a timestamp authority (gitsign.timestampServerURL); {}", make_again(judgement))
         }
         Reason::NotLogged { .. } => format!(
-            "have gitsign embed the log entry (git config gitsign.rekorMode offline), and {}; or, if it was looked through and stands, add {} to `settled` of {policy}",
+            "ask the log (git warrant verify --online); or have gitsign embed the log entry (git config gitsign.rekorMode offline), and {}; or, if it was looked through and stands, add {} to `settled` of {policy}",
             make_again(judgement),
             judgement.id
         ),

@@ -2,10 +2,11 @@
 
 use super::stdout;
 use crate::cli::Verify;
+use crate::io::trust::{read_bounded, trusted_root};
 use crate::object::{Commit, HashAlgorithm, ObjectKind, PushCertificate, Tag};
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
-use crate::signature::x509::{Content, Root, to_bundle, verify_bundle, verify_bundle_by_key};
+use crate::signature::x509::{Content, MOST_ROOT_BYTES, to_bundle, verify_bundle, verify_bundle_by_key};
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::fs;
@@ -18,13 +19,13 @@ use std::path::Path;
 /// Where the call is not valid, or a file cannot be read.
 pub(super) fn verify(args: &Verify, bundle: &Path) -> Result<ExitStatus> {
     let [artifact] = args.revisions.as_slice() else { bail!("name one file (or sha256:…) that the bundle is of") };
-    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let (json, root) = (read(bundle)?, root(args.trusted_root.as_deref().unwrap_or("public-good"))?);
+    let read = |path: &Path| read_bounded(path, MOST_ROOT_BYTES);
+    let (json, root) = (read(bundle)?, trusted_root(args.trusted_root.as_deref().unwrap_or("public-good"))?);
     let bytes;
     let content = match digest(artifact) {
         Some(digest) => Content::Sha256(digest),
         None => {
-            bytes = read(Path::new(artifact))?;
+            bytes = fs::read(artifact).with_context(|| format!("cannot read {artifact}"))?;
             Content::Bytes(&bytes)
         }
     };
@@ -59,16 +60,6 @@ pub(super) fn verify(args: &Verify, bundle: &Path) -> Result<ExitStatus> {
     };
     out.flush()?;
     Ok(status)
-}
-
-/// A root that is built in, or a file.
-fn root(named: &str) -> Result<Root> {
-    if let Some(root) = Root::embedded(named, named) {
-        return Ok(root);
-    }
-    let json = fs::read(named)
-        .with_context(|| format!("cannot read the trusted root {named}; built in are {}", Root::EMBEDDED.join(", ")))?;
-    Root::parse(&json, named).with_context(|| format!("the trusted root {named}"))
 }
 
 fn digest(named: &str) -> Option<[u8; 32]> {

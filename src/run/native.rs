@@ -1,6 +1,6 @@
 //! The native commands: argv to the command that does it, errors to messages and exit statuses.
 
-use super::{agent, complain, completions, demo, hook, login, man, policy, show, verify};
+use super::{agent, complain, completions, demo, hook, login, man, policy, show, trust, verify};
 use crate::cli::{Cli, Command, HookKind};
 use crate::io::git::OpenError;
 use crate::report::ExitStatus;
@@ -34,6 +34,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
             HookKind::Uninstall(args) => hook::install::uninstall(args),
         },
         Command::Policy(args) => policy::run(args),
+        Command::Trust(args) => trust::run(args),
         Command::Login(_) => login::run(),
         Command::Agent(args) => agent::run(args),
         Command::Demo(args) => demo::run(args),

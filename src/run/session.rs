@@ -1,5 +1,6 @@
 //! What every judging command needs: the repository, its configuration, the policy.
 
+use super::online::{Online, X509Online};
 use crate::cli::{Bind, PolicyArgs};
 use crate::history::{self, ObjectSource, ReadError, confirm, verdict_of};
 use crate::io::clock;
@@ -187,12 +188,14 @@ pub(super) struct Material {
     pub(super) roots: Vec<Root>,
     /// The X.509 authorities of the policy.
     pub(super) authorities: Vec<Authority>,
+    /// Where log entries are searched that signatures do not carry; only where somebody asked for it.
+    pub(super) online: Option<Online>,
 }
 
 impl Default for Material {
     fn default() -> Self {
         let roots = Root::EMBEDDED.iter().filter_map(|name| Root::embedded(name, name)).collect();
-        Self { certificates: Certificates::default(), roots, authorities: Vec::new() }
+        Self { certificates: Certificates::default(), roots, authorities: Vec::new(), online: None }
     }
 }
 
@@ -216,7 +219,8 @@ impl Material {
                 }
             }
         };
-        Ok(Self { certificates, authorities, roots: file.sigstores.iter().map(root).collect::<Result<_>>()? })
+        let roots = file.sigstores.iter().map(root).collect::<Result<_>>()?;
+        Ok(Self { certificates, authorities, roots, online: None })
     }
 
     /// What verifies CMS signatures by it.
@@ -408,7 +412,7 @@ pub(super) fn with_judge<T>(
 ) -> T {
     let ssh = SshVerifier::default();
     let openpgp = OpenPgpVerifier::new(&material.certificates, clock::now());
-    let x509 = material.x509();
+    let x509 = X509Online::new(material.x509(), material.online.as_ref());
     let verifiers: [&dyn Verifier; 3] = [&ssh, &openpgp, &x509];
     f(&Judge { verifiers: &verifiers, hash, policy, settled, now: clock::now() })
 }

@@ -1,5 +1,6 @@
 //! `show`: all that one object's signature proves.
 
+use super::online::{Online, X509Online};
 use super::session::{Asked, Loaded, Material, Place, with_judge};
 use super::{complain, stdout};
 use crate::armor::Format as SignatureFormat;
@@ -15,9 +16,9 @@ use crate::report::escape::{name, printable};
 use crate::report::jsonl::{SCHEMA, write_line};
 use crate::report::mend::mend;
 use crate::report::smime::ShownSmime;
-use crate::signature::Verifier;
 use crate::signature::openpgp::OpenPgpVerifier;
 use crate::signature::ssh::SshVerifier;
+use crate::signature::{Verifier, witnessed};
 use crate::verdict::{Judgement, Reason, Utc, Verdict};
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -41,7 +42,7 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
         return super::bundle::show(object.kind, &object.data, place.repository.hash());
     }
     let search = Search { policy: args.policy.policy.clone(), revoked: args.policy.revoked.clone(), ..Search::default() };
-    let loaded = match Loaded::find(&mut place, &search, Asked::by(&args.policy)) {
+    let mut loaded = match Loaded::find(&mut place, &search, Asked::by(&args.policy)) {
         Err(error) if error.is::<NoPolicy>() => None,
         // what the configuration names may not serve; the object can be shown all the same
         Err(error) if args.policy.policy.is_none() && args.policy.revoked.is_none() => {
@@ -50,6 +51,10 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
         }
         loaded => Some(loaded?),
     };
+    let online = args.online.then(|| Online::new(&place.config)).transpose()?;
+    if let Some(loaded) = &mut loaded {
+        loaded.material.online.clone_from(&online);
+    }
     let of_policy = loaded.as_ref().map(|loaded| loaded.settled.as_slice()).unwrap_or_default();
     let settled = place.settled(&place.config.get_all("warrant.settled")?, of_policy)?;
     let hash = place.repository.hash();
@@ -71,7 +76,7 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
     let (ssh, none) = (SshVerifier::default(), Material::default());
     let material = loaded.as_ref().map_or(&none, |loaded| &loaded.material);
     let openpgp = OpenPgpVerifier::new(&material.certificates, clock::now());
-    let x509 = material.x509();
+    let x509 = X509Online::new(material.x509(), online.as_ref());
     let mut shown = Shown::of(resolved.id, object.kind, &object.data, hash, &[&ssh, &openpgp, &x509]);
     if let (Some(judged), Some(loaded)) = (&judged, &loaded) {
         shown.verdict = Ruling::Some(Ruled::of(judged, &loaded.source.name));
@@ -272,6 +277,14 @@ struct ShownEntry {
     index: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
+    /// Found online: it is of the object's id.
+    #[serde(skip_serializing_if = "is_false")]
+    found: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl ShownKeyless {
@@ -293,6 +306,7 @@ impl ShownKeyless {
                 id: entry.log.clone(),
                 index: entry.index,
                 time: entry.time.map(utc),
+                found: false,
             }),
             timestamps: keyless.timestamps.iter().copied().map(utc).collect(),
             attested: keyless.attested().map(utc),
@@ -313,6 +327,9 @@ impl ShownKeyless {
             }
             None => ("log", "no entry in the signature".to_owned()),
         });
+        if self.log.as_ref().is_some_and(|entry| entry.found) {
+            lines.push(("found", "online: the entry is of the object's id, by the same certificate".to_owned()));
+        }
         lines.extend(self.timestamps.iter().map(|time| ("timestamp", time.clone())));
         let nothing = || "nothing proves when it was signed, or that the certificate was good then".to_owned();
         lines.push(("attested", self.attested.clone().unwrap_or_else(nothing)));
@@ -335,7 +352,7 @@ impl Shown {
                 author: certificate.pusher,
                 committer: None,
                 claimed: certificate.date.map(|date| Utc(date).to_string()),
-                signature: Signature::of(&Found { fault: None, signature, payload, loose: false, identity: None }, verifiers),
+                signature: Signature::of(None, &Found { fault: None, signature, payload, loose: false, identity: None }, verifiers),
                 mergetags: Vec::new(),
                 verdict: Ruling::None(NO_POLICY),
             };
@@ -350,7 +367,7 @@ impl Shown {
                 author: tag.tagger.map(who).unwrap_or_default(),
                 committer: None,
                 claimed: claimed(tag.tagger),
-                signature: Signature::of_tag(&tag, verifiers),
+                signature: Signature::of_tag(Some(&id), &tag, verifiers),
                 mergetags: Vec::new(),
                 verdict: Ruling::None(NO_POLICY),
             };
@@ -365,6 +382,7 @@ impl Shown {
             committer: commit.committer.map(who),
             claimed: claimed(commit.committer),
             signature: Signature::of(
+                Some(&id),
                 &Found {
                     fault: None,
                     signature: commit.signature.as_deref(),
@@ -374,7 +392,7 @@ impl Shown {
                 },
                 verifiers,
             ),
-            mergetags: commit.mergetags.iter().map(|raw| Signature::of_tag(&Tag::parse(raw, hash), verifiers)).collect(),
+            mergetags: commit.mergetags.iter().map(|raw| Signature::of_tag(None, &Tag::parse(raw, hash), verifiers)).collect(),
             verdict: Ruling::None(NO_POLICY),
         }
     }
@@ -450,19 +468,32 @@ impl Ruling {
 }
 
 impl Signature {
-    fn of_tag(tag: &Tag<'_>, verifiers: &[&dyn Verifier]) -> Self {
+    fn of_tag(id: Option<&ObjectId>, tag: &Tag<'_>, verifiers: &[&dyn Verifier]) -> Self {
         let (signature, payload) = (tag.signature, &tag.payload);
-        Self::of(&Found { fault: None, signature, payload, loose: tag.loose, identity: tag.tagger }, verifiers)
+        Self::of(id, &Found { fault: None, signature, payload, loose: tag.loose, identity: tag.tagger }, verifiers)
     }
 
-    fn of(found: &Found<'_>, verifiers: &[&dyn Verifier]) -> Self {
+    /// Of an object with this id; without one, of what no log knows by its id.
+    fn of(id: Option<&ObjectId>, found: &Found<'_>, verifiers: &[&dyn Verifier]) -> Self {
         let evidence = found.evidence(verifiers);
+        let logged = |evidence: &Evidence| evidence.keyless.as_ref().is_some_and(|keyless| keyless.entry.is_some());
+        let carried = evidence.as_ref().is_ok_and(logged);
+        let evidence = evidence.map(|evidence| match (id, found.signature) {
+            (Some(id), Some(armored)) => witnessed(verifiers, id, armored, evidence),
+            _ => evidence,
+        });
         Self {
             payload_id: found.payload.id().to_string(),
             result: evidence.as_ref().map_or_else(Reason::code, |_| "good"),
             detail: evidence.as_ref().err().map(ToString::to_string),
             format: found.signature.and_then(SignatureFormat::sniff).map(SignatureFormat::name),
-            evidence: evidence.ok().map(|evidence| Proof::of(&evidence)),
+            evidence: evidence.ok().map(|evidence| {
+                let mut proof = Proof::of(&evidence);
+                if let Some(entry) = proof.keyless.as_mut().and_then(|keyless| keyless.log.as_mut()) {
+                    entry.found = !carried;
+                }
+                proof
+            }),
         }
     }
 

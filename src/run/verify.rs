@@ -1,6 +1,7 @@
 //! `verify`: judge a history, a range, a tag.
 
 use super::exempt::Exemptions;
+use super::online::Online;
 use super::session::{Asked, Loaded, Place, Target, judge_tags, with_judge};
 use super::{complain, stdout};
 use crate::cli::{Format, Verify};
@@ -35,13 +36,14 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
         range_start: targets.common_start(),
         hook: false,
     };
-    let loaded = match Loaded::find(&mut place, &search, Asked::by(&args.policy)) {
+    let mut loaded = match Loaded::find(&mut place, &search, Asked::by(&args.policy)) {
         Err(error) if error.is::<NoPolicy>() => {
             let seen = super::seen::keys(&mut place, &targets.tips())?;
             bail!("{error}\n{seen}");
         }
         loaded => loaded?,
     };
+    loaded.material.online = args.online.then(|| Online::new(&place.config)).transpose()?;
     for note in &loaded.notes {
         complain(&format!("warning: {}", printable(note)));
     }

@@ -7,7 +7,7 @@ use super::{complain, drain_stdin};
 use crate::evidence::{Evidence, Keyless};
 use crate::io::git::Repository;
 use crate::io::secrecy::forbid_dumps;
-use crate::io::sigstore::services::Services;
+use crate::io::sigstore::services::{self, Services};
 use crate::io::sigstore::{Http, signing};
 use crate::object::{Identity, Payload};
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
@@ -52,8 +52,7 @@ pub(super) fn verify(status: &Status, armored: &[u8], data: &[u8]) -> Result<u8>
     if let Ok(Some(signer)) = x509::smime::signer(armored) {
         return smime::verify(status, &signer, armored, data);
     }
-    let root = Services::of(&Repository::open()?.config()?)?.root()?;
-    let roots = root.into_iter().collect();
+    let roots = services::root(&Repository::open()?.config()?)?.into_iter().collect();
     status.line("NEWSIG")?;
     let refused = match X509Verifier::new(roots).verify(armored, &Payload::whole(data)) {
         Err(reason) => reason,

@@ -13,6 +13,7 @@ mod cms;
 mod crl;
 mod entry;
 mod name;
+mod online;
 mod path;
 mod prototype;
 mod roots;
@@ -23,7 +24,7 @@ pub mod smime;
 pub use authority::{Authority, RootsError};
 pub use bundle::{Content, verify_bundle, verify_bundle_by_key};
 pub use crl::CrlError;
-pub use roots::{Root, RootError};
+pub use roots::{MOST_ROOT_BYTES, Root, RootError};
 
 use super::Verifier;
 use super::curve::{Curve, P256, P384, P521};

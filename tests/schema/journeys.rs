@@ -5,6 +5,7 @@ use crate::common::{has, run, skipped};
 use crate::pki::{Cert, List, pem};
 use crate::sigstore::{Key, Leaf, Signature, Sigstore, commit, commit_by};
 use crate::token::{KIND, public, signed};
+use crate::tuf::Mirror;
 use crate::world::{World, done};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -169,6 +170,18 @@ fn of_keyless(checked: &mut Checked) {
         });
         let id = checked.world.object("k", "commit", &raw);
         checked.both("k", status, &policy, &id);
+        if !logged && !stamped {
+            // the log has it
+            let body = Signature::body_of(id.as_bytes(), &key.sign(id.as_bytes()), &certificate, false);
+            let log = Mirror::start();
+            log.put("api/v1/index/retrieve", b"[\"abc\"]".to_vec());
+            let answer = sigstore.entry_of(&body, begin + 2, false, 3).answer("abc", &body);
+            log.put("api/v1/log/entries/abc", answer.into_bytes());
+            checked.world.home.git("k", &["config", "warrant.rekor", &log.url]);
+            checked.verify("k", 0, &["--policy", &policy, "--no-walk", "--online", &id]);
+            let shown = checked.show("k", &["--policy", &policy, "--online", &id]);
+            assert_eq!(shown["signature"]["evidence"]["keyless"]["log"]["found"], true, "{shown}");
+        }
     }
 }
 

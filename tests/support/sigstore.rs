@@ -315,7 +315,11 @@ impl Sigstore {
 
     /// The log entry of a signature, among `others` more in the tree.
     pub fn entry(&self, signature: &Signature, at: i64, v2: bool, others: usize) -> Entry {
-        let body = signature.body(v2);
+        self.entry_of(&signature.body(v2), at, v2, others)
+    }
+
+    /// The log entry with a body.
+    pub fn entry_of(&self, body: &str, at: i64, v2: bool, others: usize) -> Entry {
         let place = others / 2;
         let mut leaves: Vec<[u8; 32]> = (0..=others).map(|n| leaf_hash(format!("other {n}").as_bytes())).collect();
         leaves[place] = leaf_hash(body.as_bytes());
@@ -336,7 +340,7 @@ impl Sigstore {
             }),
         };
         if !v2 {
-            entry.promise = Some(self.promise(&body, &entry));
+            entry.promise = Some(self.promise(body, &entry));
         }
         entry
     }
@@ -454,6 +458,27 @@ pub fn message(field: u64, content: &[u8]) -> Vec<u8> {
 }
 
 impl Entry {
+    /// The answer of Rekor v1's API that holds the entry, by a name, with its body.
+    pub fn answer(&self, name: &str, body: &str) -> String {
+        let proof = self.proof.as_ref().unwrap();
+        let hashes: Vec<String> = proof.hashes.iter().map(|hash| format!("\"{}\"", hex(hash))).collect();
+        let checkpoint = proof.checkpoint.replace('\n', "\\n");
+        let promise = STANDARD.encode(self.promise.as_deref().unwrap_or_default());
+        format!(
+            r#"{{"{name}": {{"body": "{}", "integratedTime": {}, "logID": "{}", "logIndex": {}, "verification": {{
+"signedEntryTimestamp": "{promise}", "inclusionProof": {{"checkpoint": "{checkpoint}", "hashes": [{}], "logIndex": {},
+"rootHash": "{}", "treeSize": {}}}}}}}}}"#,
+            STANDARD.encode(body),
+            self.time,
+            hex(&self.log),
+            self.index,
+            hashes.join(","),
+            proof.index,
+            hex(&proof.root),
+            proof.size
+        )
+    }
+
     /// The protobuf that gitsign embeds.
     pub fn encode(&self) -> Vec<u8> {
         let kind = [message(1, b"hashedrekord"), message(2, self.version.as_bytes())].concat();
@@ -511,14 +536,19 @@ impl Signature {
     }
 
     fn body(&self, v2: bool) -> String {
-        let (digest, signature) = (Sha256::digest(self.signed()), STANDARD.encode(&self.signature));
+        Self::body_of(&self.signed(), &self.signature, &self.certificate, v2)
+    }
+
+    /// What a log says of some bytes, a signature over them and its certificate.
+    pub fn body_of(signed: &[u8], signature: &[u8], certificate: &[u8], v2: bool) -> String {
+        let (digest, signature) = (Sha256::digest(signed), STANDARD.encode(signature));
         if v2 {
-            let (digest, raw) = (STANDARD.encode(digest), STANDARD.encode(&self.certificate));
+            let (digest, raw) = (STANDARD.encode(digest), STANDARD.encode(certificate));
             return format!(
                 r#"{{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{{"hashedRekordV002":{{"data":{{"algorithm":"SHA2_256","digest":"{digest}"}},"signature":{{"content":"{signature}","verifier":{{"keyDetails":"PKIX_ECDSA_P256_SHA_256","x509Certificate":{{"rawBytes":"{raw}"}}}}}}}}}}}}"#
             );
         }
-        let text = STANDARD.encode(&self.certificate);
+        let text = STANDARD.encode(certificate);
         let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
         let (digest, key) = (hex(&digest), STANDARD.encode(pem));

@@ -135,10 +135,27 @@ impl Http {
     /// # Errors
     /// Where no answer came.
     pub fn call(&self, service: &Service, call: Call<'_>) -> Result<Answer> {
+        self.call_bounded(service, call, MAX_ANSWER)
+    }
+
+    /// Fetches a file of at most so many bytes; `None` where there is none of that name.
+    ///
+    /// # Errors
+    /// Where no answer came, a longer one, or one that is no success: one that points elsewhere is not followed.
+    pub fn file(&self, service: &Service, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let answer = self.call_bounded(service, Call { path, headers: &[], body: None }, limit)?;
+        match answer.status {
+            403 | 404 => Ok(None), // some stores of files do not say which names they have
+            _ if answer.is_good() => Ok(Some(answer.body.to_vec())),
+            _ => Err(service.refused(&answer)),
+        }
+    }
+
+    fn call_bounded(&self, service: &Service, call: Call<'_>, limit: u64) -> Result<Answer> {
         let until = Instant::now() + WHOLE;
         let mut pauses = PAUSES.iter();
         loop {
-            let result = self.once(&service.url, call);
+            let result = self.once(&service.url, call, limit);
             let worth = match &result {
                 Ok(answer) => matches!(answer.status, 429 | 500 | 502 | 503 | 504),
                 Err(error) => is_passing(error),
@@ -162,7 +179,7 @@ impl Http {
         serde_json::from_slice(&answer.body).map_err(|error| service.error(format!("its answer makes no sense: {error}")))
     }
 
-    fn once(&self, url: &str, call: Call<'_>) -> Result<Answer, ureq::Error> {
+    fn once(&self, url: &str, call: Call<'_>, limit: u64) -> Result<Answer, ureq::Error> {
         let url = format!("{url}{}", call.path);
         let mut response = match call.body {
             None => call.headers.iter().fold(self.0.get(url), |request, (name, value)| request.header(*name, *value)).call()?,
@@ -172,7 +189,7 @@ impl Http {
         };
         let status = response.status().as_u16();
         let location = response.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Answer { status, location, body: Zeroizing::new(read(response.body_mut())?) })
+        Ok(Answer { status, location, body: Zeroizing::new(read(response.body_mut(), limit)?) })
     }
 }
 
@@ -182,8 +199,8 @@ impl Default for Http {
     }
 }
 
-fn read(body: &mut Body) -> Result<Vec<u8>, ureq::Error> {
-    body.with_config().limit(MAX_ANSWER).read_to_vec()
+fn read(body: &mut Body, limit: u64) -> Result<Vec<u8>, ureq::Error> {
+    body.with_config().limit(limit).read_to_vec()
 }
 
 /// Whether the same call may well go through a moment later.

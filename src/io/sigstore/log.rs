@@ -142,29 +142,11 @@ impl Logged<'_> {
     }
 
     fn entry_v1(&self, answer: &Answer) -> Result<LogEntry> {
-        let entries: BTreeMap<String, EntryV1> = self.parsed(&answer.body)?;
-        let entry = entries.into_values().next().ok_or_else(|| self.nonsense("it is empty"))?;
-        let body = self.base64(&entry.body)?;
+        let (body, entry) = parse_v1(self.rekor, &answer.body)?;
         if serde_json::from_slice::<Value>(&body).ok() != Some(self.body_v1()) {
             return Err(self.rekor.error("the entry that it returns is not of what was sent"));
         }
-        let proof = entry.verification.inclusion_proof.ok_or_else(|| self.nonsense("there is no proof of inclusion"))?;
-        let hashes: Result<Vec<Vec<u8>>> = proof.hashes.iter().map(|hash| self.hex(hash)).collect();
-        Ok(LogEntry {
-            index: entry.log_index,
-            log_id: self.hex(&entry.log_id)?,
-            kind: "hashedrekord".to_owned(),
-            version: "0.0.1".to_owned(),
-            integrated: entry.integrated_time,
-            promise: self.base64(&entry.verification.signed_entry_timestamp)?,
-            inclusion: Some(Inclusion {
-                index: proof.log_index,
-                root: self.hex(&proof.root_hash)?,
-                size: proof.tree_size,
-                hashes: hashes?,
-                checkpoint: proof.checkpoint,
-            }),
-        })
+        Ok(entry)
     }
 
     fn body_v1(&self) -> Value {
@@ -195,8 +177,8 @@ impl Logged<'_> {
         if !answer.is_good() {
             return Err(self.rekor.refused(&answer));
         }
-        let entry: EntryV2 = self.parsed(&answer.body)?;
-        let body: Option<Value> = serde_json::from_slice(&self.base64(&entry.canonicalized_body)?).ok();
+        let entry: EntryV2 = parsed(self.rekor, &answer.body)?;
+        let body: Option<Value> = serde_json::from_slice(&base64(self.rekor, &entry.canonicalized_body)?).ok();
         let data = json!({ "algorithm": "SHA2_256", "digest": digest });
         let want = json!({
             "apiVersion": "0.0.2",
@@ -206,40 +188,67 @@ impl Logged<'_> {
         if body != Some(want) {
             return Err(self.rekor.error("the entry that it returns is not of what was sent"));
         }
-        let number = |number: &Number| number.get().ok_or_else(|| self.nonsense("a number is none"));
-        let hashes: Result<Vec<Vec<u8>>> = entry.inclusion_proof.hashes.iter().map(|hash| self.base64(hash)).collect();
+        let number = |number: &Number| number.get().ok_or_else(|| nonsense(self.rekor, "a number is none"));
+        let hashes: Result<Vec<Vec<u8>>> = entry.inclusion_proof.hashes.iter().map(|hash| base64(self.rekor, hash)).collect();
         Ok(LogEntry {
             index: number(&entry.log_index)?,
-            log_id: self.base64(&entry.log_id.key_id)?,
+            log_id: base64(self.rekor, &entry.log_id.key_id)?,
             kind: entry.kind_version.kind,
             version: entry.kind_version.version,
             integrated: 0,
             promise: Vec::new(),
             inclusion: Some(Inclusion {
                 index: number(&entry.inclusion_proof.log_index)?,
-                root: self.base64(&entry.inclusion_proof.root_hash)?,
+                root: base64(self.rekor, &entry.inclusion_proof.root_hash)?,
                 size: number(&entry.inclusion_proof.tree_size)?,
                 hashes: hashes?,
                 checkpoint: entry.inclusion_proof.checkpoint.envelope,
             }),
         })
     }
+}
 
-    fn parsed<T: serde::de::DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
-        serde_json::from_slice(body).map_err(|error| self.nonsense(&error.to_string()))
-    }
+/// The entry in an answer of Rekor v1, and its body.
+///
+/// # Errors
+/// Where there is none.
+pub(super) fn parse_v1(rekor: &Service, answer: &[u8]) -> Result<(Vec<u8>, LogEntry)> {
+    let entries: BTreeMap<String, EntryV1> = parsed(rekor, answer)?;
+    let entry = entries.into_values().next().ok_or_else(|| nonsense(rekor, "it is empty"))?;
+    let proof = entry.verification.inclusion_proof.ok_or_else(|| nonsense(rekor, "there is no proof of inclusion"))?;
+    let hashes: Result<Vec<Vec<u8>>> = proof.hashes.iter().map(|hash| hex(rekor, hash)).collect();
+    let made = LogEntry {
+        index: entry.log_index,
+        log_id: hex(rekor, &entry.log_id)?,
+        kind: "hashedrekord".to_owned(),
+        version: "0.0.1".to_owned(),
+        integrated: entry.integrated_time,
+        promise: base64(rekor, &entry.verification.signed_entry_timestamp)?,
+        inclusion: Some(Inclusion {
+            index: proof.log_index,
+            root: hex(rekor, &proof.root_hash)?,
+            size: proof.tree_size,
+            hashes: hashes?,
+            checkpoint: proof.checkpoint,
+        }),
+    };
+    Ok((base64(rekor, &entry.body)?, made))
+}
 
-    fn nonsense(&self, why: &str) -> anyhow::Error {
-        self.rekor.error(format!("its answer makes no sense: {why}"))
-    }
+fn parsed<T: serde::de::DeserializeOwned>(rekor: &Service, body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| nonsense(rekor, &error.to_string()))
+}
 
-    fn base64(&self, text: &str) -> Result<Vec<u8>> {
-        STANDARD.decode(text).ok().ok_or_else(|| self.nonsense("what should be base64 is not"))
-    }
+fn nonsense(rekor: &Service, why: &str) -> anyhow::Error {
+    rekor.error(format!("its answer makes no sense: {why}"))
+}
 
-    fn hex(&self, text: &str) -> Result<Vec<u8>> {
-        let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(digit).collect();
-        bytes.with_context(|| self.nonsense("what should be hexadecimal is not").to_string())
-    }
+fn base64(rekor: &Service, text: &str) -> Result<Vec<u8>> {
+    STANDARD.decode(text).ok().ok_or_else(|| nonsense(rekor, "what should be base64 is not"))
+}
+
+fn hex(rekor: &Service, text: &str) -> Result<Vec<u8>> {
+    let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(digit).collect();
+    bytes.with_context(|| nonsense(rekor, "what should be hexadecimal is not").to_string())
 }

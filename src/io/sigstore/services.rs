@@ -12,14 +12,19 @@
 //! | `warrant.tokenSource` | `gitsign.tokenProvider` | GITSIGN_TOKEN_PROVIDER |
 //! | `warrant.matchCommitter` | `gitsign.matchCommitter` | GITSIGN_MATCH_COMMITTER |
 //!
-//! As with gitsign, a variable goes before its setting; `warrant.*` goes before both.
+//! As with gitsign, a variable goes before its setting; `warrant.*` goes before both. What none of them names comes from the
+//! signing configuration: that of `warrant.signingConfig` (a file, or `tuf:` and a mirror from which one was fetched), or, where
+//! no service is named at all, the last that was fetched of Sigstore's public instance. Without any: what is built in.
 
 use super::Service;
+use super::tuf::Mirror;
+use crate::io::clock;
 use crate::io::config::Config;
+use crate::io::trust::{FETCHED, SIGNING_CONFIG, fetched, read_bounded, trusted_root};
 use crate::signature::x509::Root;
-use anyhow::{Context as _, Result, bail};
+use crate::signature::x509::sign::SigningConfig;
+use anyhow::{Context as _, Result, anyhow, bail};
 use std::env;
-use std::fs;
 use std::path::PathBuf;
 
 /// Where to sign, and as whom.
@@ -75,42 +80,171 @@ pub enum Login {
     Code,
 }
 
+impl RekorVersion {
+    fn number(self) -> u32 {
+        match self {
+            Self::V1 => 1,
+            Self::V2 => 2,
+        }
+    }
+}
+
+/// A longer signing configuration is refused, in bytes: real ones have some 2,000.
+const MOST_CONFIG_BYTES: usize = 1 << 20;
 const FULCIO: &str = "https://fulcio.sigstore.dev";
 const REKOR: &str = "https://rekor.sigstore.dev";
 const ISSUER: &str = "https://oauth2.sigstore.dev/auth";
 const CLIENT_ID: &str = "sigstore";
 
+/// The first that is set: our own setting, a variable, gitsign's setting.
+fn find(config: &Config, ours: &str, variables: &[&str], gitsigns: &str) -> Result<Option<String>> {
+    let ours = config.get(&format!("warrant.{ours}"))?;
+    let variable = || variables.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
+    let gitsigns = || if gitsigns.is_empty() { Ok(None) } else { config.get(&format!("gitsign.{gitsigns}")) };
+    let found = match ours.or_else(variable) {
+        Some(value) => Some(value),
+        None => gitsigns()?,
+    };
+    Ok(found.filter(|value| !value.is_empty()))
+}
+
+/// The services that settings name, one by one.
+struct Named {
+    fulcio: Option<String>,
+    rekor: Option<String>,
+    tsa: Option<String>,
+    /// Where the others stand: a file, or `tuf:` and a mirror.
+    config: Option<String>,
+}
+
+impl Named {
+    fn of(config: &Config) -> Result<Self> {
+        Ok(Self {
+            fulcio: find(config, "fulcio", &["GITSIGN_FULCIO_URL", "SIGSTORE_FULCIO_URL"], "fulcio")?,
+            rekor: find(config, "rekor", &["GITSIGN_REKOR_URL", "SIGSTORE_REKOR_URL"], "rekor")?,
+            tsa: find(config, "tsa", &["GITSIGN_TIMESTAMP_SERVER_URL", "SIGSTORE_TIMESTAMP_SERVER_URL"], "timestampServerURL")?,
+            config: find(config, "signingConfig", &[], "")?,
+        })
+    }
+
+    /// Whether all are Sigstore's public ones.
+    fn are_public(&self) -> bool {
+        let named = self.config.as_deref().filter(|config| *config != "none");
+        self.fulcio.is_none() && self.rekor.is_none() && self.tsa.is_none() && named.is_none()
+    }
+
+    /// The signing configuration that they come from, where there is one, and its name: the one that is named; else, for the
+    /// public services, what was fetched last.
+    fn config(&self) -> Result<Option<(String, SigningConfig)>> {
+        let name = match self.config.as_deref() {
+            Some("none") => return Ok(None),
+            Some(named) => named.to_owned(),
+            None if self.are_public() => format!("{FETCHED}public-good"),
+            None => return Ok(None),
+        };
+        let text = match name.strip_prefix(FETCHED) {
+            Some(mirror) => {
+                let url = Mirror::named(mirror)?.url().to_owned();
+                match fetched(&url, SIGNING_CONFIG)? {
+                    Some(text) => text.into_bytes(),
+                    None if self.config.is_none() => return Ok(None),
+                    None => bail!(
+                        "warrant.signingConfig is {name}, and nothing was fetched from {url}; git warrant trust update --mirror {mirror}"
+                    ),
+                }
+            }
+            None => read_bounded(&expanded(&name)?, MOST_CONFIG_BYTES).context("warrant.signingConfig")?,
+        };
+        let config = SigningConfig::parse(&text).with_context(|| format!("the signing configuration {name}"))?;
+        Ok(Some((name, config)))
+    }
+}
+
+/// By what the personality verifies: `warrant.trustedRoot`, or what is built in where the services are Sigstore's public ones.
+/// `none`, or a Sigstore of one's own without a root: by nothing.
+///
+/// # Errors
+/// Where the root cannot be read.
+pub fn root(config: &Config) -> Result<Option<Root>> {
+    root_of(root_named(config, &Named::of(config)?)?.as_deref())
+}
+
+/// The Rekor v1 in which entries are searched that a signature does not carry.
+///
+/// # Errors
+/// Where a setting makes no sense.
+pub fn searched(config: &Config) -> Result<Service> {
+    let named = Named::of(config)?;
+    let url = match (find(config, "rekorVersion", &[], "")?.as_deref(), &named.rekor) {
+        (Some("2"), _) | (_, None) => {
+            let config = named.config()?;
+            let url = config.as_ref().and_then(|(_, config)| config.rekor(clock::now(), 1).ok().flatten());
+            url.unwrap_or(REKOR).to_owned()
+        }
+        (_, Some(url)) => url.clone(),
+    };
+    Service::new(
+        "Rekor",
+        &url,
+        "what is not in the signature stays unproved; try again later, or name another log: git config warrant.rekor URL",
+    )
+}
+
+fn root_named(config: &Config, named: &Named) -> Result<Option<String>> {
+    Ok(find(config, "trustedRoot", &[], "")?.or_else(|| named.are_public().then(|| "public-good".to_owned())))
+}
+
+fn root_of(named: Option<&str>) -> Result<Option<Root>> {
+    let named = named.filter(|named| *named != "none");
+    named.map(|named| trusted_root(named).context("warrant.trustedRoot")).transpose()
+}
+
 impl Services {
-    /// Reads the settings and the environment.
+    /// Reads the settings, the environment, and the signing configuration that they name.
     ///
     /// # Errors
-    /// Where a value makes no sense.
+    /// Where a value makes no sense, or a service has no address.
     pub fn of(config: &Config) -> Result<Self> {
-        let find = |ours: &str, variables: &[&str], gitsigns: &str| -> Result<Option<String>> {
-            let ours = config.get(&format!("warrant.{ours}"))?;
-            let variable = || variables.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
-            let gitsigns = || if gitsigns.is_empty() { Ok(None) } else { config.get(&format!("gitsign.{gitsigns}")) };
-            let found = match ours.or_else(variable) {
-                Some(value) => Some(value),
-                None => gitsigns()?,
-            };
-            Ok(found.filter(|value| !value.is_empty()))
+        let named = Named::of(config)?;
+        let find = |ours: &str, variables: &[&str], gitsigns: &str| find(config, ours, variables, gitsigns);
+        let source = named.config()?;
+        let now = clock::now();
+        let lacks = |what: &str, setting: &str, name: &str| {
+            anyhow!(
+                "the signing configuration {name} has no {what} that holds now; git warrant trust update fetches a newer one, and git config {setting} URL names one"
+            )
         };
-        let rekor_version = match find("rekorVersion", &[], "")?.as_deref() {
-            None | Some("1") => RekorVersion::V1,
-            Some("2") => RekorVersion::V2,
+        let wanted = match find("rekorVersion", &[], "")?.as_deref() {
+            None => None,
+            Some("1") => Some(RekorVersion::V1),
+            Some("2") => Some(RekorVersion::V2),
             Some(other) => bail!("warrant.rekorVersion is `{other}`; Rekor's versions are 1 and 2"),
         };
-        let rekor = find("rekor", &["GITSIGN_REKOR_URL", "SIGSTORE_REKOR_URL"], "rekor")?;
-        let tsa = find("tsa", &["GITSIGN_TIMESTAMP_SERVER_URL", "SIGSTORE_TIMESTAMP_SERVER_URL"], "timestampServerURL")?;
-        if rekor_version == RekorVersion::V2 {
-            // its URL changes each year, and it proves no time
-            if rekor.is_none() {
-                bail!("warrant.rekorVersion is 2, and no log is named; git config warrant.rekor URL");
+        let (rekor, rekor_version) = match (&named.rekor, &source) {
+            (Some(url), _) => (url.clone(), wanted.unwrap_or(RekorVersion::V1)),
+            (None, Some((name, source))) => {
+                // gitsign of old reads the first version only
+                let versions = wanted.map_or(vec![RekorVersion::V1, RekorVersion::V2], |wanted| vec![wanted]);
+                let mut found = None;
+                for version in versions {
+                    let url = source.rekor(now, version.number()).with_context(|| format!("the signing configuration {name}"))?;
+                    found = found.or(url.map(|url| (url.to_owned(), version)));
+                }
+                let which = wanted.map_or_else(|| "Rekor".to_owned(), |wanted| format!("Rekor of version {}", wanted.number()));
+                found.ok_or_else(|| lacks(&which, "warrant.rekor", name))?
             }
-            if tsa.is_none() {
+            (None, None) if wanted == Some(RekorVersion::V2) => bail!(
+                "warrant.rekorVersion is 2, and no log is named; git warrant trust update learns where it is (its URL changes each year), or git config warrant.rekor URL"
+            ),
+            (None, None) => (REKOR.to_owned(), RekorVersion::V1),
+        };
+        let mut tsa = named.tsa.clone();
+        if let (None, RekorVersion::V2) = (&tsa, rekor_version) {
+            let Some((name, source)) = &source else {
                 bail!("Rekor v2 proves no time, so a timestamp is needed beside it; git config warrant.tsa URL");
-            }
+            };
+            let url = source.timestamps(now).with_context(|| format!("the signing configuration {name}"))?;
+            tsa = Some(url.ok_or_else(|| lacks("timestamp authority", "warrant.tsa", name))?.to_owned());
         }
         let login = match find("login", &[], "")?.as_deref() {
             None | Some("any") => Login::Any,
@@ -122,20 +256,36 @@ impl Services {
         let matches = find("matchCommitter", &["GITSIGN_MATCH_COMMITTER"], "matchCommitter")?;
         let match_committer = boolean("warrant.matchCommitter", matches.as_deref(), false)?;
         let agent = boolean("warrant.agent", find("agent", &[], "")?.as_deref(), true)?;
-        let issuer = find("oidcIssuer", &["GITSIGN_OIDC_ISSUER", "SIGSTORE_OIDC_ISSUER"], "issuer")?;
         let client_id = find("oidcClientId", &["GITSIGN_OIDC_CLIENT_ID", "SIGSTORE_OIDC_CLIENT_ID"], "clientID")?;
         let secret = find("oidcClientSecretFile", &["SIGSTORE_OIDC_CLIENT_SECRET_FILE"], "")?;
         let file = find("tokenFile", &[], "")?;
-        let fulcio = find("fulcio", &["GITSIGN_FULCIO_URL", "SIGSTORE_FULCIO_URL"], "fulcio")?;
-        let public = fulcio.is_none() && rekor.is_none() && tsa.is_none();
-        let trusted_root = find("trustedRoot", &[], "")?.or_else(|| public.then(|| "public-good".to_owned()));
+        let fulcio = match (&named.fulcio, &source) {
+            (Some(url), _) => url.clone(),
+            (None, Some((name, source))) => {
+                source.fulcio(now).ok_or_else(|| lacks("certificate authority", "warrant.fulcio", name))?.to_owned()
+            }
+            (None, None) => FULCIO.to_owned(),
+        };
+        let issuer = match (find("oidcIssuer", &["GITSIGN_OIDC_ISSUER", "SIGSTORE_OIDC_ISSUER"], "issuer")?, &source) {
+            (Some(url), _) => url,
+            (None, Some((name, source))) => {
+                source.issuer(now).ok_or_else(|| lacks("issuer", "warrant.oidcIssuer", name))?.to_owned()
+            }
+            (None, None) => ISSUER.to_owned(),
+        };
+        // services that a mirror names are known to the trusted root of the same mirror, and not always to that which is built in
+        let of_mirror = source.map(|(name, _)| name).filter(|name| name.starts_with(FETCHED));
+        let trusted_root = match find("trustedRoot", &[], "")? {
+            Some(named) => Some(named),
+            None => of_mirror.or(root_named(config, &named)?),
+        };
         Ok(Self {
-            fulcio: fulcio.unwrap_or_else(|| FULCIO.to_owned()),
-            rekor: rekor.unwrap_or_else(|| REKOR.to_owned()),
+            fulcio,
+            rekor,
             rekor_version,
             tsa,
             trusted_root,
-            issuer: issuer.unwrap_or_else(|| ISSUER.to_owned()),
+            issuer,
             client_id: client_id.unwrap_or_else(|| CLIENT_ID.to_owned()),
             client_secret: secret.map(|path| expanded(&path)).transpose()?,
             connector: find("oidcConnector", &["GITSIGN_CONNECTOR_ID", "SIGSTORE_CONNECTOR_ID"], "connectorID")?,
@@ -177,22 +327,14 @@ impl Services {
         self.tsa.as_ref().map(|url| Service::new("the timestamp authority", url, mend)).transpose()
     }
 
-    /// By what a signature is verified before anybody sees it: `warrant.trustedRoot`, or what is built in where the services are
-    /// Sigstore's public ones. `none`, or a Sigstore of one's own without a root: by nothing.
+    /// By what a signature is verified before anybody sees it: `warrant.trustedRoot`; else the root of the mirror that named the
+    /// services, or what is built in where they are Sigstore's public ones. `none`, or a Sigstore of one's own without a root: by
+    /// nothing.
     ///
     /// # Errors
     /// Where the root cannot be read.
     pub fn root(&self) -> Result<Option<Root>> {
-        let Some(named) = self.trusted_root.as_deref().filter(|named| *named != "none") else { return Ok(None) };
-        if let Some(root) = Root::embedded(named, named) {
-            return Ok(Some(root));
-        }
-        let path = expanded(named)?;
-        let json =
-            fs::read(&path).with_context(|| format!("cannot read the trusted root {} (warrant.trustedRoot)", path.display()))?;
-        let root =
-            Root::parse(&json, named).with_context(|| format!("{} is no trusted root (warrant.trustedRoot)", path.display()))?;
-        Ok(Some(root))
+        root_of(self.trusted_root.as_deref())
     }
 
     /// Whatever of this decides who a certificate names and who issues it: what was issued under one is not used under another.

@@ -133,6 +133,10 @@ pub(super) fn sigstore(mut fields: Fields<'_>, root: String) -> Result<SigstoreE
     if root.is_empty() {
         return Err(fields.error_at("trusted-root", "a name of a root that is built in, or of a file, is needed here"));
     }
+    if root.starts_with("tuf:") {
+        let what = "what was fetched differs from machine to machine: name the file beside the policy that git warrant trust update --output writes";
+        return Err(fields.error_at("trusted-root", what));
+    }
     let root = match EMBEDDED.contains(&root.as_str()) {
         true => RootName::Embedded(root),
         false => RootName::File(root),

@@ -163,6 +163,7 @@ fn what_is_wrong_is_said_with_its_place() {
             "has to say repository-id",
         ),
         ("version = 1\n[authorities.s]\ntrusted-root = \"github\"", 2, 1, "require = \"timestamp\""),
+        ("version = 1\n[authorities.s]\ntrusted-root = \"tuf:public-good\"", 3, 16, "git warrant trust update --output"),
         ("version = 1\n[authorities.s]\ntrusted-root = \"public-good\"\nrequire = \"luck\"", 4, 11, "none of log"),
         ("version = 1\n[authorities.s]\ntrusted-root = \"public-good\"\nprincipals = [\"*\"]", 4, 1, "is not a key here"),
         (

@@ -65,7 +65,17 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
     for authority in &file.authorities {
         revoked_by(authority, source)?;
     }
-    let Material { certificates, authorities, .. } = Material::of(file, source)?;
+    let Material { certificates, roots, authorities, .. } = Material::of(file, source)?;
+    for (instance, root) in file.sigstores.iter().zip(&roots) {
+        if !root.asks_for_certificate_logs().with_context(|| format!("{}:{}", source.name, instance.line))? {
+            complain(&format!(
+                "warning: {}:{}: the trusted root of {} names no certificate log: that a certificate is in one is not asked",
+                printable(&source.name),
+                instance.line,
+                printable(&instance.name)
+            ));
+        }
+    }
     for note in certificate_notes(&certificates, &source.name) {
         complain(&format!("warning: {}", printable(&note)));
     }

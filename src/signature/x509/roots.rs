@@ -27,6 +27,9 @@ pub(super) struct Ready {
     pub(super) logs: Keyring,
 }
 
+/// A longer trusted root is refused, in bytes: real ones have some 10,000.
+pub const MOST_ROOT_BYTES: usize = 16 << 20;
+
 /// Why a trusted root cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a trusted root: {0}")]
@@ -53,9 +56,20 @@ impl Root {
     /// # Errors
     /// Where it is none, or a key or certificate in it cannot be used.
     pub fn parse(json: &[u8], name: &str) -> Result<Self, RootError> {
+        if json.len() > MOST_ROOT_BYTES {
+            return Err(RootError(format!("it has more than {MOST_ROOT_BYTES} bytes")));
+        }
         let text = std::str::from_utf8(json).map_err(|_| RootError("not UTF-8".to_owned()))?;
         let ready = Ready::new(Parsed::from_json(text).map_err(|error| RootError(error.to_string()))?)?;
         Ok(Self { name: name.to_owned(), ready: Arc::new(Lazy { embedded: None, ready: OnceLock::from(Ok(ready)) }) })
+    }
+
+    /// Whether its certificates have to be in a certificate log: one that names no such log asks for no proof of it.
+    ///
+    /// # Errors
+    /// Where the root cannot be used.
+    pub fn asks_for_certificate_logs(&self) -> Result<bool, RootError> {
+        self.ready().map(|ready| ready.chains.are_logged()).map_err(Clone::clone)
     }
 
     pub(super) fn ready(&self) -> Result<&Ready, &RootError> {
@@ -95,5 +109,7 @@ mod tests {
         for bad in [&b"{}"[..], b"\xff", b""] {
             assert!(Root::parse(bad, "x").is_err());
         }
+        let long = Root::parse(&vec![b' '; MOST_ROOT_BYTES + 1], "x").unwrap_err().to_string();
+        assert!(long.contains("16777216 bytes"), "{long}");
     }
 }

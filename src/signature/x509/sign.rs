@@ -8,12 +8,14 @@
 //! The signature is over the signed attributes as a DER SET, and that SET is what the log and whoever sees a Sigstore bundle in
 //! it take for the artifact.
 
+mod config;
 mod der;
 mod entry;
 mod leaf;
 mod request;
 mod timestamp;
 
+pub use config::{ConfigError, SigningConfig};
 pub use entry::{Inclusion, LogEntry};
 pub use leaf::{Leaf, LeafError};
 pub use request::certificate_request;

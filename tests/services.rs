@@ -1,0 +1,112 @@
+//! Which services sign: what is named goes before a signing configuration, and that before what is built in.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+#[path = "support/tuf.rs"]
+mod tuf;
+
+use common::{Home, run};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tuf::{DAY, Mirror, hexadecimal, moment};
+
+/// `{}` and claims that end in the year 2096; nobody verifies them before a service does.
+const TOKEN: &str = "e30.eyJleHAiOiA0MDAwMDAwMDAwfQ.x";
+const PAYLOAD: &[u8] = b"tree 0\nauthor A <a@x> 1 +0000\ncommitter A <a@x> 1 +0000\n\nm\n";
+
+fn service(url: &str, version: u32, days: (i64, i64), operator: &str) -> Value {
+    let span = json!({"start": moment(days.0 * DAY), "end": moment(days.1 * DAY)});
+    json!({"url": url, "majorApiVersion": version, "validFor": span, "operator": operator})
+}
+
+#[test]
+fn which_are_asked() {
+    let home = Home::new();
+    home.git("", &["init", "-q", "r"]);
+    // each answers that it knows nothing of what it is asked, which says who was asked
+    let [listed, ended, ours, variables, gitsigns] = std::array::from_fn(|_| Mirror::start().url);
+    let now = (-1, 1);
+    let config = |logs: Value, number: Value, timestamps: Value| {
+        json!({"mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+            "caUrls": [service(&ended, 1, (-9, -1), "o"), service(&listed, 1, now, "o"), service(&ours, 2, now, "o")],
+            "oidcUrls": [service(&listed, 1, now, "o")], "rekorTlogUrls": logs, "tsaUrls": timestamps,
+            "rekorTlogConfig": number, "tsaConfig": {"selector": "ANY"}})
+    };
+    let (v1, v2, any) = (service(&listed, 1, now, "o"), service(&listed, 2, now, "o"), json!({"selector": "ANY"}));
+    let other = service(&listed, 2, now, "another");
+    let stamps = json!([v1]);
+    let both = config(json!([v2, v1]), any.clone(), stamps.clone());
+    let mut nobody = both.clone();
+    nobody["caUrls"] = json!([service(&ended, 1, (-9, -1), "o")]);
+    let at = |url: &str| format!("Fulcio at {url}");
+    let lacks = |what: &str| format!("the signing configuration config.json has no {what} that holds now");
+    let named = ("warrant.signingConfig", "config.json");
+    type Settings<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&Value, Settings<'_>, Settings<'_>, String); 17] = [
+        (&both, &[named], &[], at(&listed)),
+        (&both, &[named, ("warrant.rekorVersion", "2")], &[], at(&listed)),
+        (&both, &[named, ("gitsign.fulcio", &gitsigns)], &[], at(&gitsigns)),
+        (&both, &[named, ("gitsign.fulcio", &gitsigns)], &[("GITSIGN_FULCIO_URL", &variables)], at(&variables)),
+        (&both, &[named, ("warrant.fulcio", &ours)], &[("GITSIGN_FULCIO_URL", &variables)], at(&ours)),
+        (&nobody, &[named], &[], lacks("certificate authority")),
+        (&nobody, &[named, ("warrant.fulcio", &ours)], &[], at(&ours)),
+        (
+            &config(json!([v1]), any.clone(), stamps.clone()),
+            &[named, ("warrant.rekorVersion", "2")],
+            &[],
+            lacks("Rekor of version 2"),
+        ),
+        (
+            &config(json!([v2]), any.clone(), stamps.clone()),
+            &[named, ("warrant.rekorVersion", "1")],
+            &[],
+            lacks("Rekor of version 1"),
+        ),
+        (&config(json!([v2]), any.clone(), stamps.clone()), &[named], &[], at(&listed)), // the second, where there is no first
+        (&config(json!([v2]), any.clone(), json!([])), &[named], &[], lacks("timestamp authority")),
+        (&config(json!([v2]), any.clone(), json!([])), &[named, ("warrant.tsa", &ours)], &[], at(&listed)),
+        (
+            &config(json!([v2, other]), json!({"selector": "ALL"}), stamps),
+            &[named],
+            &[],
+            "the signing configuration config.json: it asks for 2 of its logs".to_owned(),
+        ),
+        (&json!({}), &[named], &[], "the signing configuration config.json: not a signing configuration".to_owned()),
+        (&both, &[("warrant.signingConfig", "absent.json")], &[], "warrant.signingConfig: cannot read absent.json".to_owned()),
+        (
+            &both,
+            &[("warrant.signingConfig", "tuf:http://localhost:1")],
+            &[],
+            "nothing was fetched from http://localhost:1; git warrant trust update --mirror http://localhost:1".to_owned(),
+        ),
+        (&both, &[("warrant.rekorVersion", "2")], &[], "git warrant trust update learns where it is".to_owned()),
+    ];
+    let ask = |config: &Value, settings: Settings<'_>, variables: Settings<'_>, says: &str| {
+        home.write("r/config.json", config.to_string());
+        let mut command = home.command(common::OURS);
+        command.args(["--status-fd=2", "-bsau", "KEY"]).current_dir(home.join("r"));
+        command.env("SIGSTORE_ID_TOKEN", TOKEN).envs(variables.iter().copied());
+        command.env("GIT_CONFIG_COUNT", (settings.len() + 2).to_string());
+        for (at, (name, value)) in settings.iter().chain(&[("gpg.format", "x509"), ("warrant.agent", "false")]).enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{at}"), name).env(format!("GIT_CONFIG_VALUE_{at}"), value);
+        }
+        let done = run(&mut command, PAYLOAD);
+        assert!(!done.ok() && done.stdout.is_empty(), "{settings:?}: {done:?}");
+        assert!(done.stderr.contains(says), "{settings:?} {variables:?}: {says}: {done:?}");
+    };
+    for (config, settings, variables, says) in cases {
+        ask(config, settings, variables, &says);
+    }
+    // what was fetched of the public instance counts where nothing at all is named
+    let digest = hexadecimal(&Sha256::digest("https://tuf-repo-cdn.sigstore.dev")[..16]);
+    let folder = home.join(format!(".local/share/git-warrant/trust/{digest}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let state = json!({"signing_config.v0.2.json": both.to_string(), "trusted_root.json": "{}"});
+    std::fs::write(folder.join("state.json"), state.to_string()).unwrap();
+    ask(&both, &[], &[], &at(&listed));
+    ask(&both, &[("warrant.rekorVersion", "2")], &[], &at(&listed));
+    ask(&both, &[("warrant.fulcio", &ours)], &[], &at(&ours));
+    let none = ("warrant.signingConfig", "none");
+    ask(&both, &[none, ("warrant.rekorVersion", "2")], &[], "git warrant trust update learns where it is");
+    ask(&both, &[("warrant.rekor", &ours), ("warrant.rekorVersion", "2")], &[], "git config warrant.tsa URL");
+}
