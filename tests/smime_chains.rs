@@ -337,9 +337,9 @@ fn work_is_bounded() {
     let knot = [Cert::authority("b", "between", &a).by(&b), Cert::authority("between", "b", &b).by(&a)];
     expect("a loop", &bed.says(&[&bed.leaf, &knot[0], &knot[1], &bed.between]), "good");
     // longer than any
-    let mut chain = vec![bed.person()];
-    chain[0].issuer = sigstore::name("n0");
-    let mut ders = vec![chain[0].by(&keys[0])];
+    let mut first = bed.person();
+    first.issuer = sigstore::name("n0");
+    let mut ders = vec![first.by(&keys[0])];
     for at in 0..7 {
         let issuer = if at == 6 { "root".to_owned() } else { format!("n{}", at + 1) };
         let by = if at == 6 { &bed.root_key } else { &keys[at + 1] };
@@ -515,4 +515,33 @@ fn a_root_belongs_to_one_authority() {
     assert_eq!(of(&[&other.root, &bed.root]).shared_root(&of(&[&bed.root])).as_deref(), Some("CN=root"));
     let renewed = Cert { serial: vec![3], ..Cert::authority("root", "root", &bed.root_key) }.by(&bed.root_key);
     assert!(of(&[&renewed]).shared_root(&of(&[&bed.root])).is_some(), "the same key in another certificate");
+}
+
+/// Every bit of a list and of a root, turned: nothing panics, and no list that nobody signed so clears or revokes anything.
+#[test]
+fn no_bit_of_a_list_or_a_root_is_free() {
+    let bed = Bed::new();
+    let serial = Cert::person("between", "", &bed.key).serial;
+    let list = List::new("between", &[(&serial, Some(4))], (NOW - 1000, NOW + 1000)).by(&bed.between_key);
+    let (mut usable, mut roots) = (0, 0);
+    let turned = |bytes: &[u8], at: usize| {
+        let mut bytes = bytes.to_vec();
+        bytes[at / 8] ^= 1 << (at % 8);
+        bytes
+    };
+    for at in 0..list.len() * 8 {
+        let Ok(authority) = bed.authority().with_lists(&turned(&list, at), NOW) else { continue };
+        let evidence = bed.says_by(vec![authority], &[&bed.leaf, &bed.between]).unwrap();
+        let standing = &evidence.smime.unwrap().paths[0].standing;
+        assert!(matches!(standing, ChainStanding::Unknown(_)), "bit {at}: {standing:?}");
+        usable += 1;
+    }
+    for at in 0..bed.root.len() * 8 {
+        let pem = pem("CERTIFICATE", &[&turned(&bed.root, at)]);
+        let Ok(authority) = Authority::parse("corp", pem.as_bytes()) else { continue };
+        let _ = bed.says_by(vec![authority], &[&bed.leaf, &bed.between]); // a root is trusted as it is
+        roots += 1;
+    }
+    println!("{usable} lists and {roots} roots could be read");
+    assert!(usable > 500 && roots > 500, "{usable} {roots}");
 }
