@@ -1,7 +1,7 @@
 //! Rekor, v1 and v2: a signature is logged before anybody sees it.
 
 use super::certificate::pem;
-use super::http::{Answer, Call};
+use super::http::{Answer, Call, misplaced};
 use super::services::{RekorVersion, Services};
 use super::{Http, Service};
 use crate::signature::x509::sign::{Inclusion, Leaf, LogEntry, SignedAttributes};
@@ -226,7 +226,7 @@ impl Logged<'_> {
     }
 
     fn parsed<T: serde::de::DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
-        serde_json::from_slice(body).map_err(|error| self.nonsense(&error.to_string()))
+        serde_json::from_slice(body).map_err(|error| self.rekor.error(misplaced(&error)))
     }
 
     fn nonsense(&self, why: &str) -> anyhow::Error {
