@@ -4,6 +4,7 @@ pub mod certificate;
 mod http;
 pub mod log;
 pub mod login;
+pub mod renewal;
 pub mod services;
 pub mod signing;
 pub mod timestamp;

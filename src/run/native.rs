@@ -34,7 +34,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
             HookKind::Uninstall(args) => hook::install::uninstall(args),
         },
         Command::Policy(args) => policy::run(args),
-        Command::Login(_) => login::run(),
+        Command::Login(args) => login::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Man(args) => man::run(args),

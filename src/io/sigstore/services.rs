@@ -45,6 +45,10 @@ pub struct Services {
     pub login: Login,
     /// Whether an agent keeps the certificate of whoever logged in.
     pub agent: bool,
+    /// Whether the agent also keeps a refresh token, and renews the certificate by it.
+    pub refresh: bool,
+    /// Whether signatures are logged.
+    pub log: bool,
     /// Where the token comes from, where not every place is to be tried.
     pub token_source: Option<String>,
     /// A file that holds a token.
@@ -103,7 +107,13 @@ impl Services {
         };
         let rekor = find("rekor", &["GITSIGN_REKOR_URL", "SIGSTORE_REKOR_URL"], "rekor")?;
         let tsa = find("tsa", &["GITSIGN_TIMESTAMP_SERVER_URL", "SIGSTORE_TIMESTAMP_SERVER_URL"], "timestampServerURL")?;
-        if rekor_version == RekorVersion::V2 {
+        let log = boolean("warrant.log", find("log", &[], "")?.as_deref(), true)?;
+        if !log && tsa.is_none() {
+            bail!(
+                "warrant.log is false, and no timestamp authority is named, so nothing would prove when a signature was made; git config warrant.tsa URL"
+            );
+        }
+        if log && rekor_version == RekorVersion::V2 {
             // its URL changes each year, and it proves no time
             if rekor.is_none() {
                 bail!("warrant.rekorVersion is 2, and no log is named; git config warrant.rekor URL");
@@ -122,6 +132,7 @@ impl Services {
         let matches = find("matchCommitter", &["GITSIGN_MATCH_COMMITTER"], "matchCommitter")?;
         let match_committer = boolean("warrant.matchCommitter", matches.as_deref(), false)?;
         let agent = boolean("warrant.agent", find("agent", &[], "")?.as_deref(), true)?;
+        let refresh = boolean("warrant.refresh", find("refresh", &[], "")?.as_deref(), false)?;
         let issuer = find("oidcIssuer", &["GITSIGN_OIDC_ISSUER", "SIGSTORE_OIDC_ISSUER"], "issuer")?;
         let client_id = find("oidcClientId", &["GITSIGN_OIDC_CLIENT_ID", "SIGSTORE_OIDC_CLIENT_ID"], "clientID")?;
         let secret = find("oidcClientSecretFile", &["SIGSTORE_OIDC_CLIENT_SECRET_FILE"], "")?;
@@ -142,6 +153,8 @@ impl Services {
             redirect: find("oidcRedirect", &["GITSIGN_OIDC_REDIRECT_URL", "SIGSTORE_OIDC_REDIRECT_URL"], "redirectURL")?,
             login,
             agent,
+            refresh,
+            log,
             token_source: find("tokenSource", &["GITSIGN_TOKEN_PROVIDER"], "tokenProvider")?,
             token_file: file.map(|path| expanded(&path)).transpose()?,
             match_committer,
@@ -153,7 +166,7 @@ impl Services {
     /// # Errors
     /// Where its URL makes no sense.
     pub fn fulcio(&self) -> Result<Service> {
-        Service::new("Fulcio", &self.fulcio, "try again later, or name another: git config warrant.fulcio URL")
+        fulcio_at(&self.fulcio)
     }
 
     /// The log.
@@ -200,6 +213,14 @@ impl Services {
         let parts = [&self.fulcio, &self.issuer, &self.client_id, self.connector.as_ref().unwrap_or(&self.client_id)];
         parts.map(String::as_str).join("\n")
     }
+}
+
+/// The certificate authority at a URL.
+///
+/// # Errors
+/// Where the URL makes no sense.
+pub(super) fn fulcio_at(url: &str) -> Result<Service> {
+    Service::new("Fulcio", url, "try again later, or name another: git config warrant.fulcio URL")
 }
 
 fn boolean(name: &str, value: Option<&str>, default: bool) -> Result<bool> {

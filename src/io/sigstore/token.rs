@@ -32,6 +32,18 @@ struct Claims {
     exp: i64,
     #[serde(default)]
     nonce: Option<String>,
+    #[serde(default)]
+    iss: Option<String>,
+    #[serde(default)]
+    aud: Option<Audience>,
+}
+
+/// For whom a token is (RFC 7519 §4.1.3).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
 }
 
 impl IdentityToken {
@@ -60,6 +72,18 @@ impl IdentityToken {
     /// The nonce that it answers.
     pub(super) fn nonce(&self) -> Option<String> {
         self.claims()?.nonce
+    }
+
+    /// Whether an issuer made it, and for this program (OpenID Connect Core §3.1.3.7). Only of tokens that somebody logged in for:
+    /// of others Fulcio knows better who may make them.
+    pub(super) fn is_of(&self, issuer: &str, client_id: &str) -> bool {
+        let Some(claims) = self.claims() else { return false };
+        let is_for = match &claims.aud {
+            Some(Audience::One(one)) => one == client_id,
+            Some(Audience::Several(all)) => all.iter().any(|one| one == client_id),
+            None => false,
+        };
+        is_for && claims.iss.is_some_and(|theirs| theirs.trim_end_matches('/') == issuer.trim_end_matches('/'))
     }
 
     fn claims(&self) -> Option<Claims> {
@@ -225,6 +249,25 @@ mod tests {
         ] {
             let error = format!("{:#}", IdentityToken::parse(text, "X").unwrap_err());
             assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn whose_a_token_is() {
+        let of = |claims: &str| {
+            let later = clock::now() + 60;
+            IdentityToken::parse(token(&format!("{{\"exp\":{later}{claims}}}")), "X").unwrap().is_of("https://i/", "sigstore")
+        };
+        assert!(of(r#","iss":"https://i","aud":"sigstore""#) && of(r#","iss":"https://i/","aud":["x","sigstore"]"#));
+        for claims in [
+            "",
+            r#","iss":"https://i""#,
+            r#","aud":"sigstore""#,
+            r#","iss":"https://i","aud":"other""#,
+            r#","iss":"https://i","aud":[]"#,
+            r#","iss":"https://i.example","aud":"sigstore""#,
+        ] {
+            assert!(!of(claims), "{claims}");
         }
     }
 
