@@ -20,6 +20,7 @@ mod server;
 pub use client::{Agent, Answered};
 pub use holder::Holder;
 pub use protocol::Status;
+pub(in crate::io) use protocol::Timed;
 pub use server::serve;
 
 use anyhow::{Context as _, Result, bail};

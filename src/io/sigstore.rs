@@ -7,6 +7,7 @@ pub mod login;
 pub mod renewal;
 pub mod services;
 pub mod signing;
+mod spiffe;
 pub mod timestamp;
 pub mod token;
 

@@ -105,13 +105,13 @@ pub(super) fn read<T: DeserializeOwned>(mut from: impl Read) -> Result<T> {
 }
 
 /// A socket before one moment that no drip of single bytes moves.
-pub(super) struct Timed<'a> {
+pub(in crate::io) struct Timed<'a> {
     stream: &'a UnixStream,
     until: Instant,
 }
 
 impl<'a> Timed<'a> {
-    pub(super) fn new(stream: &'a UnixStream, within: Duration) -> Self {
+    pub(in crate::io) fn new(stream: &'a UnixStream, within: Duration) -> Self {
         Self { stream, until: Instant::now() + within }
     }
 

@@ -2,7 +2,7 @@
 
 use super::http::Call;
 use super::services::Services;
-use super::{Http, Service};
+use super::{Http, Service, spiffe};
 use crate::io::clock;
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -129,6 +129,7 @@ struct Source {
 const SOURCES: &[Source] = &[
     Source { names: &["environment", "envvar"], get: |_, _| from_environment("SIGSTORE_ID_TOKEN") },
     Source { names: &["file", "filesystem"], get: |_, services| from_file(services) },
+    Source { names: &["spiffe"], get: |_, services| workload(services) },
     Source { names: &["github", "github-actions"], get: |http, services| github(http, &services.client_id) },
     Source { names: &["buildkite", "buildkite-agent"], get: |http, services| buildkite(http, &services.client_id) },
     Source { names: &["gitlab"], get: |_, _| only_in("GITLAB_CI", "GitLab", "SIGSTORE_ID_TOKEN") },
@@ -168,6 +169,12 @@ fn from_file(services: &Services) -> Result<Option<IdentityToken>> {
         None if Path::new(MOUNTED).exists() => read(Path::new(MOUNTED)),
         None => Ok(None),
     }
+}
+
+/// The token of a workload, where a Workload API is named.
+fn workload(services: &Services) -> Result<Option<IdentityToken>> {
+    let address = env::var("SPIFFE_ENDPOINT_SOCKET").ok().filter(|address| !address.is_empty());
+    address.map(|address| spiffe::token(&address, &services.client_id)).transpose()
 }
 
 #[derive(Deserialize)]
