@@ -29,9 +29,15 @@ pub fn without_secrets(command: &mut Command) {
     }
 }
 
-/// No core dump is written of this process, and no other of the same user looks into it.
-pub fn forbid_dumps() {
+/// No core file is written of this process. Signers with key files do no more: they need what lies in /proc/self.
+pub fn forbid_cores() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
+/// Nor is it dumped in any other way, and no other process of the same user looks into it. From now on not even this one opens
+/// what lies in /proc/self, such as /dev/stdin.
+pub fn forbid_dumps() {
+    forbid_cores();
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
