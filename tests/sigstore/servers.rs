@@ -39,7 +39,8 @@ fn killed_servers_leave_whole_commits_or_none() {
             _ if round % 2 == 0 => ("rekor", 3000, "Rekor at http://localhost:3000"),
             _ => ("fulcio", 5555, "Fulcio at http://localhost:5555"),
         };
-        let victim = again.iter().rev().find(|(known, _)| *known == name).map_or_else(|| process(name), |(_, running)| running.0.id());
+        let victim =
+            again.iter().rev().find(|(known, _)| *known == name).map_or_else(|| process(name), |(_, running)| running.0.id());
         let main = format!("main-{round}");
         bed.home.git("r", &["checkout", "-q", "-B", "side", "main"]);
         for number in 0..COMMITS {
