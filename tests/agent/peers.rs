@@ -84,8 +84,9 @@ fn frames_that_are_none_harm_nobody() {
     // half a frame, then nothing: it waits for so long, and no longer
     assert!(closes(&[0, 0], Duration::from_secs(8)).is_empty());
     let mut dripping = UnixStream::connect(socket(&bed)).unwrap();
+    dripping.write_all(&[0, 0, 4, 0]).unwrap();
     let start = Instant::now();
-    while dripping.write_all(&[0]).is_ok() {
+    while dripping.write_all(b" ").is_ok() {
         std::thread::sleep(Duration::from_millis(400));
         assert!(start.elapsed() < Duration::from_secs(9), "it waits for every byte anew");
     }
