@@ -4,12 +4,15 @@
 //! commits, newest first) and DIR/planted.tsv (the id of each invalid commit and the code of the reason why it is). With
 //! Ed25519 keys only, which is the default, the same options make the same ids. With --openpgp the keys are OpenPGP's, and in
 //! place of allowed_signers there are DIR/policy.toml and DIR/keyring.pgp, and an openpgp-policy.toml in the tree, for sq-git.
+//! With --keyless people sign by a Sigstore instance; DIR/root.json is its trusted root, beside DIR/policy.toml.
 //!
 //! Each commit names its parents by ids that cover their signatures, so signing is one chain. Beside it runs compression, and
 //! the pack goes straight to `git index-pack`.
 
 #![allow(clippy::print_stdout, clippy::as_conversions)] // a program to be run by hand, with numbers small by construction
 
+#[path = "generate/keyless.rs"]
+mod keyless;
 #[path = "generate/openpgp.rs"]
 mod openpgp;
 
@@ -52,6 +55,9 @@ struct Options {
     /// OpenPGP keys, the first half of them RSA of 4096 bits, the others Ed25519.
     #[arg(long, conflicts_with_all = ["ecdsa", "rsa"])]
     openpgp: bool,
+    /// Identities instead of keys, with a new certificate for each so many commits of a person.
+    #[arg(long, value_name = "COMMITS", conflicts_with_all = ["ecdsa", "rsa", "openpgp"])]
+    keyless: Option<std::num::NonZeroUsize>,
     /// The mean length of a message in bytes; the single ones are between nothing and twice that.
     #[arg(long, default_value_t = 300)]
     message_bytes: usize,
@@ -133,6 +139,7 @@ enum Fraud {
     Message,
     Bit,
     Unlisted,
+    Stranger,
     Expired,
     NotYet,
     Namespace,
@@ -163,6 +170,7 @@ impl Fraud {
             Self::Unsigned => "unsigned",
             Self::Message | Self::Bit => "bad-signature",
             Self::Unlisted => "key-unlisted",
+            Self::Stranger => "identity-unlisted",
             Self::Expired => "key-expired",
             Self::NotYet => "key-not-yet-valid",
             Self::Namespace => "namespace-mismatch",
@@ -195,6 +203,9 @@ impl Keys {
     fn make(options: &Options) -> Result<Self> {
         if options.openpgp {
             return openpgp::keys(options.keys);
+        }
+        if let Some(commits) = options.keyless {
+            return keyless::keys(options.keys, commits.get());
         }
         let mut random = Random(options.seed);
         let mut allowed = String::new();
@@ -323,7 +334,7 @@ impl<'a> History<'a> {
             .then(|| keys.frauds.get((place - 1) % keys.frauds.len()).copied())
             .flatten();
         let signer = match fraud {
-            Some(Fraud::Unlisted) => Some(&mut keys.unlisted),
+            Some(Fraud::Unlisted | Fraud::Stranger) => Some(&mut keys.unlisted),
             Some(Fraud::Expired) => Some(&mut keys.expired),
             Some(Fraud::NotYet) => keys.not_yet.as_mut(),
             _ => keys.signers.get_mut(person),

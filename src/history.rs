@@ -11,7 +11,7 @@ mod near;
 pub use near::{Verified, near};
 
 use crate::judge::Judge;
-use crate::object::{Commit, Fault, HashAlgorithm, ObjectId, ObjectKind};
+use crate::object::{Commit, Fault, HashAlgorithm, ObjectId, ObjectKind, Tag};
 use crate::verdict::{Judgement, Reason, Unjudged, Verdict};
 use rayon::prelude::*;
 use std::cmp::Reverse;
@@ -125,6 +125,46 @@ pub fn above(source: &mut dyn ObjectSource, tips: &[ObjectId], commit: ObjectId)
     above
 }
 
+/// Concludes a judgement that hangs on what lies below its object: the certificate names a commit, which has to be there.
+/// Searches from the object down, newest claimed date first, until that commit is met; dates only decide how soon.
+pub fn confirm(source: &mut dyn ObjectSource, judgement: &mut Judgement) {
+    let Verdict::Unjudged { why: Unjudged::BuiltOn { commit, principal } } = &judgement.verdict else { return };
+    let (mut seen, mut open, mut complete) = (HashSet::new(), BinaryHeap::new(), true);
+    let mut below = vec![judgement.id];
+    loop {
+        if below.contains(commit) {
+            judgement.verdict = Verdict::Accept { principal: principal.clone() };
+            return;
+        }
+        for id in below {
+            if seen.insert(id) {
+                match below_of(source, &id) {
+                    Ok((date, below)) => open.push((date, id, below)),
+                    Err(_) => complete = false,
+                }
+            }
+        }
+        let Some((.., next)) = open.pop() else { break };
+        below = next;
+    }
+    if complete {
+        judgement.verdict = Verdict::Reject { reason: Reason::NotBuiltOn { commit: *commit } };
+    }
+}
+
+/// The claimed date of an object, and what lies right below it.
+fn below_of(source: &mut dyn ObjectSource, id: &ObjectId) -> Result<(i64, Vec<ObjectId>), ReadError> {
+    let object = source.read(id)?;
+    Ok(match object.kind {
+        ObjectKind::Commit => {
+            let commit = Commit::parse(&object.data, source.hash());
+            (commit.committer.map_or(0, |committer| committer.seconds), commit.parents)
+        }
+        ObjectKind::Tag => (i64::MAX, Tag::parse(&object.data, source.hash()).target.into_iter().collect()),
+        ObjectKind::Tree | ObjectKind::Blob => (0, Vec::new()),
+    })
+}
+
 /// What a walk does not judge. Each set is closed under ancestors.
 #[derive(Clone, Debug, Default)]
 pub struct Hidden {
@@ -218,10 +258,13 @@ impl Walk {
         while !(batch.is_empty() && judged.is_empty()) {
             let (next, now_judged) = rayon::join(
                 || {
-                    judged.into_iter().try_for_each(&mut *sink)?;
+                    for mut judgement in judged {
+                        confirm(source, &mut judgement);
+                        sink(judgement)?;
+                    }
                     Ok(self.next_batch(source))
                 },
-                || batch.into_par_iter().map(|read| judge_one(judge, read)).collect(),
+                || batch.into_par_iter().map(|read| judge_one(judge, read)).collect::<Vec<_>>(),
             );
             (batch, judged) = (next?, now_judged);
         }
@@ -298,6 +341,7 @@ mod tests {
     use crate::policy::allowed_signers::AllowedSigners;
     use crate::policy::ancestry::Ancestry;
     use crate::policy::{Demands, Policy, revocation::RevokedKeys};
+    use crate::verdict::Principal;
 
     /// Commits by the last digit of their id; what is not there is missing.
     struct Objects(HashMap<ObjectId, Vec<u8>>, Vec<ObjectId>);
@@ -374,6 +418,22 @@ mod tests {
         let mut source = objects(&[(1, &[], 1), (2, &[1], 2), (9, &[], 3)]);
         let (judged, outside) = walked(&mut source, &[2], &[], &[9]);
         assert_eq!((judged.len(), outside), (2, 0));
+    }
+
+    #[test]
+    fn a_certificates_commit_is_looked_for_below() {
+        let mut source = objects(&[(1, &[], 9), (2, &[1], 1), (3, &[1], 5), (4, &[2, 3], 2), (5, &[4, 8], 3), (6, &[], 1)]);
+        let mut word = |object: u8, commit: u8| {
+            let why = Unjudged::BuiltOn { commit: id(commit), principal: Principal("p".to_owned()) };
+            let mut judgement = Judgement::unread(id(object), Verdict::Unjudged { why });
+            confirm(&mut source, &mut judgement);
+            judgement.verdict.code().unwrap_or("accept")
+        };
+        // 8 is not here
+        let cases = [(4, 4), (4, 2), (4, 3), (4, 1), (4, 5), (4, 6), (1, 4), (5, 1), (5, 6), (5, 8)];
+        let words = cases.map(|(object, commit)| word(object, commit));
+        let (yes, no, unknown) = ("accept", "not-built-on", "ancestor-unknown");
+        assert_eq!(words, [yes, yes, yes, yes, no, no, no, yes, unknown, yes]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub mod revocation;
 
 use crate::evidence::{Certificate, CertificateKind, Evidence, Token};
 use crate::object::ObjectId;
-use crate::verdict::{Principal, Reason, Verdict, Warning};
+use crate::verdict::{Principal, Reason, Unjudged, Verdict, Warning};
 use allowed_signers::{AllowedSigners, Line};
 use ancestry::Ancestry;
 use file::{AuthorityEntry, Kind, PrincipalEntry, SigstoreEntry, Status};
@@ -401,8 +401,13 @@ impl<'a> Candidate<'a> {
             (self.wildcard, Warning::Wildcard),
             (self.kind == Kind::Forge, Warning::ForgeSigned),
         ];
+        let verdict = match self.grant.built_on(evidence) {
+            None => Verdict::Accept { principal: self.principal },
+            // who knows the graph says so
+            Some(commit) => Verdict::Unjudged { why: Unjudged::BuiltOn { commit, principal: self.principal } },
+        };
         Decision {
-            verdict: Verdict::Accept { principal: self.principal },
+            verdict,
             warnings: flags.into_iter().filter(|(raised, _)| *raised).map(|(_, warning)| warning).collect(),
             line,
             ends: self.ends,

@@ -6,7 +6,7 @@ pub use crate::object::Fault;
 pub use judgement::{About, Judgement};
 
 use crate::armor::Format;
-use crate::object::ObjectKind;
+use crate::object::{ObjectId, ObjectKind};
 use std::fmt;
 
 /// Who signed, in the policy's words.
@@ -112,6 +112,7 @@ pub enum Reason {
     KeyUnlisted,
     IdentityUnlisted { identity: String, issuer: String },
     ClaimMismatch { claim: String, found: Option<String>, wanted: String },
+    NotBuiltOn { commit: ObjectId },
     NotLogged { identity: String, issuer: String, from: i64, to: i64 },
     NotTimestamped,
     KeyRevoked { what: Revoked },
@@ -244,6 +245,7 @@ impl Reason {
             Self::KeyUnlisted => "key-unlisted",
             Self::IdentityUnlisted { .. } => "identity-unlisted",
             Self::ClaimMismatch { .. } => "claim-mismatch",
+            Self::NotBuiltOn { .. } => "not-built-on",
             Self::NotLogged { .. } => "not-logged",
             Self::NotTimestamped => "not-timestamped",
             Self::KeyRevoked { .. } => "key-revoked",
@@ -327,6 +329,12 @@ impl fmt::Display for Reason {
             Self::ClaimMismatch { claim, found: Some(found), wanted } => {
                 write!(f, "the certificate says {claim} = `{found}`, and the policy asks for `{wanted}`")
             }
+            Self::NotBuiltOn { commit } => {
+                write!(
+                    f,
+                    "the certificate says that it was made for {commit}, which does not lie below: the signer worked on another history"
+                )
+            }
             Self::ClaimMismatch { claim, found: None, wanted } => {
                 write!(f, "the certificate does not say {claim}, and the policy asks for `{wanted}`")
             }
@@ -386,6 +394,13 @@ pub enum Unjudged {
         /// What it would be rejected for.
         reason: Box<Reason>,
     },
+    /// The policy asks that the object lies above the commit that its signer's certificate names, and that is not known.
+    BuiltOn {
+        /// The commit, as the certificate names it.
+        commit: ObjectId,
+        /// Who would be the signer.
+        principal: Principal,
+    },
     /// The object cannot be read.
     Unreadable {
         /// What the object store said.
@@ -400,6 +415,7 @@ impl Unjudged {
             Self::Shallow => "shallow",
             Self::Missing => "missing-object",
             Self::SettledMissing { .. } => "settled-missing",
+            Self::BuiltOn { .. } => "ancestor-unknown",
             Self::Unreadable { .. } => "unreadable-object",
         }
     }
@@ -414,6 +430,12 @@ impl fmt::Display for Unjudged {
                 write!(
                     f,
                     "{reason}; it may be settled or audited, but something that the policy names so is not in this repository"
+                )
+            }
+            Self::BuiltOn { commit, .. } => {
+                write!(
+                    f,
+                    "the certificate says that it was made for {commit}; whether the history below holds that cannot be seen, since not all of it is here"
                 )
             }
             Self::Unreadable { what } => write!(f, "the object cannot be read: {what}"),

@@ -10,8 +10,10 @@ mod world;
 use common::{Done, OURS, run};
 use gnupg::Gpg;
 use sequoia_openpgp::cert::{Cert, CertBuilder, CipherSuite};
+use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::serialize::MarshalInto as _;
 use sequoia_openpgp::types::KeyFlags;
+use sequoia_openpgp::{Packet, Profile};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -131,10 +133,51 @@ fn git_signs_and_verifies_without_gpg() {
 }
 
 #[test]
+fn keys_of_version_6_sign() {
+    let bare = Bare::new();
+    let mut policy = "version = 1\n".to_owned();
+    for (name, suite) in [("ed25519", CipherSuite::Cv25519), ("rsa", CipherSuite::RSA2k), ("p384", CipherSuite::P384)] {
+        let cert = builder(suite).set_profile(Profile::RFC9580).unwrap().set_primary_key_flags(signing()).generate().unwrap().0;
+        let fingerprint = cert.fingerprint().to_hex();
+        assert_eq!(fingerprint.len(), 64);
+        let path = bare.write_secret(name, secret(&cert));
+        bare.share(&cert);
+        let ran =
+            bare.git(&["-c", &format!("user.signingKey={}", path.display()), "commit", "-q", "-S", "--allow-empty", "-m", name]);
+        assert!(ran.ok(), "{name}: {ran:?}");
+        assert_eq!(bare.git(&["log", "-1", "--format=%G? %GP"]).stdout, format!("U {fingerprint}\n"));
+        let certificate = String::from_utf8(cert.armored().to_vec().unwrap()).unwrap();
+        policy += &format!("[[principals.{name}.keys]]\nopenpgp = \"{fingerprint}\"\ncert = \"\"\"\n{certificate}\"\"\"\n");
+        // for Sequoia, too
+        for hash in [8, 9, 10].into_iter().filter(|hash| name != "p384" || *hash > 8) {
+            let made = run(
+                &mut bare.0.home.ours(&["--status-fd=2", "--digest-algo", &format!("H{hash}"), "-bsau", path.to_str().unwrap()]),
+                b"payload",
+            );
+            assert!(made.ok(), "{name} {hash}: {made:?}");
+            let Ok(Packet::Signature(signature)) = Packet::from_bytes(&made.stdout) else { panic!("{made:?}") };
+            assert_eq!((signature.version(), u8::from(signature.hash_algo())), (6, hash));
+            signature.verify_message(cert.primary_key().key(), b"payload").unwrap();
+            assert!(signature.verify_message(cert.primary_key().key(), b"other").is_err());
+        }
+    }
+    let policy = bare.0.home.write("policy.toml", policy);
+    let judged = bare.0.judged_by("r", policy.to_str().unwrap(), &["--strict", "HEAD"]);
+    assert_eq!(judged.words(), ["accept"; 3], "{}", judged.stdout);
+}
+
+#[test]
 fn passphrases_are_asked_for() {
     let bare = Bare::new();
-    for (name, suite) in [("ed25519", CipherSuite::Cv25519), ("rsa", CipherSuite::RSA2k), ("p256", CipherSuite::P256)] {
-        let cert = builder(suite).set_primary_key_flags(signing()).set_password(Some("open sesame".into())).generate().unwrap().0;
+    let (old, new) = (Profile::RFC4880, Profile::RFC9580);
+    for (name, suite, profile) in [
+        ("ed25519", CipherSuite::Cv25519, old),
+        ("rsa", CipherSuite::RSA2k, old),
+        ("p256", CipherSuite::P256, old),
+        ("version6", CipherSuite::Cv25519, new),
+    ] {
+        let builder = builder(suite).set_profile(profile).unwrap().set_primary_key_flags(signing());
+        let cert = builder.set_password(Some("open sesame".into())).generate().unwrap().0;
         let path = bare.write_secret(name, armored(&cert)).display().to_string();
         let force = Path::new("force");
         let asked = |answer: &str| bare.sign(&path, &[("SSH_ASKPASS", &bare.askpass(answer)), ("SSH_ASKPASS_REQUIRE", force)]);

@@ -110,6 +110,40 @@ fn a_history_is_accepted_and_each_fault_named() {
 }
 
 #[test]
+fn a_workflow_signs_what_is_built_on_its_own_commit() {
+    let mut bed = Bed::new();
+    let first = bed.commit(None, true);
+    let second = bed.commit(Some(&first), true);
+    bed.policy("claims = { repository-digest = \"ancestor\" }", "");
+    let by_run_on = |bed: &mut Bed, digest: &str, parent: &str| {
+        let leaf = Leaf { claims: vec![(13, digest.to_owned())], ..Leaf::email("alice@example.com", BEGIN) };
+        bed.certificate = bed.sigstore.issue(&leaf, &bed.key);
+        bed.commit(Some(parent), true)
+    };
+    for (digest, parent, want) in [
+        (second.as_str(), second.as_str(), "accept"),
+        (&first, &second, "accept"),
+        (&second, &first, "not-built-on"),
+        (&"1".repeat(40), &second, "not-built-on"),
+        ("main", &second, "claim-mismatch"),
+    ] {
+        let id = by_run_on(&mut bed, digest, parent);
+        assert_eq!(bed.of(&id), want, "{digest} on {parent}");
+        let walked = bed.world.judged_by("r", &bed.named(), &[&format!("{parent}..main")]);
+        assert_eq!(walked.of_object(&id), want, "{digest} on {parent}");
+        let shown = done(&mut bed.world.warrant("r", &["show", "--policy", &bed.named(), &id]));
+        assert!(shown.stdout.contains(want), "{want}: {shown:?}");
+    }
+    // where the history is cut above the commit, nobody knows
+    let top = by_run_on(&mut bed, &first, &second);
+    bed.world
+        .home
+        .git("", &["clone", "-q", "--bare", "--depth", "1", &format!("file://{}", bed.world.home.join("r").display()), "cut"]);
+    let cut = bed.world.judged_by("cut", &bed.named(), &["--no-walk", &top]);
+    assert_eq!((cut.status, cut.of_object(&top).as_str()), (Some(3), "ancestor-unknown"));
+}
+
+#[test]
 fn a_policy_that_cannot_be_used_is_named() {
     let bed = Bed::new();
     bed.commit(None, true);

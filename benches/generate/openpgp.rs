@@ -8,7 +8,7 @@ use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::RSA_PKCS1_SHA512;
 use ed25519_dalek::{Signer as _, SigningKey};
 use git_warrant::signature::openpgp::Certificates;
-use git_warrant::signature::openpgp::sign::{Numbers, SignerKey};
+use git_warrant::signature::openpgp::sign::{MOST_SALT, Numbers, SignerKey};
 use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::packet::key::{Key4, PrimaryRole, SecretParts};
 use sequoia_openpgp::packet::signature::SignatureBuilder;
@@ -34,7 +34,7 @@ struct OpenPgp {
 
 impl Hand for OpenPgp {
     fn sign(&mut self, _: &str, payload: &[&[u8]], made: i64) -> Result<String> {
-        let unsigned = self.key.prepare(&payload.concat(), made).context("no time for OpenPGP")?;
+        let unsigned = self.key.prepare(&payload.concat(), made, &[0; MOST_SALT]).context("no time for OpenPGP")?;
         let numbers = match &self.secret {
             Secret::Rsa(pair) => {
                 let digest = digest::Digest::import_less_safe(&unsigned.digest, &SHA512)?;

@@ -23,7 +23,7 @@ pub fn decode_openpgp(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError
     }
     let blob = block.decode()?;
     if encode_openpgp(&blob) == armored {
-        return Ok((blob, ArmorForm::Canonical)); // with its checksum
+        return Ok((blob, ArmorForm::Canonical)); // with its checksum, where it has one
     }
     block.check(&blob)?;
     Ok((blob, ArmorForm::Loose))
@@ -89,25 +89,34 @@ fn block<'a>(armored: &'a [u8], kinds: &[&'static [u8]]) -> Result<(Block, impl 
     Ok((Block { base64: body, checksum }, lines))
 }
 
-/// Armours a signature byte for byte as GnuPG 2.2 does: no headers, lines of 64 characters, a checksum, a newline at the end.
+/// Armours a signature byte for byte as GnuPG 2.2 does: no headers, lines of 64 characters, a checksum, a newline at the end. A
+/// signature of version 6 has no checksum (RFC 9580 §6.1).
 pub fn encode_openpgp(blob: &[u8]) -> Vec<u8> {
-    encode(blob, b"PGP SIGNATURE")
+    encode(blob, b"PGP SIGNATURE", !is_version_6(blob))
 }
 
-/// Armours certificates in the same way.
+/// Armours certificates as GnuPG does.
 pub fn encode_certificate(blob: &[u8]) -> Vec<u8> {
-    encode(blob, CERTIFICATE)
+    encode(blob, CERTIFICATE, true)
 }
 
-fn encode(blob: &[u8], kind: &[u8]) -> Vec<u8> {
+/// Whether the first packet is a signature of version 6: its header has the new format, and two bytes or three.
+fn is_version_6(blob: &[u8]) -> bool {
+    matches!(blob, [0xc2, 0..192, 6, ..] | [0xc2, 192..224, _, 6, ..])
+}
+
+fn encode(blob: &[u8], kind: &[u8], checksum: bool) -> Vec<u8> {
     let mut out = [b"-----BEGIN ", kind, b"-----\n\n"].concat();
     for line in STANDARD.encode(blob).as_bytes().chunks(COLUMNS) {
         out.extend_from_slice(line);
         out.push(b'\n');
     }
-    out.push(b'=');
-    out.extend_from_slice(STANDARD.encode(crc24(blob)).as_bytes());
-    out.extend([b"\n-----END ", kind, b"-----\n"].concat());
+    if checksum {
+        out.push(b'=');
+        out.extend_from_slice(STANDARD.encode(crc24(blob)).as_bytes());
+        out.push(b'\n');
+    }
+    out.extend([b"-----END ", kind, b"-----\n"].concat());
     out
 }
 
@@ -171,6 +180,21 @@ mod tests {
             text.replacen("\n\n", "\n", 1),
         ] {
             assert_eq!(decode_openpgp(variant.as_bytes()), Ok((blob.clone(), ArmorForm::Loose)), "{variant}");
+        }
+    }
+
+    #[test]
+    fn a_signature_of_version_6_has_no_checksum() {
+        for (blob, bare) in
+            [(&[0xc2, 3, 6, 0, 1][..], true), (&[0xc2, 200, 9, 6, 0], true), (&[0xc2, 3, 4, 0, 1], false), (&[0xc2], false)]
+        {
+            let text = String::from_utf8(encode_openpgp(blob)).unwrap();
+            assert_eq!(!text.contains("\n="), bare, "{text}");
+            assert_eq!(decode_openpgp(text.as_bytes()), Ok((blob.to_vec(), ArmorForm::Canonical)));
+            let sum = STANDARD.encode(crc24(blob));
+            let summed = text.replace("\n-----END", &format!("\n={sum}\n-----END"));
+            let form = decode_openpgp(summed.as_bytes()).map(|(_, form)| form);
+            assert_eq!(form, if bare { Ok(ArmorForm::Loose) } else { Err(ArmorError::InvalidBase64) }, "{summed}");
         }
     }
 

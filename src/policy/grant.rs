@@ -7,6 +7,7 @@ use super::pattern::PatternList;
 use super::revocation::RevokedKeys;
 use super::{Context, People, keyless, principal};
 use crate::evidence::{Certificate, Evidence, Keyless};
+use crate::object::ObjectId;
 use crate::verdict::{Principal, Reason, Revoked, Unjudged, Verdict};
 use std::sync::Arc;
 
@@ -206,6 +207,11 @@ impl Grant {
             }
             (Names::Authority { .. }, None) => Err(Reason::KeyUnlisted),
         }
+    }
+
+    /// The commit that has to lie below what is signed.
+    pub(super) fn built_on(&self, evidence: &Evidence) -> Option<ObjectId> {
+        keyless::built_on(self.claims.as_deref(), evidence)
     }
 
     /// Whether the key stands at the object's place in the graph.

@@ -4,6 +4,7 @@ use super::file::{Require, SigstoreEntry};
 use super::grant::Standing;
 use super::{CLOCK_TOLERANCE, Context};
 use crate::evidence::{Evidence, Keyless, Subject};
+use crate::object::ObjectId;
 use crate::verdict::{Reason, Verdict};
 
 /// A Sigstore instance that the policy believes.
@@ -49,6 +50,17 @@ impl Instance {
     }
 }
 
+/// The claim that names the commit which the signer worked on (1.3.6.1.4.1.57264.1.13).
+pub(super) const DIGEST: &str = "repository-digest";
+/// What a policy asks of it where any commit will do that lies below, or the signed object itself.
+pub(super) const ANCESTOR: &str = "ancestor";
+
+/// The commit below which the evidence does not count, where the claims ask for one.
+pub(super) fn built_on(claims: Option<&[(&'static str, String)]>, evidence: &Evidence) -> Option<ObjectId> {
+    let asked = claims?.iter().any(|(claim, wanted)| (*claim, wanted.as_str()) == (DIGEST, ANCESTOR));
+    evidence.keyless.as_deref().filter(|_| asked)?.claim(DIGEST)?.parse().ok()
+}
+
 /// The instance that evidence names.
 pub(super) fn instance<'a>(instances: &'a [Instance], keyless: &Keyless) -> Result<&'a Instance, Reason> {
     let what = || "the policy believes no Sigstore instance".to_owned();
@@ -87,7 +99,11 @@ pub(super) fn check_claims(claims: Option<&[(&'static str, String)]>, evidence: 
     };
     for (claim, wanted) in claims {
         let found = keyless.claim(claim);
-        if found != Some(wanted) {
+        let holds = match (*claim, wanted.as_str()) {
+            (DIGEST, ANCESTOR) => found.is_some_and(|found| found.parse::<ObjectId>().is_ok()),
+            _ => found == Some(wanted),
+        };
+        if !holds {
             let (claim, wanted) = ((*claim).to_owned(), wanted.clone());
             return Err(Reason::ClaimMismatch { claim, found: found.map(str::to_owned), wanted });
         }

@@ -26,6 +26,9 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
         Verdict::Unjudged { why: Unjudged::SettledMissing { .. } } => {
             Some(format!("fetch what `settled` and `audited` of {policy}, warrant.settled and --settled name, or take out what is gone for good").to_owned())
         }
+        Verdict::Unjudged { why: Unjudged::BuiltOn { .. } } => {
+            Some("git fetch --unshallow, or fetch what `git fsck` misses from a complete clone, then ask again".to_owned())
+        }
         Verdict::Unjudged { why: Unjudged::Unreadable { .. } } => {
             Some("`git fsck` shows the damage; fetch the object from a good clone".to_owned())
         }
@@ -111,6 +114,10 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             "{policy} lists SSH keys only: name the identity, and who vouches for it, in a policy in TOML (keyless = …, trusted-root = …, git-warrant-policy(5)); or git config gpg.format ssh, and {}{}",
             make_again(judgement),
             or_baseline(judgement)
+        ),
+        Reason::NotBuiltOn { .. } => format!(
+            "have the workflow run on the history that it adds to; or, if it may sign what is not built on its own commit, take repository-digest = \"ancestor\" out of `claims` at {}",
+            at_line(judgement, policy)
         ),
         Reason::ClaimMismatch { .. } => {
             format!("have it signed by the workflow that {} means, or change its `claims`", at_line(judgement, policy))

@@ -1,7 +1,7 @@
 //! What every judging command needs: the repository, its configuration, the policy.
 
 use crate::cli::{Bind, PolicyArgs};
-use crate::history::{self, ObjectSource, ReadError, verdict_of};
+use crate::history::{self, ObjectSource, ReadError, confirm, verdict_of};
 use crate::io::clock;
 use crate::io::config::Config;
 use crate::io::git::Repository;
@@ -412,7 +412,9 @@ pub(super) fn judge_tags<E>(
         };
         let target = Tag::parse(&raw, judge.hash).target;
         let target_kind = target.and_then(|target| repository.kind(&target));
-        sink(judge.tag(id, &raw, TagPlace { ref_name, target_kind }))?;
+        let mut judgement = judge.tag(id, &raw, TagPlace { ref_name, target_kind });
+        confirm(repository, &mut judgement);
+        sink(judgement)?;
         match target {
             Some(target) => id = target,
             None => return Ok(Target::Nothing), // a fault, which the judgement names

@@ -5,7 +5,7 @@ use super::{complain, stdout};
 use crate::armor::Format as SignatureFormat;
 use crate::cli::{Format, Show};
 use crate::evidence::{Binding, Certificate, Evidence, Keyless, Revocation, Subject};
-use crate::history::ObjectSource as _;
+use crate::history::{ObjectSource as _, confirm};
 use crate::io::clock;
 use crate::io::policy::{NoPolicy, Search};
 use crate::judge::{Found, Nonce, Push, TagPlace};
@@ -54,7 +54,7 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
     let settled = place.settled(&place.config.get_all("warrant.settled")?, of_policy)?;
     let hash = place.repository.hash();
     let target_kind = Tag::parse(&object.data, hash).target.and_then(|target| place.repository.kind(&target));
-    let judged = loaded.as_ref().map(|loaded| {
+    let mut judged = loaded.as_ref().map(|loaded| {
         with_judge(hash, &loaded.policy, &loaded.material, &settled, |judge| match object.kind {
             ObjectKind::Blob => {
                 // by itself: which push it came with is not known here
@@ -65,6 +65,9 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
             _ => judge.commit(resolved.id, &object.data),
         })
     });
+    if let Some(judgement) = &mut judged {
+        confirm(&mut place.repository, judgement);
+    }
     let (ssh, none) = (SshVerifier::default(), Material::default());
     let material = loaded.as_ref().map_or(&none, |loaded| &loaded.material);
     let openpgp = OpenPgpVerifier::new(&material.certificates, clock::now());

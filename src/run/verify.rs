@@ -4,7 +4,7 @@ use super::exempt::Exemptions;
 use super::session::{Asked, Loaded, Place, Target, judge_tags, with_judge};
 use super::{complain, stdout};
 use crate::cli::{Format, Verify};
-use crate::history::{Hidden, ObjectSource, ReadError, Walk, ancestors, verdict_of};
+use crate::history::{Hidden, ObjectSource, ReadError, Walk, ancestors, confirm, verdict_of};
 use crate::io::policy::{NoPolicy, Search};
 use crate::judge::{Judge, TagPlace};
 use crate::object::{ObjectId, ObjectKind, Tag};
@@ -270,7 +270,11 @@ impl Targets {
                     }
                     first
                 }
-                Ok(object) => Some(judge.commit(target.id, &object.data)),
+                Ok(object) => {
+                    let mut judgement = judge.commit(target.id, &object.data);
+                    confirm(repository, &mut judgement);
+                    Some(judgement)
+                }
                 Err(ReadError::Missing) => Some(Judgement::unread(target.id, verdict_of(ReadError::Missing))),
                 Err(error) => Some(Judgement::unread(target.id, verdict_of(error))),
             };

@@ -115,6 +115,19 @@ fn a_claimed_time_rejects_and_never_rescues() {
 }
 
 #[test]
+fn the_commit_that_a_workflow_ran_on_is_left_to_the_graph() {
+    let policy = text("claims = { repository-digest = \"ancestor\" }", "");
+    let of = |digest: Option<&str>| {
+        let claims = digest.map(|digest| ("repository-digest", digest.to_owned())).into_iter().collect();
+        by(&policy, &signed(Keyless { claims, ..keyless() }), &then())
+    };
+    assert_eq!(of(Some(&OBJECT.to_string())), "ancestor-unknown"); // never accepted by the policy alone
+    for digest in [None, Some("ancestor"), Some(""), Some("1234")] {
+        assert_eq!(of(digest), "claim-mismatch", "{digest:?}");
+    }
+}
+
+#[test]
 fn who_commits() {
     let policy = |emails: &str| format!("[principals.alice]\n{emails}\n{}", text("", ""));
     let bound = policy("emails = [\"z@x\"]");

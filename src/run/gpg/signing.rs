@@ -4,6 +4,7 @@ use super::{GOOD, Status, escaped, read_stdin};
 use crate::armor::decode_openpgp;
 use crate::io::gnupg::Gnupg;
 use crate::io::keys::SecretFile;
+use crate::io::keys::ephemeral::random;
 use crate::io::keys::gpg_agent::GpgAgent;
 use crate::io::secrecy::forbid_cores;
 use crate::io::{cert_d, clock};
@@ -45,7 +46,7 @@ pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
     let status = Status(gpg.status_fd);
     status.line(&format!("KEY_CONSIDERED {} 2", key.certificate))?;
     status.line(&format!("BEGIN_SIGNING H{}", hash.number()))?;
-    let unsigned = key.prepare(&payload, made).context("the time cannot be written in OpenPGP")?;
+    let unsigned = key.prepare(&payload, made, &random()?).context("the time cannot be written in OpenPGP")?;
     let numbers = holder.sign(&key, &unsigned.digest)?;
     let armored = unsigned.finish(&numbers).with_context(|| format!("{}'s answer is no signature of this key", holder.name()))?;
     // what an agent says is believed of no agent, and what stands beside a secret key of no file
@@ -212,7 +213,7 @@ impl Wanted {
     fn of(spec: &str) -> Self {
         let (text, exactly) = spec.trim().strip_suffix('!').map_or((spec.trim(), false), |text| (text, true));
         let digits = text.strip_prefix("0x").unwrap_or(text).replace(' ', "");
-        let hexadecimal = matches!(digits.len(), 8 | 16 | 40) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let hexadecimal = matches!(digits.len(), 8 | 16 | 40 | 64) && digits.bytes().all(|b| b.is_ascii_hexdigit());
         let text = if hexadecimal { digits } else { text.trim_start_matches('=').to_owned() };
         Self { text: text.to_lowercase(), hexadecimal, exactly: exactly && hexadecimal }
     }
@@ -240,7 +241,9 @@ impl Wanted {
 
     fn names(&self, fingerprint: &str, user_ids: &[Vec<u8>]) -> bool {
         if self.hexadecimal {
-            return fingerprint.to_lowercase().ends_with(&self.text);
+            let (whole, newer) = (fingerprint.to_lowercase(), fingerprint.len() == 64);
+            // the key id of version 6 is the fingerprint's beginning (RFC 9580 §5.5.4)
+            return if newer { whole.starts_with(&self.text) && self.text.len() >= 16 } else { whole.ends_with(&self.text) };
         }
         user_ids.iter().any(|id| String::from_utf8_lossy(id).to_lowercase().contains(&self.text))
     }
@@ -288,6 +291,12 @@ mod tests {
             ("bob", false),
         ] {
             assert_eq!(Wanted::of(spec).names(fingerprint, &ids), want, "{spec}");
+        }
+        let newer = "0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCD00";
+        for (spec, want) in
+            [(newer, true), ("0123456789ABCDEF", true), ("456789ABCDEF0123", false), ("89ABCD00", false), ("01234567", false)]
+        {
+            assert_eq!(Wanted::of(spec).names(newer, &[]), want, "{spec}");
         }
     }
 

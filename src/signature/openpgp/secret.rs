@@ -136,6 +136,11 @@ fn secret_of(public: &PublicKey, numbers: &Numbers) -> Option<Secret> {
             seed.get_mut(missing..)?.copy_from_slice(scalar.value());
             Some(Secret::Ed25519(seed))
         }
+        (PublicKey::Ed25519 { .. }, Numbers::Ed25519 { x }) => {
+            let mut seed = Zeroizing::new([0; 32]);
+            seed.copy_from_slice(x.get(..32)?);
+            Some(Secret::Ed25519(seed))
+        }
         (PublicKey::ECDSA { curve, q }, Numbers::ECDSA { scalar }) => {
             let curve = match curve {
                 PgpCurve::NistP256 => &curve::P256,

@@ -1,4 +1,4 @@
-//! Making detached signatures (RFC 9580 §5.2.3, version 4), whoever holds the secret key.
+//! Making detached signatures (RFC 9580 §5.2.3, versions 4 and 6, as the key has it), whoever holds the secret key.
 
 use super::certificate::SigningKey;
 use super::{Certificates, moment, seconds};
@@ -46,7 +46,12 @@ enum Kind {
     Rsa,
     /// Two numbers.
     Pair,
+    /// Ed25519 of RFC 9580: both halves as they are.
+    Halves,
 }
+
+/// A version 6 signature begins with a salt as long as this, where its hash function asks for as much.
+pub const MOST_SALT: usize = 32;
 
 /// A hash function that is signed with (RFC 9580 §9.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,15 @@ impl SigningHash {
         }
     }
 
+    /// How many bytes of salt a version 6 signature has (RFC 9580 §9.5).
+    fn salt(self) -> usize {
+        match self {
+            Self::Sha256 => 16,
+            Self::Sha384 => 24,
+            Self::Sha512 => 32,
+        }
+    }
+
     fn algorithm(self) -> HashAlgorithm {
         HashAlgorithm::from(self.number())
     }
@@ -86,7 +100,10 @@ impl SigningHash {
 pub struct Unsigned {
     /// Up to the hashed subpackets.
     head: Vec<u8>,
-    key_id: Vec<u8>,
+    /// What follows them, nobody signing it.
+    unhashed: Vec<u8>,
+    /// Of version 6.
+    salt: Option<Vec<u8>>,
     kind: Kind,
     /// The digest to be signed.
     pub digest: Vec<u8>,
@@ -116,6 +133,7 @@ fn signer(key: &SigningKey, now: i64) -> Option<SignerKey> {
     let kind = match key.key.pk_algo() {
         PublicKeyAlgorithm::RSAEncryptSign => Kind::Rsa,
         PublicKeyAlgorithm::ECDSA | PublicKeyAlgorithm::EdDSA => Kind::Pair,
+        PublicKeyAlgorithm::Ed25519 => Kind::Halves,
         _ => return None,
     };
     let unusable = match (binding.revoked, binding.ends) {
@@ -132,51 +150,77 @@ fn signer(key: &SigningKey, now: i64) -> Option<SignerKey> {
         created: seconds(key.key.creation_time()),
         hash: SigningHash::Sha512,
         unusable,
-        bytes: Some(key.key.fingerprint().as_bytes().to_vec()).filter(|bytes| bytes.len() == 20)?,
+        bytes: Some(key.key.fingerprint().as_bytes().to_vec()).filter(|bytes| matches!(bytes.len(), V4 | V6))?,
         kind,
     })
 }
 
+/// The lengths of fingerprints.
+const V4: usize = 20;
+const V6: usize = 32;
+
 impl SignerKey {
-    /// Everything of a signature over a payload but its numbers; `made` in seconds since 1970 (UTC). `None` where the time
-    /// cannot be written.
-    pub fn prepare(&self, payload: &[u8], made: i64) -> Option<Unsigned> {
-        let mut hashed = vec![22, 33, 4];
+    /// Everything of a signature over a payload but its numbers; `made` in seconds since 1970 (UTC), `salt` random: it is used as
+    /// far as the version of the key asks for one. `None` where the time cannot be written.
+    pub fn prepare(&self, payload: &[u8], made: i64, salt: &[u8; MOST_SALT]) -> Option<Unsigned> {
+        let newer = self.bytes.len() == V6;
+        let version = if newer { 6 } else { 4 };
+        let mut hashed = vec![u8::try_from(self.bytes.len() + 2).ok()?, 33, version];
         hashed.extend(&self.bytes);
         hashed.extend([5, 2]);
         hashed.extend(u32::try_from(made).ok()?.to_be_bytes());
-        let mut head = vec![4, 0, self.algorithm, self.hash.number()];
-        head.extend(u16::try_from(hashed.len()).ok()?.to_be_bytes());
+        let mut head = vec![version, 0, self.algorithm, self.hash.number()];
+        let length = u16::try_from(hashed.len()).ok()?.to_be_bytes();
+        head.extend(if newer { &[0, 0][..] } else { &[] }); // four bytes of length, not two
+        head.extend(length);
         head.extend(&hashed);
+        let salt = newer.then(|| salt.get(..self.hash.salt())).flatten();
         let mut context = self.hash.algorithm().context().ok()?.for_digest();
+        context.update(salt.unwrap_or_default());
         context.update(payload);
         context.update(&head);
-        context.update(&[4, 0xff]);
+        context.update(&[version, 0xff]);
         context.update(&u32::try_from(head.len()).ok()?.to_be_bytes());
-        let key_id = self.bytes.get(12..)?.to_vec();
-        Some(Unsigned { head, key_id, kind: self.kind, digest: context.into_digest().ok()? })
+        let unhashed = match newer {
+            true => vec![0; 4],
+            false => [&[0, 10, 9, 16], self.bytes.get(12..)?].concat(),
+        };
+        let (salt, digest) = (salt.map(<[u8]>::to_vec), context.into_digest().ok()?);
+        Some(Unsigned { head, unhashed, salt, kind: self.kind, digest })
     }
 }
 
 impl Unsigned {
-    /// The signature, as GnuPG writes it: a header of the old format, the issuer's id unhashed, armour. `None` where the numbers
-    /// are not those of such a key.
+    /// The signature in armour: of version 4 as GnuPG writes it, with a header of the old format and the issuer's id unhashed, of
+    /// version 6 as RFC 9580 asks for. `None` where the numbers are not those of such a key.
     pub fn finish(&self, numbers: &Numbers) -> Option<Vec<u8>> {
-        let mut body = self.head.clone();
-        body.extend([0, 10, 9, 16]);
-        body.extend(&self.key_id);
-        body.extend(self.digest.get(..2)?);
+        let mut body = [&self.head, &self.unhashed, self.digest.get(..2)?].concat();
+        if let Some(salt) = &self.salt {
+            body.push(u8::try_from(salt.len()).ok()?);
+            body.extend(salt);
+        }
         match (self.kind, numbers) {
             (Kind::Rsa, Numbers::One(s)) => body.extend(number(s)?),
             (Kind::Pair, Numbers::Two(r, s)) => body.extend([number(r)?, number(s)?].concat()),
+            (Kind::Halves, Numbers::Two(r, s)) if r.len() == 32 && s.len() == 32 => body.extend([&r[..], s].concat()),
             _ => return None,
         }
-        let packet = match u8::try_from(body.len()) {
-            Ok(short) => [&[0x88, short], &body[..]].concat(),
-            Err(_) => [&[0x89], &u16::try_from(body.len()).ok()?.to_be_bytes()[..], &body[..]].concat(),
-        };
-        Some(armor::encode_openpgp(&packet))
+        Some(armor::encode_openpgp(&[header(body.len(), self.salt.is_some())?, body].concat()))
     }
+}
+
+/// The header of a signature packet (RFC 9580 §4.2) in the new format or the old one.
+fn header(length: usize, new: bool) -> Option<Vec<u8>> {
+    let short = u8::try_from(length);
+    Some(match (new, short) {
+        (true, Ok(short @ 0..192)) => vec![0xc2, short],
+        (true, _) => {
+            let [high, low] = u16::try_from(length.checked_sub(192)?).ok().filter(|it| *it < 0x2000)?.to_be_bytes();
+            vec![0xc2, high + 192, low]
+        }
+        (false, Ok(short)) => vec![0x88, short],
+        (false, Err(_)) => [&[0x89], &u16::try_from(length).ok()?.to_be_bytes()[..]].concat(),
+    })
 }
 
 /// A number as OpenPGP writes it: its bits, and its bytes from the first set bit on (RFC 9580 §3.2).
@@ -197,8 +241,13 @@ fn keygrip(key: &PublicKey) -> Option<String> {
             }
             context.update(n.value());
         }
-        PublicKey::EdDSA { curve, q } | PublicKey::ECDSA { curve, q } => {
-            let point = q.value().strip_prefix(&[0x40]).unwrap_or(q.value());
+        PublicKey::EdDSA { .. } | PublicKey::ECDSA { .. } | PublicKey::Ed25519 { .. } => {
+            let (curve, point) = match key {
+                PublicKey::EdDSA { curve, q } | PublicKey::ECDSA { curve, q } => (curve, q.value()),
+                PublicKey::Ed25519 { a } => (&Curve::Ed25519, &a[..]),
+                _ => return None,
+            };
+            let point = if point.len() == 33 { point.strip_prefix(&[0x40]).unwrap_or(point) } else { point };
             for (name, digits) in ["p", "a", "b", "g", "n"].iter().zip(parameters(curve)?) {
                 let value = unhex(digits);
                 context.update(format!("(1:{name}{}:", value.len()).as_bytes());
@@ -256,6 +305,22 @@ fn parameters(curve: &Curve) -> Option<[&'static str; 5]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_take_as_few_bytes_as_they_can() {
+        for (length, new, old) in [
+            (0, Some(vec![0xc2, 0]), Some(vec![0x88, 0])),
+            (191, Some(vec![0xc2, 191]), Some(vec![0x88, 191])),
+            (192, Some(vec![0xc2, 192, 0]), Some(vec![0x88, 192])),
+            (255, Some(vec![0xc2, 192, 63]), Some(vec![0x88, 255])),
+            (256, Some(vec![0xc2, 192, 64]), Some(vec![0x89, 1, 0])),
+            (8383, Some(vec![0xc2, 223, 255]), Some(vec![0x89, 0x20, 0xbf])),
+            (8384, None, Some(vec![0x89, 0x20, 0xc0])),
+            (65536, None, None),
+        ] {
+            assert_eq!((header(length, true), header(length, false)), (new, old), "{length}");
+        }
+    }
 
     #[test]
     fn numbers_begin_with_their_first_bit() {
