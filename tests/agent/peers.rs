@@ -38,7 +38,7 @@ fn impostor(bed: &Bed, answer: impl Fn(&Value) -> Value + Send + 'static) {
             if stream.read_exact(&mut length).is_err() {
                 continue;
             }
-            let mut text = vec![0; u32::from_be_bytes(length) as usize];
+            let mut text = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
             stream.read_exact(&mut text).unwrap();
             let _ = stream.write_all(&frame(&answer(&serde_json::from_slice(&text).unwrap())));
         }

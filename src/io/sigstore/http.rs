@@ -107,36 +107,42 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    fn new(status: u16, location: Option<String>, body: Zeroizing<Vec<u8>>) -> Self {
+    fn new(status: u16, location: Option<String>, body: Zeroizing<Vec<u8>>, call: Call<'_>) -> Self {
         let mut answer = Self { status, location, body, said: String::new() };
         if !answer.is_good() {
-            answer.said = said(&answer.body);
+            answer.said = said(&answer.body, call);
         }
         answer
     }
 }
 
 /// What a server says of its reasons, for a message.
-fn said(body: &[u8]) -> String {
+fn said(body: &[u8], call: Call<'_>) -> String {
     let text = String::from_utf8_lossy(body);
     let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let field = |name: &str| json.as_ref()?.get(name)?.as_str().map(str::to_owned);
     let word = field("message").or_else(|| field("error_description")).or_else(|| field("error"));
     let word = word.unwrap_or_else(|| text.into_owned());
-    let said: String = without_secrets(word.trim()).chars().take(MAX_SAID).collect();
+    let said: String = without_secrets(word.trim(), call).chars().take(MAX_SAID).collect();
     if said.is_empty() { said } else { format!(" and says: {said}") }
 }
 
 /// A text without what may be a token: some servers repeat what they were sent. Words are short, and so are most names; what is
-/// left out of longer ones is not missed.
-fn without_secrets(text: &str) -> String {
+/// left out of longer ones is not missed. Of what was sent shorter ones are left out, too.
+fn without_secrets(text: &str, call: Call<'_>) -> String {
     const SHORT: usize = 19;
+    const SHORTEST: usize = 8;
+    let was_sent = |part: &str| {
+        let headers = call.headers.iter().filter(|(name, _)| *name == "Authorization");
+        let mut sent = headers.map(|(_, value)| value.as_bytes()).chain(call.body);
+        part.len() >= SHORTEST && sent.any(|sent| memchr::memmem::find(sent, part.as_bytes()).is_some())
+    };
     let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | '.' | '~' | '%');
     let mut out = String::new();
     for piece in text.split_inclusive(|c: char| !is_of_token(c)) {
         let run = piece.trim_end_matches(|c: char| !is_of_token(c));
         // a path and a host have parts that are short, and a token has none
-        match run.split(['/', '.']).all(|part| part.len() <= SHORT) {
+        match run.split(['/', '.']).all(|part| part.len() <= SHORT) && !was_sent(run) {
             true => out.push_str(piece),
             false => {
                 out.push_str("[...]");
@@ -211,7 +217,7 @@ impl Http {
         };
         let status = response.status().as_u16();
         let location = response.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Answer::new(status, location, Zeroizing::new(read(response.body_mut())?)))
+        Ok(Answer::new(status, location, Zeroizing::new(read(response.body_mut())?), call))
     }
 }
 
@@ -285,8 +291,12 @@ mod tests {
             ("'ChluYXN0eS1yZWZyZXNoLXRva2Vu'", "'[...]'"),
             ("", ""),
         ] {
-            assert_eq!(without_secrets(text), want);
+            assert_eq!(without_secrets(text, CALL), want);
         }
+        // what was sent need not be long
+        let bearer = [("Authorization", "Bearer shorttoken")];
+        let call = Call { path: "/x", headers: &bearer, body: Some(b"secret=hunter2hunter2&grant=code") };
+        assert_eq!(without_secrets("not shorttoken, nor hunter2hunter2: code", call), "not [...], nor [...]: code");
     }
 
     /// A server that says one of these to each caller in turn; how many called.
