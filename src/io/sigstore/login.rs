@@ -9,7 +9,7 @@ mod device;
 use super::http::Call;
 use super::renewal::Renewal;
 use super::services::{Login, Services};
-use super::token::{IdentityToken, escaped};
+use super::token::{IdentityToken, escape_into};
 use super::{Http, Service};
 use crate::io::keys::ephemeral::random;
 use crate::io::keys::terminal;
@@ -99,8 +99,18 @@ struct Granted {
 
 /// `application/x-www-form-urlencoded`
 pub(super) fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
-    let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
-    Zeroizing::new(pairs.join("&"))
+    // of its final size: what grows leaves copies behind
+    let size = fields.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
+    let mut out = Zeroizing::new(String::with_capacity(size));
+    for (name, value) in fields {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        out.push_str(name);
+        out.push('=');
+        escape_into(&mut out, value);
+    }
+    out
 }
 
 pub(super) const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");

@@ -222,15 +222,20 @@ fn buildkite(http: &Http, audience: &str) -> Result<Option<IdentityToken>> {
 }
 
 /// Text as part of a URL's query or path.
-pub(super) fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     let mut out = String::new();
+    escape_into(&mut out, text);
+    out
+}
+
+/// The same, behind what is there.
+pub(super) fn escape_into(out: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
-    out
 }
 
 #[cfg(test)]
