@@ -207,3 +207,63 @@ fn whose_key_is_not_to_be_had_is_said() {
     gpg.0.home.write("gnupg/common.conf", "use-keyboxd\n");
     refused(&["-u", &one], &["keyboxd", "gpg --export"]);
 }
+
+/// Certifies a user's key by another's.
+fn certify(gpg: &Gpg, by: &str, whom: &str, level: &str) {
+    gpg.gpg(&["--yes", "--default-cert-level", level, "-u", by, "--quick-sign-key", whom], b"");
+}
+
+#[test]
+fn an_ownertrust_file_is_believed_as_gpg_believes_it() {
+    let Some(gpg) = Gpg::new() else { return };
+    let names = ["top", "full", "m1", "m2", "m3", "far", "three", "two", "alone", "nothing", "gone", "ended", "taken"];
+    let keys: Vec<String> = names.iter().map(|name| gpg.key(name, "ed25519", "sign", "never")).collect();
+    let key = |name: &str| keys[names.iter().position(|it| *it == name).unwrap()].as_str();
+    let certified = [
+        ("top", "full"),
+        ("top", "m1"),
+        ("top", "m2"),
+        ("top", "m3"),
+        ("full", "far"),
+        ("m1", "three"),
+        ("m2", "three"),
+        ("m3", "three"),
+        ("m1", "two"),
+        ("m2", "two"),
+        ("far", "alone"), // believed, and not trusted to certify
+        ("gone", "nothing"),
+        ("full", "taken"),
+    ];
+    for (by, whom) in certified {
+        certify(&gpg, key(by), key(whom), "3");
+    }
+    certify(&gpg, key("top"), key("nothing"), "1"); // a certification that says nothing was checked
+    let mut revoked = gpg.0.home.command("gpg");
+    revoked.args(["--no-tty", "--command-fd=0", "--status-fd=2", "--pinentry-mode=loopback", "--passphrase", ""]);
+    revoked.args(["-u", key("full"), "--edit-key", key("taken"), "revsig"]);
+    let taken = run(&mut revoked, b"y\ny\n0\n\ny\nsave\n");
+    assert!(taken.ok(), "{taken:?}");
+    gpg.gpg(&["--yes", "--default-cert-expire", "seconds=1", "-u", key("top"), "--quick-sign-key", key("ended")], b"");
+    std::thread::sleep(std::time::Duration::from_millis(1100)); // what `ended` has must have ended
+    let trusted = [("top", 6), ("full", 5), ("m1", 4), ("m2", 4), ("m3", 4), ("gone", 5), ("nothing", 3)];
+    let file: String = trusted.iter().map(|(name, trust)| format!("{}:{trust}:\n", key(name))).collect();
+    let path = gpg.0.home.join("gnupg/trustdb.gpg");
+    std::fs::remove_file(&path).unwrap();
+    gpg.gpg(&["--import-ownertrust"], file.as_bytes());
+    gpg.gpg(&["--check-trustdb"], b"");
+    for (name, fingerprint) in names.iter().zip(&keys) {
+        gpg.commit(name, name, fingerprint);
+    }
+    let theirs = gpg.log("gpg");
+    for word in ["ultimate", "fully", "marginal", "undefined"] {
+        assert!(theirs.contains(word), "{word}: {theirs}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert_ne!(gpg.log(OURS), theirs);
+    gpg.0.config("warrant.ownertrust", "~/ownertrust");
+    gpg.0.home.write("ownertrust", &file);
+    assert_eq!(gpg.log(OURS), theirs);
+    gpg.0.home.write("ownertrust", "nonsense");
+    let refused = gpg.verified(OURS, b"", b"");
+    assert!(refused.2 != Some(0), "{refused:?}");
+}

@@ -110,6 +110,15 @@ impl Gnupg {
     }
 }
 
+/// The text of a file that a setting names; `~/` is expanded.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_text(named: &str) -> Result<String> {
+    let path = super::policy::expand_home(named)?;
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),

@@ -4,12 +4,14 @@ mod signing;
 
 use super::{complain, drain_stdin, x509};
 use crate::armor::Format;
-use crate::io::gnupg::Gnupg;
+use crate::io::git::Repository;
+use crate::io::gnupg::{Gnupg, read_text};
 use crate::io::{cert_d, clock};
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
 use crate::report::escape::printable;
 use crate::signature::openpgp::detached::{Checked, Detached, Outcome};
-use crate::signature::openpgp::keyring::Trust;
+use crate::signature::openpgp::keyring::{Trust, TrustDb};
+use crate::signature::openpgp::web::OwnerTrust;
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -98,7 +100,7 @@ pub(super) fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result
         cert_d::add_to(&mut certificates, &signatures.key_ids())?;
         verifier = OpenPgpVerifier::new(&certificates, clock::now());
     }
-    let trust = gnupg.trust()?;
+    let trust = trust(&gnupg)?;
     let told = Told { status, certificates, trust, always: gpg.trust_always || gnupg.trust_always };
     let mut worst = GOOD;
     for checked in signatures.check(&verifier, &data) {
@@ -106,6 +108,21 @@ pub(super) fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result
     }
     io::stdout().flush()?;
     Ok(worst)
+}
+
+/// Whom to believe: by GnuPG's trustdb, or by the ownertrust in the file that `warrant.ownertrust` names.
+fn trust(gnupg: &Gnupg) -> Result<TrustDb> {
+    let named = match Repository::open() {
+        Ok(repository) => repository.config()?.get("warrant.ownertrust")?,
+        Err(_) => None, // out of a repository nothing is configured
+    };
+    let Some(named) = named else { return gnupg.trust() };
+    let why = || format!("the ownertrust in {named} (warrant.ownertrust)");
+    let owners = OwnerTrust::parse(&read_text(&named).with_context(why)?).with_context(why)?;
+    let everybody = [Vec::new()];
+    let mut certificates = gnupg.certificates(&everybody)?;
+    cert_d::add_to(&mut certificates, &everybody)?;
+    Ok(owners.web(&certificates, clock::now()))
 }
 
 pub(super) fn read_stdin() -> Result<Vec<u8>> {
@@ -118,7 +135,7 @@ pub(super) fn read_stdin() -> Result<Vec<u8>> {
 struct Told {
     status: Status,
     certificates: Certificates,
-    trust: crate::signature::openpgp::keyring::TrustDb,
+    trust: TrustDb,
     always: bool,
 }
 

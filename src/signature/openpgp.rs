@@ -15,6 +15,7 @@ pub mod secret;
 mod sift;
 pub mod sign;
 pub mod standing;
+pub mod web;
 
 pub use certificate::{CertificateError, Certificates};
 

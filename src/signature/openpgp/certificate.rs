@@ -54,6 +54,11 @@ impl Certificates {
         certs.for_each(|cert| self.merge(cert));
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Cert> {
+        self.0.values()
+    }
+
     /// A certificate by its fingerprint.
     pub(super) fn get(&self, fingerprint: &str) -> Option<&Cert> {
         self.0.get(fingerprint)

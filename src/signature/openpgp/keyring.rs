@@ -91,7 +91,7 @@ pub enum Trust {
 }
 
 impl Trust {
-    fn of_byte(byte: u8) -> Self {
+    pub(super) fn of_byte(byte: u8) -> Self {
         match byte & 0x0f {
             1 => Self::Expired,
             2 => Self::Undefined,
@@ -162,6 +162,12 @@ impl TrustDb {
             certificates.insert(fingerprint.to_vec(), (Trust::of_byte(owner), ids));
         }
         Self { certificates }
+    }
+
+    /// Takes in how far a certificate's holder is trusted, and how far each of its user ids is believed.
+    pub(super) fn believe(&mut self, fingerprint: &[u8], owner: Trust, ids: Vec<(Vec<u8>, Trust)>) {
+        let ids = ids.into_iter().filter_map(|(id, trust)| Some((ripemd160(&id)?, trust))).collect();
+        self.certificates.insert(fingerprint.to_vec(), (owner, ids));
     }
 
     /// How far it is believed that a certificate is that of a user id.
