@@ -373,7 +373,12 @@ pub struct Completions {
 /// agent status` tells how long. Where warrant.login is `device`, or no browser can be started, a code is shown to be typed
 /// in a browser elsewhere.
 #[derive(Debug, Args)]
-pub struct Login {}
+pub struct Login {
+    /// Also have the agent keep a refresh token, and renew the certificate by it whenever one is needed, for twelve hours (also
+    /// warrant.refresh).
+    #[arg(long)]
+    pub refresh: bool,
+}
 
 /// Run the agent that holds keyless certificates.
 ///
@@ -390,10 +395,16 @@ pub struct AgentArgs {
 }
 
 /// What is done with the agent.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum AgentAction {
     /// Say whose certificates it holds, and for how long.
     Status,
     /// End it: it forgets its keys.
     Stop,
+    /// Write the files by which systemd starts it when somebody asks for it.
+    Units {
+        /// The folder to write them to (~/.config/systemd/user).
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
 }

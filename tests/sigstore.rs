@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)] // a test says what went wrong by failing there
 
 mod common;
+#[path = "sigstore/servers.rs"]
+mod servers;
 #[path = "sigstore/support.rs"]
 mod support;
 #[path = "sigstore/trouble.rs"]

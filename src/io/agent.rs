@@ -1,20 +1,26 @@
 //! The agent: it holds an ephemeral key and its certificate while the certificate lives, and signs for its own user. The key is
-//! made in it and never leaves it; tokens never reach it.
+//! made in it and never leaves it. Identity tokens never reach it; a refresh token does where somebody asked for that, and never
+//! leaves it but to the issuer.
 //!
 //! ```text
 //! signer ─▶ "request"      ─▶ agent makes a key      ─▶ certificate request
 //! signer ─▶ token, request ─▶ Fulcio                 ─▶ certificate
 //! signer ─▶ "certificate"  ─▶ agent keeps it
 //! signer ─▶ "sign"         ─▶ agent signs attributes ─▶ signature, which the signer logs
+//! signer ─▶ "renew"        ─▶ agent makes a key, and asks issuer and Fulcio itself
 //! ```
 //! An agent that is gone, or answers nonsense, is as good as none: its user logs in anew.
 
+mod activation;
 mod client;
+mod holder;
 mod protocol;
 mod server;
 
-pub use client::Agent;
+pub use client::{Agent, Answered};
+pub use holder::Holder;
 pub use protocol::Status;
+pub(in crate::io) use protocol::Timed;
 pub use server::serve;
 
 use anyhow::{Context as _, Result, bail};

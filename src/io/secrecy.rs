@@ -1,10 +1,43 @@
 //! Keeps what is in memory off the disk, and from whoever would attach to this process.
 
 use rustix::process::{Resource, Rlimit, setrlimit};
+use std::process::Command;
 
-/// No core dump is written of this process, and no other of the same user looks into it.
-pub fn forbid_dumps() {
+/// Variables in which somebody may have put a secret for us, or for another program of the same job.
+const SECRETS: [&str; 15] = [
+    "SIGSTORE_ID_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_RUNTIME_TOKEN",
+    "BUILDKITE_AGENT_ACCESS_TOKEN",
+    "BUILDKITE_AGENT_JOB_API_TOKEN",
+    "CIRCLE_OIDC_TOKEN",
+    "CIRCLE_OIDC_TOKEN_V2",
+    "CIRCLE_TOKEN",
+    "CI_JOB_JWT",
+    "CI_JOB_JWT_V2",
+    "CI_JOB_TOKEN",
+    "GH_TOKEN",
+    "GITHUB_TOKEN",
+    "GITLAB_TOKEN",
+    "SYSTEM_ACCESSTOKEN",
+];
+
+/// Keeps the secrets of our environment from a program that is started.
+pub fn without_secrets(command: &mut Command) {
+    for name in SECRETS {
+        command.env_remove(name);
+    }
+}
+
+/// No core file is written of this process. Signers with key files do no more: they need what lies in /proc/self.
+pub fn forbid_cores() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
+/// Nor is it dumped in any other way, and no other process of the same user looks into it. From now on not even this one opens
+/// what lies in /proc/self, such as /dev/stdin.
+pub fn forbid_dumps() {
+    forbid_cores();
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -19,6 +52,8 @@ pub fn lock_memory() -> bool {
     {
         use rustix::mm::{MlockAllFlags, mlockall};
         use rustix::process::{getrlimit, getuid};
+        let limits = getrlimit(Resource::Memlock);
+        let _ = setrlimit(Resource::Memlock, Rlimit { current: limits.maximum, ..limits });
         let limited = getrlimit(Resource::Memlock).current.is_some() && !getuid().is_root();
         !limited && mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT).is_ok()
     }

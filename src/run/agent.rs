@@ -1,5 +1,7 @@
 //! `git warrant agent`: started, asked, ended.
 
+mod units;
+
 use super::stdout;
 use crate::cli::{AgentAction, AgentArgs};
 use crate::io::agent::{Agent, serve};
@@ -18,11 +20,19 @@ pub fn run(args: &AgentArgs) -> Result<ExitStatus> {
         serve()?;
         return Ok(ExitStatus::Accepted);
     }
-    let Some(action) = args.action else {
+    let Some(action) = &args.action else {
         Agent::start().context("the agent cannot be started")?;
         return Ok(ExitStatus::Accepted);
     };
     let mut out = stdout();
+    if let AgentAction::Units { to } = action {
+        for path in units::write(to)? {
+            writeln!(out, "{}", printable(&path.display().to_string()))?;
+        }
+        writeln!(out, "systemctl --user daemon-reload && systemctl --user enable --now git-warrant-agent.socket")?;
+        out.flush()?;
+        return Ok(ExitStatus::Accepted);
+    }
     let Some(agent) = Agent::find() else {
         writeln!(out, "no agent runs")?;
         out.flush()?;
@@ -33,14 +43,17 @@ pub fn run(args: &AgentArgs) -> Result<ExitStatus> {
             let status = agent.status()?;
             let memory = if status.locked { "its memory is locked" } else { "its memory is not locked" };
             writeln!(out, "process {}; {memory}", status.process)?;
-            for (subject, until) in &status.certificates {
-                writeln!(out, "{}", printable(&format!("a certificate of {subject} until {}", Utc(*until))))?;
+            for held in &status.certificates {
+                let renewed = held.renewed_until.map(|until| format!(", renewed until {}", Utc(until))).unwrap_or_default();
+                let line = format!("a certificate of {} until {}{renewed}", held.subject, Utc(held.until));
+                writeln!(out, "{}", printable(&line))?;
             }
             if status.certificates.is_empty() {
                 writeln!(out, "no certificate; git warrant login")?;
             }
         }
         AgentAction::Stop => agent.stop()?,
+        AgentAction::Units { .. } => {}
     }
     out.flush()?;
     Ok(ExitStatus::Accepted)

@@ -1,8 +1,10 @@
 //! `git warrant login`: a certificate for the next minutes, held by the agent.
 
 use super::stdout;
+use crate::cli;
 use crate::io::git::Repository;
 use crate::io::secrecy::forbid_dumps;
+use crate::io::sigstore::login::LoggedIn;
 use crate::io::sigstore::services::Services;
 use crate::io::sigstore::signing::{Unkept, keep};
 use crate::io::sigstore::{Http, login, token};
@@ -16,21 +18,29 @@ use std::io::Write as _;
 ///
 /// # Errors
 /// Where nobody logs in, no certificate is issued, or no agent can hold it.
-pub fn run() -> Result<ExitStatus> {
+pub fn run(args: &cli::Login) -> Result<ExitStatus> {
     forbid_dumps();
-    let services = Services::of(&Repository::open()?.config()?)?;
+    let mut services = Services::of(&Repository::open()?.config()?)?;
+    services.refresh |= args.refresh;
+    services.agent = true; // whatever commits do: this is what a login in advance is for
     let http = Http::new();
-    let token = match token::at_hand(&http, &services)? {
-        Some(token) => token,
+    let LoggedIn { token, renewal } = match token::at_hand(&http, &services)? {
+        Some(token) => LoggedIn { token, renewal: None },
         None => login::ask(&http, &services)?,
     };
-    let leaf = keep(&http, &services, &token).map_err(|unkept| match unkept {
+    let renewed = renewal.as_ref().map(|renewal| renewal.until);
+    let leaf = keep(&http, &services, &token, renewal).map_err(|unkept| match unkept {
         Unkept::Certificate(error) => error,
         Unkept::Agent(error) => error.context("the agent cannot be used; commits still ask on their own"),
     })?;
     let mut out = stdout();
     let line = format!("logged in as {}, until {}", leaf.holder(), Utc(leaf.not_after));
     writeln!(out, "{}", printable(&line))?;
+    match renewed {
+        Some(until) => writeln!(out, "renewed when it has ended, until {}", Utc(until))?,
+        None if services.refresh => writeln!(out, "not renewed then: this login gave no refresh token")?,
+        None => {}
+    }
     out.flush()?;
     Ok(ExitStatus::Accepted)
 }

@@ -35,7 +35,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
         },
         Command::Policy(args) => policy::run(args),
         Command::Trust(args) => trust::run(args),
-        Command::Login(_) => login::run(),
+        Command::Login(args) => login::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Man(args) => man::run(args),

@@ -47,24 +47,28 @@ pub(super) fn is_meant() -> bool {
 }
 
 /// Says what a keyless signature over the data proves, by the trusted root of `warrant.trustedRoot` and without the network: good
-/// (GOODSIG, TRUST_FULLY) is one whose time is proved as well. Whoever it names, that is no right: this is what a policy says.
+/// (GOODSIG, TRUST_FULLY) is one whose time is proved as well, by a log or, where `warrant.log` is false, by a timestamp alone.
+/// Whoever it names, that is no right: this is what a policy says.
 pub(super) fn verify(status: &Status, armored: &[u8], data: &[u8]) -> Result<u8> {
     if let Ok(Some(signer)) = x509::smime::signer(armored) {
         return smime::verify(status, &signer, armored, data);
     }
-    let roots = services::root(&Repository::open()?.config()?)?.into_iter().collect();
+    let config = Repository::open()?.config()?;
+    let (roots, logged) = (services::root(&config)?.into_iter().collect(), services::logged(&config)?);
     status.line("NEWSIG")?;
     let refused = match X509Verifier::new(roots).verify(armored, &Payload::whole(data)) {
         Err(reason) => reason,
         Ok(evidence) => match evidence.keyless.as_deref().map(|keyless| (keyless, keyless.attested())) {
-            Some((keyless, Some(time))) => return tell_good(status, &evidence, keyless, time),
-            Some((keyless, None)) if keyless.entry.is_none() => Reason::NotLogged {
+            Some((keyless, Some(time))) if keyless.entry.is_some() || !logged => {
+                return tell_good(status, &evidence, keyless, time);
+            }
+            Some((keyless, _)) if keyless.entry.is_none() => Reason::NotLogged {
                 identity: keyless.subject.name().to_owned(),
                 issuer: keyless.issuer.clone(),
                 from: keyless.not_before,
                 to: keyless.not_after,
             },
-            Some((_, None)) | None => Reason::TimeUnproved,
+            Some(_) | None => Reason::TimeUnproved,
         },
     };
     if refused == Reason::BadSignature {
@@ -105,7 +109,10 @@ fn sign(gpg: &Gpg) -> Result<u8> {
     status.line(&format!("BEGIN_SIGNING H{SHA256}"))?;
     io::stdout().write_all(&signed.armored).and_then(|()| io::stdout().flush()).context("cannot write the signature")?;
     status.line(&format!("SIG_CREATED D {ECDSA} {SHA256} 00 {} {}", prepared.time, leaf.fingerprint()))?;
-    let told = format!("signed as {}; entry {} of the log", leaf.holder(), signed.entry.index);
+    let told = match &signed.entry {
+        Some(entry) => format!("signed as {}; entry {} of the log", leaf.holder(), entry.index),
+        None => format!("signed as {}; in no log (warrant.log)", leaf.holder()),
+    };
     complain(&format!("git-warrant: {}", printable(&told)));
     Ok(GOOD)
 }

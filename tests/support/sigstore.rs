@@ -255,6 +255,11 @@ impl Sigstore {
 
     /// A signer's certificate.
     pub fn issue(&self, leaf: &Leaf, key: &Key) -> Vec<u8> {
+        self.issue_for(leaf, &key.spki())
+    }
+
+    /// The same, of a key of which only the public half is known.
+    pub fn issue_for(&self, leaf: &Leaf, spki: &[u8]) -> Vec<u8> {
         let names: Vec<Vec<u8>> = leaf.names.iter().map(|(tag, text)| tlv(*tag, text.as_bytes())).collect();
         let utf8 = |text: &str| tlv(0x0c, text.as_bytes());
         let mut extensions = vec![
@@ -269,11 +274,11 @@ impl Sigstore {
         extensions.extend(leaf.more.iter().cloned());
         let (issuer, window, subject) = (name(&self.name), (leaf.begin, leaf.end), seq(&[]));
         if leaf.logged {
-            let signed = tbs(&subject, &key.spki(), window, &extensions, &issuer, &self.ca);
+            let signed = tbs(&subject, spki, window, &extensions, &issuer, &self.ca);
             let list = self.certificate_timestamp(&signed, leaf.begin + leaf.seen);
             extensions.push(extension("1.3.6.1.4.1.11129.2.4.2", false, &octets(&list)));
         }
-        certificate(&subject, &key.spki(), window, &extensions, &issuer, &self.ca)
+        certificate(&subject, spki, window, &extensions, &issuer, &self.ca)
     }
 
     fn certificate_timestamp(&self, signed: &[u8], at: i64) -> Vec<u8> {
@@ -292,7 +297,13 @@ impl Sigstore {
     pub fn token(&self, signature: &[u8], at: i64) -> Vec<u8> {
         let sha256 = seq(&[&oid("2.16.840.1.101.3.4.2.1")]);
         let imprint = seq(&[&sha256, &octets(&Sha256::digest(signature))]);
-        let info = seq(&[&[2, 1, 1], &oid("1.3.6.1.4.1.57264.2"), &imprint, &[2, 1, 7], &time(at)]);
+        self.token_answering(&imprint, &[], at)
+    }
+
+    /// A timestamp token over an imprint, with the nonce (an INTEGER in DER) of whoever asked for it.
+    pub fn token_answering(&self, imprint: &[u8], nonce: &[u8], at: i64) -> Vec<u8> {
+        let sha256 = seq(&[&oid("2.16.840.1.101.3.4.2.1")]);
+        let info = seq(&[&[2, 1, 1], &oid("1.3.6.1.4.1.57264.2"), imprint, &[2, 1, 7], &time(at), nonce]);
         let kind = oid("1.2.840.113549.1.9.16.1.4");
         let attributes = [
             seq(&[&oid("1.2.840.113549.1.9.3"), &set(&[&kind])]),
@@ -318,7 +329,7 @@ impl Sigstore {
         self.entry_of(&signature.body(v2), at, v2, others)
     }
 
-    /// The log entry with a body.
+    /// The log entry of a body in the log's canonical form.
     pub fn entry_of(&self, body: &str, at: i64, v2: bool, others: usize) -> Entry {
         let place = others / 2;
         let mut leaves: Vec<[u8; 32]> = (0..=others).map(|n| leaf_hash(format!("other {n}").as_bytes())).collect();

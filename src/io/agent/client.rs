@@ -1,31 +1,60 @@
 //! The signer's side of the agent's socket.
 
-use super::protocol::{Answer, Question, Status, read, write};
+use super::protocol::{Answer, Question, Status, Timed, is_own, read, write};
 use super::socket;
+use crate::io::sigstore::renewal::Renewal;
 use crate::signature::x509::sign::{Leaf, SignedAttributes};
 use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use std::env;
+use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// An agent answers at once or not at all: it asks nobody.
 const ANSWER: Duration = Duration::from_secs(5);
+/// To renew a certificate it asks two servers.
+const RENEWED: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(5);
-/// What an agent that is started sees of the environment: where its socket lies, and no secrets.
-const ENVIRONMENT: [&str; 4] = ["XDG_RUNTIME_DIR", "TMPDIR", "HOME", "PATH"];
+/// What an agent that is started sees of the environment: where its socket lies, how servers are reached, and no secrets.
+const ENVIRONMENT: [&str; 12] = [
+    "XDG_RUNTIME_DIR",
+    "TMPDIR",
+    "HOME",
+    "PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
 
 /// A running agent.
 pub struct Agent(());
+
+/// What an agent says when it is to sign.
+pub enum Answered {
+    /// A signature, and the certificate of the key that made it. Neither is verified here.
+    Signature(Leaf, Vec<u8>),
+    /// The certificate has ended, and can be renewed.
+    Ended,
+    /// It holds no certificate of these services that lives.
+    Nothing,
+}
 
 impl Agent {
     /// The agent, if one runs.
     pub fn find() -> Option<Self> {
         let agent = Self(());
-        agent.ask(&Question::Status).is_ok().then_some(agent)
+        agent.status().is_ok().then_some(agent)
     }
 
     /// The agent; started where none runs.
@@ -69,25 +98,41 @@ impl Agent {
         }
     }
 
-    /// Has it keep the certificate of the key that it made.
+    /// Has it keep the certificate of the key that it made, and that by which the certificate may be renewed.
     ///
     /// # Errors
     /// Where it does not.
-    pub fn keep(&self, of: &str, leaf: &Leaf) -> Result<()> {
-        match self.ask(&Question::Certificate { of: of.to_owned(), certificate: STANDARD.encode(leaf.as_der()) })? {
+    pub fn keep(&self, of: &str, leaf: &Leaf, renewal: Option<Renewal>) -> Result<()> {
+        let certificate = STANDARD.encode(leaf.as_der());
+        match self.ask(&Question::Certificate { of: of.to_owned(), certificate, renewal })? {
             Answer::Kept => Ok(()),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// Signs by a certificate of these services; `None` where none lives. The signature is not verified here.
+    /// Signs by a certificate of these services.
     ///
     /// # Errors
     /// Where the agent does not answer.
-    pub fn sign(&self, of: &str, attributes: &SignedAttributes) -> Result<Option<(Leaf, Vec<u8>)>> {
+    pub fn sign(&self, of: &str, attributes: &SignedAttributes) -> Result<Answered> {
         match self.ask(&Question::Sign { of: of.to_owned(), attributes: STANDARD.encode(attributes.as_der()) })? {
-            Answer::Signature { certificate, signature } => Ok(Some((Leaf::parse(&bytes(&certificate)?)?, bytes(&signature)?))),
-            Answer::Nothing => Ok(None),
+            Answer::Signature { certificate, signature } => {
+                Ok(Answered::Signature(Leaf::parse(&bytes(&certificate)?)?, bytes(&signature)?))
+            }
+            Answer::Ended => Ok(Answered::Ended),
+            Answer::Nothing => Ok(Answered::Nothing),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Has it renew the certificate of these services, which has ended.
+    ///
+    /// # Errors
+    /// Where it cannot: then somebody has to log in.
+    pub fn renew(&self, of: &str) -> Result<()> {
+        match self.ask_within(&Question::Renew { of: of.to_owned() }, RENEWED)? {
+            Answer::Kept => Ok(()),
+            Answer::Nothing => bail!("the agent has nothing left to renew it by"),
             other => Err(unexpected(&other)),
         }
     }
@@ -115,17 +160,29 @@ impl Agent {
     }
 
     fn ask(&self, question: &Question) -> Result<Answer> {
-        let stream = UnixStream::connect(socket()?).context("no agent runs")?;
-        stream
-            .set_read_timeout(Some(ANSWER))
-            .and_then(|()| stream.set_write_timeout(Some(ANSWER)))
-            .context("cannot speak to the agent")?;
-        write(&stream, question)?;
-        match read(&stream)? {
+        self.ask_within(question, ANSWER)
+    }
+
+    fn ask_within(&self, question: &Question, within: Duration) -> Result<Answer> {
+        let stream = connect(&socket()?).context("no agent runs")?;
+        if !is_own(&stream) {
+            bail!("what listens at the agent's socket belongs to another user");
+        }
+        write(Timed::new(&stream, ANSWER), question)?;
+        match read(Timed::new(&stream, within))? {
             Answer::Refused(why) => bail!("the agent says: {why}"),
             answer => Ok(answer),
         }
     }
+}
+
+/// Connects, and does not wait for one who accepts nobody.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 fn bytes(text: &str) -> Result<Vec<u8>> {

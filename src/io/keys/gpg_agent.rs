@@ -1,6 +1,7 @@
 //! gpg-agent, spoken to as gpg does (the Assuan protocol; GnuPG's manual, "Agent Commands"): it holds the secret key, asks for
 //! its passphrase, and signs.
 
+use crate::io::secrecy::without_secrets;
 use crate::signature::openpgp::sign::Numbers;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::env;
@@ -195,6 +196,7 @@ fn socket_of(home: &Path) -> Result<PathBuf> {
 fn gpgconf(home: &Path, args: &[&str]) -> Result<Vec<u8>> {
     let mut command = Command::new("gpgconf");
     command.arg("--homedir").arg(home).args(args).stdin(Stdio::null()).stderr(Stdio::null());
+    without_secrets(&mut command); // it starts gpg-agent, which starts its pinentry
     let output = command.output().context("cannot run gpgconf")?;
     if !output.status.success() {
         bail!("gpgconf {} ends with {}", args.join(" "), output.status);

@@ -7,6 +7,7 @@ use super::ask;
 use super::exchange::{Exchange, ExchangeError};
 use super::terminal;
 use crate::evidence::Key;
+use crate::io::secrecy::without_secrets;
 use crate::signature::ssh::MessageHash;
 use crate::signature::ssh::sign::{Signer, SignerError};
 use crate::signature::ssh::wire::{Reader, WireError, Writer};
@@ -197,6 +198,7 @@ impl Helper {
         let stderr = said.as_ref().and_then(|file| file.try_clone().ok()).map_or_else(Stdio::null, Stdio::from);
         let mut command = Command::new(path);
         command.stdin(OwnedFd::from(theirs.try_clone()?)).stdout(OwnedFd::from(theirs)).stderr(stderr);
+        without_secrets(&mut command);
         Ok((command.spawn()?, stream, said))
     }
 

@@ -1,7 +1,6 @@
 //! Fulcio (its API v2): an identity token and a proof of the key become a certificate.
 
 use super::http::Call;
-use super::services::Services;
 use super::token::IdentityToken;
 use super::{Http, Service};
 use crate::io::clock;
@@ -15,7 +14,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 /// How far this machine's clock may be off before a certificate that was just made cannot be used.
-const SKEW: i64 = 300;
+pub(super) const SKEW: i64 = 300;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,8 +37,7 @@ struct Chain {
 ///
 /// # Errors
 /// Where Fulcio does not, or its certificate is of another time, or not in a certificate log.
-pub fn issue(http: &Http, services: &Services, token: &IdentityToken, request: &[u8]) -> Result<Leaf> {
-    let fulcio = services.fulcio()?;
+pub fn issue(http: &Http, fulcio: &Service, token: &IdentityToken, request: &[u8]) -> Result<Leaf> {
     let body = json!({
         "credentials": { "oidcIdentityToken": token.as_str() },
         "certificateSigningRequest": STANDARD.encode(pem("CERTIFICATE REQUEST", request)),
@@ -47,8 +45,8 @@ pub fn issue(http: &Http, services: &Services, token: &IdentityToken, request: &
     let body = Zeroizing::new(body.to_string());
     let headers = [("Content-Type", "application/json"), ("Accept", "application/json")];
     let call = Call { path: "/api/v2/signingCert", headers: &headers, body: Some(body.as_bytes()) };
-    let issued: Issued = http.json(&fulcio, call)?;
-    let leaf = leaf(&fulcio, issued)?;
+    let issued: Issued = http.json(fulcio, call)?;
+    let leaf = leaf(fulcio, issued)?;
     let now = clock::now();
     if now < leaf.not_before.saturating_sub(SKEW) || now > leaf.not_after {
         let (from, to, now) = (Utc(leaf.not_before), Utc(leaf.not_after), Utc(now));

@@ -46,6 +46,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// What it says: perhaps a token.
     pub body: Zeroizing<Vec<u8>>,
+    /// Of an answer that is no success: its reasons, for a message, without what it repeats of the call.
+    said: String,
 }
 
 /// What is sent.
@@ -69,6 +71,9 @@ impl Service {
     /// Where the URL is something else.
     pub fn new(name: &'static str, url: &str, mend: &'static str) -> Result<Self> {
         let uri: Uri = url.parse().ok().with_context(|| format!("{name}: `{url}` is no URL; {mend}"))?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            bail!("{name}: its URL has a user name or a password in it, which messages would show; leave it out, and {mend}");
+        }
         let host = uri.host().unwrap_or_default();
         let here = host == "localhost" || host == "[::1]" || host.strip_prefix("127.").is_some_and(is_numeric);
         match uri.scheme_str() {
@@ -88,7 +93,7 @@ impl Service {
 
     /// An error for an answer that is no success.
     pub fn refused(&self, answer: &Answer) -> anyhow::Error {
-        self.error(format!("it answers with status {}{}", answer.status, answer.said()))
+        self.error(format!("it answers with status {}{}", answer.status, answer.said))
     }
 }
 
@@ -102,15 +107,55 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// What the server says of its reasons, for a message.
-    fn said(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
-        let json: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
-        let field = |name: &str| json.as_ref()?.get(name)?.as_str().map(str::to_owned);
-        let word = field("message").or_else(|| field("error_description")).or_else(|| field("error"));
-        let said: String = word.unwrap_or_else(|| text.into_owned()).trim().chars().take(MAX_SAID).collect();
-        if said.is_empty() { said } else { format!(" and says: {said}") }
+    fn new(status: u16, location: Option<String>, body: Zeroizing<Vec<u8>>, call: Call<'_>) -> Self {
+        let mut answer = Self { status, location, body, said: String::new() };
+        if !answer.is_good() {
+            answer.said = said(&answer.body, call);
+        }
+        answer
     }
+}
+
+/// What a server says of its reasons, for a message.
+fn said(body: &[u8], call: Call<'_>) -> String {
+    let text = String::from_utf8_lossy(body);
+    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let field = |name: &str| json.as_ref()?.get(name)?.as_str().map(str::to_owned);
+    let word = field("message").or_else(|| field("error_description")).or_else(|| field("error"));
+    let word = word.unwrap_or_else(|| text.into_owned());
+    let said: String = without_secrets(word.trim(), call).chars().take(MAX_SAID).collect();
+    if said.is_empty() { said } else { format!(" and says: {said}") }
+}
+
+/// A text without what may be a token: some servers repeat what they were sent. Words are short, and so are most names; what is
+/// left out of longer ones is not missed. Of what was sent shorter ones are left out, too.
+fn without_secrets(text: &str, call: Call<'_>) -> String {
+    const SHORT: usize = 19;
+    const SHORTEST: usize = 8;
+    let was_sent = |part: &str| {
+        let headers = call.headers.iter().filter(|(name, _)| *name == "Authorization");
+        let mut sent = headers.map(|(_, value)| value.as_bytes()).chain(call.body);
+        part.len() >= SHORTEST && sent.any(|sent| memchr::memmem::find(sent, part.as_bytes()).is_some())
+    };
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | '.' | '~' | '%');
+    let mut out = String::new();
+    for piece in text.split_inclusive(|c: char| !is_of_token(c)) {
+        let run = piece.trim_end_matches(|c: char| !is_of_token(c));
+        // a path and a host have parts that are short, and a token has none
+        match run.split(['/', '.']).all(|part| part.len() <= SHORT) && !was_sent(run) {
+            true => out.push_str(piece),
+            false => {
+                out.push_str("[...]");
+                out.push_str(piece.get(run.len()..).unwrap_or_default());
+            }
+        }
+    }
+    out
+}
+
+/// What is wrong with an answer, without its own words: serde's messages quote them.
+pub(super) fn misplaced(error: &serde_json::Error) -> String {
+    format!("its answer makes no sense at line {}, column {}", error.line(), error.column())
 }
 
 impl Http {
@@ -176,7 +221,7 @@ impl Http {
         if !answer.is_good() {
             return Err(service.refused(&answer));
         }
-        serde_json::from_slice(&answer.body).map_err(|error| service.error(format!("its answer makes no sense: {error}")))
+        serde_json::from_slice(&answer.body).map_err(|error| service.error(misplaced(&error)))
     }
 
     fn once(&self, url: &str, call: Call<'_>, limit: u64) -> Result<Answer, ureq::Error> {
@@ -189,7 +234,7 @@ impl Http {
         };
         let status = response.status().as_u16();
         let location = response.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Answer { status, location, body: Zeroizing::new(read(response.body_mut(), limit)?) })
+        Ok(Answer::new(status, location, Zeroizing::new(read(response.body_mut(), limit)?), call))
     }
 }
 
@@ -243,6 +288,7 @@ mod tests {
             ("http://[::1]:5555", true),
             ("http://fulcio.example.com", false),
             ("http://127.example.com", false),
+            ("https://user:secret@fulcio.example.com", false),
             ("http://localhost.example.com", false),
             ("ftp://localhost", false),
             ("fulcio.example.com", false),
@@ -250,6 +296,24 @@ mod tests {
         ] {
             assert_eq!(Service::new("Fulcio", url, "mend it").is_ok(), good, "{url}");
         }
+    }
+
+    #[test]
+    fn what_may_be_a_token_is_not_repeated() {
+        for (text, want) in [
+            ("there was an error processing the credentials", "there was an error processing the credentials"),
+            ("bad token eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2lnbmF0dXJl, sorry", "bad token [...], sorry"),
+            ("a=0123456789abcdef0123456789&b=2", "[...]&b=2"),
+            ("see https://docs.sigstore.dev/about/faq.html", "see https://docs.sigstore.dev/about/faq.html"),
+            ("'ChluYXN0eS1yZWZyZXNoLXRva2Vu'", "'[...]'"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(text, CALL), want);
+        }
+        // what was sent need not be long
+        let bearer = [("Authorization", "Bearer shorttoken")];
+        let call = Call { path: "/x", headers: &bearer, body: Some(b"secret=hunter2hunter2&grant=code") };
+        assert_eq!(without_secrets("not shorttoken, nor hunter2hunter2: code", call), "not [...], nor [...]: code");
     }
 
     /// A server that says one of these to each caller in turn; how many called.

@@ -1,7 +1,7 @@
 //! Rekor, v1 and v2: a signature is logged before anybody sees it.
 
 use super::certificate::pem;
-use super::http::{Answer, Call};
+use super::http::{Answer, Call, misplaced};
 use super::services::{RekorVersion, Services};
 use super::{Http, Service};
 use crate::signature::x509::sign::{Inclusion, Leaf, LogEntry, SignedAttributes};
@@ -236,7 +236,7 @@ pub(super) fn parse_v1(rekor: &Service, answer: &[u8]) -> Result<(Vec<u8>, LogEn
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(rekor: &Service, body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| nonsense(rekor, &error.to_string()))
+    serde_json::from_slice(body).map_err(|error| rekor.error(misplaced(&error)))
 }
 
 fn nonsense(rekor: &Service, why: &str) -> anyhow::Error {

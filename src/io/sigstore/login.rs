@@ -7,8 +7,9 @@ mod browser;
 mod device;
 
 use super::http::Call;
+use super::renewal::Renewal;
 use super::services::{Login, Services};
-use super::token::{IdentityToken, escaped};
+use super::token::{IdentityToken, escape_into};
 use super::{Http, Service};
 use crate::io::keys::ephemeral::random;
 use crate::io::keys::terminal;
@@ -21,13 +22,19 @@ use sha2::{Digest as _, Sha256};
 use std::{env, fs};
 use zeroize::Zeroizing;
 
-const SCOPE: &str = "openid email";
+/// Somebody logged in.
+pub struct LoggedIn {
+    /// Who.
+    pub token: IdentityToken,
+    /// What their certificate can be renewed by, where that was asked for and the issuer gives it.
+    pub renewal: Option<Renewal>,
+}
 
 /// Has a person log in.
 ///
 /// # Errors
 /// Where there is nobody to ask, or whoever is asked, or the issuer, says no.
-pub fn ask(http: &Http, services: &Services) -> Result<IdentityToken> {
+pub fn ask(http: &Http, services: &Services) -> Result<LoggedIn> {
     let has_display = ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(is_set) || cfg!(target_os = "macos");
     if !terminal::is_there() && !has_display {
         bail!(
@@ -86,16 +93,28 @@ impl Pkce {
 #[derive(Deserialize)]
 struct Granted {
     id_token: Option<Zeroizing<String>>,
+    #[serde(default)]
+    refresh_token: Option<Zeroizing<String>>,
 }
 
 /// `application/x-www-form-urlencoded`
-fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
-    let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
-    Zeroizing::new(pairs.join("&"))
+pub(super) fn form(fields: &[(&str, &str)]) -> Zeroizing<String> {
+    // of its final size: what grows leaves copies behind
+    let size = fields.iter().map(|(name, value)| name.len() + 3 * value.len() + 2).sum();
+    let mut out = Zeroizing::new(String::with_capacity(size));
+    for (name, value) in fields {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        out.push_str(name);
+        out.push('=');
+        escape_into(&mut out, value);
+    }
+    out
 }
 
-const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
-const JSON: (&str, &str) = ("Accept", "application/json");
+pub(super) const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+pub(super) const JSON: (&str, &str) = ("Accept", "application/json");
 
 impl<'a> Issuer<'a> {
     fn discover(http: &'a Http, services: &'a Services) -> Result<Self> {
@@ -121,6 +140,15 @@ impl<'a> Issuer<'a> {
         Ok(Service { url: url.to_owned(), ..service }) // as it is written, with a slash at its end or without
     }
 
+    /// Whether a refresh token is asked for: only the agent would keep it.
+    fn keeps(&self) -> bool {
+        self.services.refresh && self.services.agent
+    }
+
+    fn scope(&self) -> &'static str {
+        if self.keeps() { "openid email offline_access" } else { "openid email" }
+    }
+
     /// The page at which a person logs in.
     fn page(&self, redirect: &str, state: &str, nonce: &str, pkce: &Pkce) -> Result<String> {
         let place = self.place(&self.places.authorization_endpoint)?.url;
@@ -128,7 +156,7 @@ impl<'a> Issuer<'a> {
             ("response_type", "code"),
             ("client_id", &self.services.client_id),
             ("redirect_uri", redirect),
-            ("scope", SCOPE),
+            ("scope", self.scope()),
             ("state", state),
             ("nonce", nonce),
             ("code_challenge", &pkce.challenge),
@@ -136,6 +164,9 @@ impl<'a> Issuer<'a> {
         ];
         if let Some(connector) = &self.services.connector {
             fields.push(("connector_id", connector));
+        }
+        if self.keeps() {
+            fields.push(("prompt", "consent")); // OpenID Connect Core §11: whoever logs in is to know
         }
         let joint = if place.contains('?') { '&' } else { '?' };
         Ok(format!("{place}{joint}{}", form(&fields).as_str()))
@@ -153,7 +184,7 @@ impl<'a> Issuer<'a> {
     }
 
     /// The token that a code stands for.
-    fn redeem(&self, code: &str, redirect: &str, nonce: &str, pkce: &Pkce) -> Result<IdentityToken> {
+    fn redeem(&self, code: &str, redirect: &str, nonce: &str, pkce: &Pkce) -> Result<LoggedIn> {
         let (place, answer) = self.token(&[
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -163,22 +194,39 @@ impl<'a> Issuer<'a> {
         if !answer.is_good() {
             return Err(place.refused(&answer));
         }
-        let token = granted(&place, &answer.body)?;
-        if token.nonce().as_deref() != Some(nonce) {
+        let granted = self.granted(&place, &answer.body)?;
+        if granted.token.nonce().as_deref() != Some(nonce) {
             return Err(place.error("its token answers another login than this one"));
         }
-        Ok(token)
+        Ok(granted)
+    }
+
+    /// What stands in a good answer of its token endpoint.
+    fn granted(&self, place: &Service, body: &[u8]) -> Result<LoggedIn> {
+        let granted: Option<Granted> = serde_json::from_slice(body).ok();
+        let (token, refresh) = granted.map_or((None, None), |granted| (granted.id_token, granted.refresh_token));
+        let token = token.ok_or_else(|| place.error("its answer holds no identity token"))?;
+        let token = IdentityToken::parse(token, "the issuer")?;
+        if !token.is_of(&self.places.issuer, &self.services.client_id) {
+            return Err(place.error("its token is of another issuer, or for another program (warrant.oidcClientId)"));
+        }
+        let kept = refresh.filter(|refresh| self.keeps() && !refresh.is_empty());
+        let fulcio = self.services.fulcio()?.url;
+        let renewal = kept.map(|refresh_token| Renewal {
+            issuer: self.places.issuer.clone(),
+            token_endpoint: self.places.token_endpoint.clone(),
+            client_id: self.services.client_id.clone(),
+            client_secret: self.secret.clone(),
+            refresh_token,
+            fulcio,
+            until: Renewal::end(),
+        });
+        Ok(LoggedIn { token, renewal })
     }
 }
 
-fn granted(place: &Service, body: &[u8]) -> Result<IdentityToken> {
-    let granted: Option<Granted> = serde_json::from_slice(body).ok();
-    let token = granted.and_then(|granted| granted.id_token);
-    IdentityToken::parse(token.ok_or_else(|| place.error("its answer holds no identity token"))?, "the issuer")
-}
-
 /// The last way: a page shows a code, which is typed here.
-fn by_code(issuer: &Issuer<'_>) -> Result<IdentityToken> {
+fn by_code(issuer: &Issuer<'_>) -> Result<LoggedIn> {
     const SHOWN: &str = "urn:ietf:wg:oauth:2.0:oob";
     let pkce = Pkce::new()?;
     let (state, nonce) = (unguessable()?, unguessable()?);

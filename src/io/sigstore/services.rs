@@ -50,6 +50,10 @@ pub struct Services {
     pub login: Login,
     /// Whether an agent keeps the certificate of whoever logged in.
     pub agent: bool,
+    /// Whether the agent also keeps a refresh token, and renews the certificate by it.
+    pub refresh: bool,
+    /// Whether signatures are logged.
+    pub log: bool,
     /// Where the token comes from, where not every place is to be tried.
     pub token_source: Option<String>,
     /// A file that holds a token.
@@ -169,6 +173,14 @@ pub fn root(config: &Config) -> Result<Option<Root>> {
     root_of(root_named(config, &Named::of(config)?)?.as_deref())
 }
 
+/// Whether signatures are to be in a log (`warrant.log`).
+///
+/// # Errors
+/// Where the setting makes no sense.
+pub fn logged(config: &Config) -> Result<bool> {
+    boolean("warrant.log", find(config, "log", &[], "")?.as_deref(), true)
+}
+
 /// The Rekor v1 in which entries are searched that a signature does not carry.
 ///
 /// # Errors
@@ -239,6 +251,12 @@ impl Services {
             (None, None) => (REKOR.to_owned(), RekorVersion::V1),
         };
         let mut tsa = named.tsa.clone();
+        let log = logged(config)?;
+        if !log && tsa.is_none() {
+            bail!(
+                "warrant.log is false, and no timestamp authority is named, so nothing would prove when a signature was made; git config warrant.tsa URL"
+            );
+        }
         if let (None, RekorVersion::V2) = (&tsa, rekor_version) {
             let Some((name, source)) = &source else {
                 bail!("Rekor v2 proves no time, so a timestamp is needed beside it; git config warrant.tsa URL");
@@ -256,6 +274,7 @@ impl Services {
         let matches = find("matchCommitter", &["GITSIGN_MATCH_COMMITTER"], "matchCommitter")?;
         let match_committer = boolean("warrant.matchCommitter", matches.as_deref(), false)?;
         let agent = boolean("warrant.agent", find("agent", &[], "")?.as_deref(), true)?;
+        let refresh = boolean("warrant.refresh", find("refresh", &[], "")?.as_deref(), false)?;
         let client_id = find("oidcClientId", &["GITSIGN_OIDC_CLIENT_ID", "SIGSTORE_OIDC_CLIENT_ID"], "clientID")?;
         let secret = find("oidcClientSecretFile", &["SIGSTORE_OIDC_CLIENT_SECRET_FILE"], "")?;
         let file = find("tokenFile", &[], "")?;
@@ -292,6 +311,8 @@ impl Services {
             redirect: find("oidcRedirect", &["GITSIGN_OIDC_REDIRECT_URL", "SIGSTORE_OIDC_REDIRECT_URL"], "redirectURL")?,
             login,
             agent,
+            refresh,
+            log,
             token_source: find("tokenSource", &["GITSIGN_TOKEN_PROVIDER"], "tokenProvider")?,
             token_file: file.map(|path| expanded(&path)).transpose()?,
             match_committer,
@@ -303,7 +324,7 @@ impl Services {
     /// # Errors
     /// Where its URL makes no sense.
     pub fn fulcio(&self) -> Result<Service> {
-        Service::new("Fulcio", &self.fulcio, "try again later, or name another: git config warrant.fulcio URL")
+        fulcio_at(&self.fulcio)
     }
 
     /// The log.
@@ -342,6 +363,14 @@ impl Services {
         let parts = [&self.fulcio, &self.issuer, &self.client_id, self.connector.as_ref().unwrap_or(&self.client_id)];
         parts.map(String::as_str).join("\n")
     }
+}
+
+/// The certificate authority at a URL.
+///
+/// # Errors
+/// Where the URL makes no sense.
+pub(super) fn fulcio_at(url: &str) -> Result<Service> {
+    Service::new("Fulcio", url, "try again later, or name another: git config warrant.fulcio URL")
 }
 
 fn boolean(name: &str, value: Option<&str>, default: bool) -> Result<bool> {

@@ -1,11 +1,14 @@
-//! One keyless signature, from payload to armour. It leaves this module only when it is logged.
+//! One keyless signature, from payload to armour. It leaves this module only when it is logged or, where `warrant.log` is false,
+//! timestamped.
 
-use super::certificate::issue;
+use super::certificate::{SKEW, issue};
+use super::login::LoggedIn;
+use super::renewal::Renewal;
 use super::services::Services;
 use super::token::IdentityToken;
 use super::{Http, log, login, timestamp, token};
 use crate::armor::encode_cms;
-use crate::io::agent::Agent;
+use crate::io::agent::{Agent, Answered};
 use crate::io::clock;
 use crate::io::keys::ephemeral::Ephemeral;
 use crate::io::keys::terminal;
@@ -14,7 +17,7 @@ use crate::report::escape::printable;
 use crate::signature::Verifier as _;
 use crate::signature::x509::X509Verifier;
 use crate::signature::x509::sign::{Leaf, LogEntry, Proofs, SignedAttributes, assemble, certificate_request};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 /// What is signed and not yet logged: nobody sees it.
 pub struct Prepared {
@@ -30,8 +33,8 @@ pub struct Prepared {
 pub struct Signed {
     /// For git.
     pub armored: Vec<u8>,
-    /// The log's entry.
-    pub entry: LogEntry,
+    /// The log's entry, where signatures are logged.
+    pub entry: Option<LogEntry>,
 }
 
 /// Signs a payload: by a token that lies at hand; else by the agent; else somebody logs in.
@@ -42,28 +45,41 @@ pub fn prepare(http: &Http, services: &Services, payload: &[u8]) -> Result<Prepa
     if let Some(token) = token::at_hand(http, services)? {
         return alone(http, services, &token, payload);
     }
-    if let Some(prepared) = by_agent(services, payload) {
-        return Ok(prepared);
+    let unrenewed = match by_agent(services, payload) {
+        Ok(Some(prepared)) => return Ok(prepared),
+        Ok(None) => None,
+        Err(error) => Some(format!("the certificate was not renewed ({error:#})")),
+    };
+    if let Some(why) = &unrenewed {
+        terminal::tell(&format!("git-warrant: {}; log in anew", printable(why)));
     }
-    let token = login::ask(http, services)?;
-    let prepared = after_login(http, services, &token, payload)?;
+    let login = login::ask(http, services);
+    let login = match unrenewed {
+        Some(why) => login.context(why)?,
+        None => login?,
+    };
+    let prepared = after_login(http, services, login, payload)?;
     terminal::tell(&format!("git-warrant: logged in as {}", printable(&prepared.leaf.holder())));
     Ok(prepared)
 }
 
-fn after_login(http: &Http, services: &Services, token: &IdentityToken, payload: &[u8]) -> Result<Prepared> {
+fn after_login(http: &Http, services: &Services, login: LoggedIn, payload: &[u8]) -> Result<Prepared> {
+    let LoggedIn { token, renewal } = login;
     if services.agent {
-        let kept = keep(http, services, token).map(|_| by_agent(services, payload));
+        if services.refresh && renewal.is_none() {
+            terminal::tell("git-warrant: the issuer gives no refresh token; the certificate is not renewed (warrant.refresh)");
+        }
+        let kept = keep(http, services, &token, renewal).map(|_| by_agent(services, payload));
         match kept {
-            Ok(Some(prepared)) => return Ok(prepared),
-            Ok(None) => terminal::tell("git-warrant: the agent does not sign; the next signature takes another login"),
+            Ok(Ok(Some(prepared))) => return Ok(prepared),
+            Ok(Ok(None) | Err(_)) => terminal::tell("git-warrant: the agent does not sign; the next signature takes another login"),
             Err(Unkept::Certificate(error)) => return Err(error),
             Err(Unkept::Agent(error)) => {
                 terminal::tell(&format!("git-warrant: no agent ({error:#}); the next signature takes another login"));
             }
         }
     }
-    alone(http, services, token, payload)
+    alone(http, services, &token, payload)
 }
 
 /// With a key of this process alone.
@@ -71,7 +87,7 @@ fn alone(http: &Http, services: &Services, token: &IdentityToken, payload: &[u8]
     let key = Ephemeral::generate()?;
     let public_key = key.public_key()?;
     let request = certificate_request(&public_key, |message| key.sign(message))?;
-    let leaf = issue(http, services, token, &request)?;
+    let leaf = issue(http, &services.fulcio()?, token, &request)?;
     if leaf.public_key() != public_key {
         bail!("Fulcio's certificate is of another key than the one that was sent; nothing is signed");
     }
@@ -81,13 +97,29 @@ fn alone(http: &Http, services: &Services, token: &IdentityToken, payload: &[u8]
     Ok(Prepared { leaf, time, attributes, signature })
 }
 
-/// By what the agent holds. An agent that is gone, or whose signature is none, is as good as none.
-fn by_agent(services: &Services, payload: &[u8]) -> Option<Prepared> {
-    let agent = if services.agent { Agent::find() } else { None }?;
-    let time = clock::now();
-    let attributes = SignedAttributes::new(payload, time);
-    let (leaf, signature) = agent.sign(&services.issuing(), &attributes).ok()??;
-    leaf.signed(attributes.as_der(), &signature).then_some(Prepared { leaf, time, attributes, signature })
+/// By what the agent holds, renewed where it has ended. An agent that is gone, or whose signature is none, or by a certificate of
+/// another time, is as good as none.
+///
+/// # Errors
+/// Where a certificate was to be renewed, and was not.
+fn by_agent(services: &Services, payload: &[u8]) -> Result<Option<Prepared>> {
+    let Some(agent) = services.agent.then(Agent::find).flatten() else { return Ok(None) };
+    let of = services.issuing();
+    let mut renewed = false;
+    loop {
+        let time = clock::now();
+        let attributes = SignedAttributes::new(payload, time);
+        match agent.sign(&of, &attributes) {
+            Ok(Answered::Signature(leaf, signature)) => {
+                let lives = time >= leaf.not_before.saturating_sub(SKEW) && time <= leaf.not_after;
+                let is_good = lives && leaf.signed(attributes.as_der(), &signature);
+                return Ok(is_good.then_some(Prepared { leaf, time, attributes, signature }));
+            }
+            Ok(Answered::Ended) if !renewed => agent.renew(&of)?,
+            Ok(Answered::Ended | Answered::Nothing) | Err(_) => return Ok(None),
+        }
+        renewed = true;
+    }
 }
 
 /// Why an agent holds no certificate.
@@ -102,17 +134,18 @@ pub enum Unkept {
 ///
 /// # Errors
 /// Where there is no certificate, or no agent.
-pub fn keep(http: &Http, services: &Services, token: &IdentityToken) -> Result<Leaf, Unkept> {
+pub fn keep(http: &Http, services: &Services, token: &IdentityToken, renewal: Option<Renewal>) -> Result<Leaf, Unkept> {
     let of = services.issuing();
     let agent = Agent::start().map_err(Unkept::Agent)?;
     let request = agent.request(&of).map_err(Unkept::Agent)?;
-    let leaf = issue(http, services, token, &request).map_err(Unkept::Certificate)?;
-    agent.keep(&of, &leaf).map_err(Unkept::Agent)?;
+    let fulcio = services.fulcio().map_err(Unkept::Certificate)?;
+    let leaf = issue(http, &fulcio, token, &request).map_err(Unkept::Certificate)?;
+    agent.keep(&of, &leaf, renewal).map_err(Unkept::Agent)?;
     Ok(leaf)
 }
 
 impl Prepared {
-    /// Has the signature timestamped, where an authority is configured, and logged, and verifies what came of it, where there is
+    /// Has the signature timestamped, where an authority is configured, and logged, save where it is not to be, and verifies what came of it, where there is
     /// a trusted root.
     ///
     /// # Errors
@@ -120,8 +153,12 @@ impl Prepared {
     pub fn finish(&self, http: &Http, services: &Services, payload: &[u8]) -> Result<Signed> {
         let root = services.root()?;
         let token = timestamp::stamp(http, services, &self.signature)?;
-        let entry = log::record(http, services, &self.leaf, &self.attributes, &self.signature)?;
-        let proofs = Proofs { entry: Some(&entry), timestamp: token.as_deref() };
+        let entry = match services.log {
+            true => Some(log::record(http, services, &self.leaf, &self.attributes, &self.signature)?),
+            false if token.is_some() => None,
+            false => bail!("warrant.log is false, and there is no timestamp; git config warrant.tsa URL"),
+        };
+        let proofs = Proofs { entry: entry.as_ref(), timestamp: token.as_deref() };
         let der = assemble(&self.leaf, &self.attributes, &self.signature, proofs);
         let armored = encode_cms(&der);
         if let Some(root) = root {

@@ -2,7 +2,7 @@
 
 use super::http::Call;
 use super::services::Services;
-use super::{Http, Service};
+use super::{Http, Service, spiffe};
 use crate::io::clock;
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -32,6 +32,18 @@ struct Claims {
     exp: i64,
     #[serde(default)]
     nonce: Option<String>,
+    #[serde(default)]
+    iss: Option<String>,
+    #[serde(default)]
+    aud: Option<Audience>,
+}
+
+/// For whom a token is (RFC 7519 §4.1.3).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
 }
 
 impl IdentityToken {
@@ -60,6 +72,18 @@ impl IdentityToken {
     /// The nonce that it answers.
     pub(super) fn nonce(&self) -> Option<String> {
         self.claims()?.nonce
+    }
+
+    /// Whether an issuer made it, and for this program (OpenID Connect Core §3.1.3.7). Only of tokens that somebody logged in for:
+    /// of others Fulcio knows better who may make them.
+    pub(super) fn is_of(&self, issuer: &str, client_id: &str) -> bool {
+        let Some(claims) = self.claims() else { return false };
+        let is_for = match &claims.aud {
+            Some(Audience::One(one)) => one == client_id,
+            Some(Audience::Several(all)) => all.iter().any(|one| one == client_id),
+            None => false,
+        };
+        is_for && claims.iss.is_some_and(|theirs| theirs.trim_end_matches('/') == issuer.trim_end_matches('/'))
     }
 
     fn claims(&self) -> Option<Claims> {
@@ -105,6 +129,7 @@ struct Source {
 const SOURCES: &[Source] = &[
     Source { names: &["environment", "envvar"], get: |_, _| from_environment("SIGSTORE_ID_TOKEN") },
     Source { names: &["file", "filesystem"], get: |_, services| from_file(services) },
+    Source { names: &["spiffe"], get: |_, services| workload(services) },
     Source { names: &["github", "github-actions"], get: |http, services| github(http, &services.client_id) },
     Source { names: &["buildkite", "buildkite-agent"], get: |http, services| buildkite(http, &services.client_id) },
     Source { names: &["gitlab"], get: |_, _| only_in("GITLAB_CI", "GitLab", "SIGSTORE_ID_TOKEN") },
@@ -144,6 +169,12 @@ fn from_file(services: &Services) -> Result<Option<IdentityToken>> {
         None if Path::new(MOUNTED).exists() => read(Path::new(MOUNTED)),
         None => Ok(None),
     }
+}
+
+/// The token of a workload, where a Workload API is named.
+fn workload(services: &Services) -> Result<Option<IdentityToken>> {
+    let address = env::var("SPIFFE_ENDPOINT_SOCKET").ok().filter(|address| !address.is_empty());
+    address.map(|address| spiffe::token(&address, &services.client_id)).transpose()
 }
 
 #[derive(Deserialize)]
@@ -191,15 +222,20 @@ fn buildkite(http: &Http, audience: &str) -> Result<Option<IdentityToken>> {
 }
 
 /// Text as part of a URL's query or path.
-pub(super) fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     let mut out = String::new();
+    escape_into(&mut out, text);
+    out
+}
+
+/// The same, behind what is there.
+pub(super) fn escape_into(out: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
-    out
 }
 
 #[cfg(test)]
@@ -225,6 +261,25 @@ mod tests {
         ] {
             let error = format!("{:#}", IdentityToken::parse(text, "X").unwrap_err());
             assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn whose_a_token_is() {
+        let of = |claims: &str| {
+            let later = clock::now() + 60;
+            IdentityToken::parse(token(&format!("{{\"exp\":{later}{claims}}}")), "X").unwrap().is_of("https://i/", "sigstore")
+        };
+        assert!(of(r#","iss":"https://i","aud":"sigstore""#) && of(r#","iss":"https://i/","aud":["x","sigstore"]"#));
+        for claims in [
+            "",
+            r#","iss":"https://i""#,
+            r#","aud":"sigstore""#,
+            r#","iss":"https://i","aud":"other""#,
+            r#","iss":"https://i","aud":[]"#,
+            r#","iss":"https://i.example","aud":"sigstore""#,
+        ] {
+            assert!(!of(claims), "{claims}");
         }
     }
 

@@ -6,6 +6,7 @@ use crate::io::gnupg::Gnupg;
 use crate::io::keys::SecretFile;
 use crate::io::keys::ephemeral::random;
 use crate::io::keys::gpg_agent::GpgAgent;
+use crate::io::secrecy::forbid_cores;
 use crate::io::{cert_d, clock};
 use crate::personality::gpg::Gpg;
 use crate::signature::openpgp::detached::{Detached, Outcome};
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 /// Signs standard input; the signature goes to standard output.
 pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
+    forbid_cores();
     let payload = read_stdin()?; // first: git takes a broken pipe for failure of another kind
     let hash = match gpg.digest.as_deref() {
         None => SigningHash::Sha512,

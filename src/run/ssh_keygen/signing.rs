@@ -2,6 +2,7 @@
 
 use super::print;
 use crate::io::keys::{self, Sources};
+use crate::io::secrecy::forbid_cores;
 use crate::personality::ssh_keygen::Sign;
 use crate::report::escape::printable;
 use crate::run::complain;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// Signs every operand, or standard input where there is none. What was signed before a failure stays, as with ssh-keygen.
 pub(super) fn sign_all(request: &Sign, quiet: bool) -> Result<()> {
+    forbid_cores();
     let socket = env::var_os("SSH_AUTH_SOCK");
     let provider = request.provider.clone().or_else(|| env::var_os("SSH_SK_PROVIDER"));
     let provider = provider.filter(|name| !name.is_empty()).unwrap_or_else(|| OsString::from("internal"));

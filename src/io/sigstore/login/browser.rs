@@ -1,8 +1,8 @@
 //! By a browser on this machine: it is sent to the issuer, and comes back to a port that only this login listens on.
 
-use super::super::token::IdentityToken;
-use super::{Issuer, Pkce, unguessable};
+use super::{Issuer, LoggedIn, Pkce, unguessable};
 use crate::io::keys::terminal;
+use crate::io::secrecy::without_secrets;
 use crate::report::escape::printable;
 use anyhow::{Context as _, Result, bail};
 use std::env;
@@ -27,7 +27,7 @@ enum Callback {
     Other,
 }
 
-pub(super) fn ask(issuer: &Issuer<'_>) -> Result<IdentityToken> {
+pub(super) fn ask(issuer: &Issuer<'_>) -> Result<LoggedIn> {
     let fixed = issuer.services.redirect.as_deref();
     let port = fixed.map(port_of).transpose()?.unwrap_or(0);
     let listener = TcpListener::bind(("127.0.0.1", port))
@@ -60,7 +60,7 @@ fn open(page: &str) {
     let program = env::var_os("BROWSER").filter(|program| !program.is_empty()).unwrap_or_else(|| usual.into());
     let mut command = Command::new(program);
     command.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.env_remove("SIGSTORE_ID_TOKEN");
+    without_secrets(&mut command);
     if let Ok(mut child) = command.spawn() {
         // reaped when it ends, and not waited for
         thread::spawn(move || child.wait());

@@ -1,8 +1,7 @@
 //! By a browser elsewhere: a short code, typed there, leads the login here (RFC 8628).
 
 use super::super::http::Call;
-use super::super::token::IdentityToken;
-use super::{FORM, Issuer, JSON, Pkce, SCOPE, form, granted};
+use super::{FORM, Issuer, JSON, LoggedIn, Pkce, form};
 use crate::io::keys::terminal;
 use crate::report::escape::printable;
 use anyhow::{Context as _, Result, bail};
@@ -31,14 +30,14 @@ struct Refused {
     error: String,
 }
 
-pub(super) fn ask(issuer: &Issuer<'_>) -> Result<IdentityToken> {
+pub(super) fn ask(issuer: &Issuer<'_>) -> Result<LoggedIn> {
     let place = issuer.places.device_authorization_endpoint.as_ref();
     let place = place.context("the issuer knows no device codes; git config warrant.login browser (or code)")?;
     let place = issuer.place(place)?;
     let pkce = Pkce::new()?;
     let mut fields = vec![
         ("client_id", issuer.services.client_id.as_str()),
-        ("scope", SCOPE),
+        ("scope", issuer.scope()),
         ("code_challenge", &pkce.challenge),
         ("code_challenge_method", "S256"),
     ];
@@ -55,7 +54,7 @@ pub(super) fn ask(issuer: &Issuer<'_>) -> Result<IdentityToken> {
         let (place, answer) =
             issuer.token(&[("grant_type", GRANT), ("device_code", &started.device_code), ("code_verifier", &pkce.verifier)])?;
         if answer.is_good() {
-            return granted(&place, &answer.body);
+            return issuer.granted(&place, &answer.body);
         }
         let refused: Option<Refused> = serde_json::from_slice(&answer.body).ok();
         match refused.as_ref().map(|refused| refused.error.as_str()) {
