@@ -80,7 +80,9 @@ fn sign(secret: Secret, hash: SigningHash, digest: &[u8]) -> Result<Numbers, Str
                 .ok_or("the hash function is too short for its curve; leave --digest-algo out")?;
             let fixed = key.sign_digest(&import(digest, algorithm)?).map_err(failed)?;
             let (r, s) = fixed.as_ref().split_at_checked(curve.size).ok_or("an ECDSA signature that is cut short")?;
-            Ok(Numbers::Two(r.to_vec(), s.to_vec()))
+            // its twin is as good, and of the two the smaller one is written always
+            let s = if curve.is_high(s) { curve.low(s) } else { s.to_vec() };
+            Ok(Numbers::Two(r.to_vec(), s))
         }
         Material::Rsa(key) => {
             let mut blob = vec![0; key.public_modulus_len()];
