@@ -400,6 +400,28 @@ fn other_forms_of_the_same() {
     assert_eq!(bed.says(&raw([bytes.clone(), bytes.clone()].concat())), "log-entry-invalid");
     assert_eq!(bed.says(&raw([bytes, message(7, b"{}")].concat())), "log-entry-invalid");
     assert_eq!(malleable(&Signature { algorithm: "1.2.840.10045.2.1", ..logged.clone() }), [Malleable::Encoding]);
+    // of version 2 nobody signs what the proof repeats
+    let bare = bed.bare();
+    let token = bed.sigstore.token(&bare.signature, BEGIN + 4);
+    let v2 = bed.sigstore.entry(&bare, 0, true, 6);
+    let told = |entry: Entry| {
+        let signature = bare.with_entry(&entry).with_token(&token).armored();
+        bed.verifier.verify(&signature, &Payload::whole(PAYLOAD)).map_or_else(|reason| panic!("{reason}"), |good| good.malleable)
+    };
+    let proof = |edit: &dyn Fn(&mut Proof)| {
+        let mut entry = v2.clone();
+        entry.proof.as_mut().into_iter().for_each(edit);
+        entry
+    };
+    assert_eq!(told(v2.clone()), []);
+    for changed in [
+        Entry { promise: Some(vec![1]), ..v2.clone() },
+        proof(&|proof| proof.index += 1),
+        proof(&|proof| proof.root[0] ^= 1),
+        proof(&|proof| proof.size += 1),
+    ] {
+        assert_eq!(told(changed), [Malleable::Encoding]);
+    }
     // an algorithm of another hash function than the one that was used
     let other = Signature { algorithm: "1.2.840.10045.4.3.3", ..logged.clone() };
     assert_ne!(bed.says(&other), "good");

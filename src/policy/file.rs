@@ -10,7 +10,7 @@ pub mod sequoia;
 mod x509;
 
 pub use fields::FileError;
-pub use keyless::{EMBEDDED, Identity, Require, RootName, SigstoreEntry};
+pub use keyless::{AUTHORITY, EMBEDDED, Identity, Require, RootName, SigstoreEntry};
 pub use x509::{X509Entry, X509Identity};
 
 use super::pattern::PatternList;
@@ -283,6 +283,14 @@ impl PolicyFile {
             let what =
                 "no authority vouches for keyless identities: add [authorities.sigstore] with trusted-root = \"public-good\"";
             return Err(root.error_on(key.line, what));
+        }
+        for key in keys {
+            let Credential::Keyless(identity) = &key.credential else { continue };
+            let named = identity.claims.iter().find(|(claim, _)| *claim == AUTHORITY).map(|(_, name)| name);
+            if let Some(name) = named.filter(|name| !self.sigstores.iter().any(|it| it.name == **name)) {
+                let what = format!("`ca` = `{name}` names no Sigstore instance: add [authorities.{name}] with a trusted-root");
+                return Err(root.error_on(key.line, &what));
+            }
         }
         for (index, entry) in self.sigstores.iter().enumerate() {
             if let Some(other) = self.sigstores.iter().take(index).find(|other| other.root == entry.root) {

@@ -1,6 +1,6 @@
 //! What is asked of keyless evidence: which instance vouches for it, what proves the time, what the certificate says besides.
 
-use super::file::{Require, SigstoreEntry};
+use super::file::{AUTHORITY, Require, SigstoreEntry};
 use super::grant::Standing;
 use super::{CLOCK_TOLERANCE, Context};
 use crate::evidence::{Evidence, Keyless, Subject};
@@ -98,7 +98,7 @@ pub(super) fn check_claims(claims: Option<&[(&'static str, String)]>, evidence: 
         (None, Some(_)) | (Some(_), None) => return Err(Reason::KeyUnlisted),
     };
     for (claim, wanted) in claims {
-        let found = keyless.claim(claim);
+        let found = if *claim == AUTHORITY { Some(keyless.authority.as_str()) } else { keyless.claim(claim) };
         let holds = match (*claim, wanted.as_str()) {
             (DIGEST, ANCESTOR) => found.is_some_and(|found| found.parse::<ObjectId>().is_ok()),
             _ => found == Some(wanted),

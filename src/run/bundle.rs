@@ -6,7 +6,7 @@ use crate::io::trust::{read_bounded, trusted_root};
 use crate::object::{Commit, HashAlgorithm, ObjectKind, PushCertificate, Tag};
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
-use crate::signature::x509::{Content, MOST_ROOT_BYTES, to_bundle, verify_bundle, verify_bundle_by_key};
+use crate::signature::x509::{Content, MOST_ROOT_BYTES, statement_type, to_bundle, verify_bundle, verify_bundle_by_key};
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::fs;
@@ -50,7 +50,8 @@ pub(super) fn verify(args: &Verify, bundle: &Path) -> Result<ExitStatus> {
     };
     let status = match answer {
         Ok(who) => {
-            writeln!(out, "accept {}: {}", printable(artifact), printable(&who))?;
+            let statement = statement_type(&json).map(|kind| format!("; it is a statement of the type {kind}")).unwrap_or_default();
+            writeln!(out, "accept {}: {}{}", printable(artifact), printable(&who), printable(&statement))?;
             ExitStatus::Accepted
         }
         Err(why) => {

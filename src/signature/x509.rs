@@ -22,7 +22,7 @@ mod sigstore;
 pub mod smime;
 
 pub use authority::{Authority, RootsError};
-pub use bundle::{Content, verify_bundle, verify_bundle_by_key};
+pub use bundle::{Content, statement_type, verify_bundle, verify_bundle_by_key};
 pub use crl::CrlError;
 pub use roots::{MOST_ROOT_BYTES, Root, RootError};
 
@@ -262,7 +262,7 @@ fn attributes<'a>(cms: &Cms<'a>, leaf: &Certificate<'_>) -> Result<Proofs<'a>, R
         Some(_) => return Err(Reason::LogEntry { what: "it is not an octet string".to_owned() }),
     };
     let known = usize::from(entry.is_some()) + usize::from(token.is_some());
-    let plain = entry.as_ref().is_none_or(|entry| entry.plain) && cms.unsigned.len() == known;
+    let plain = entry.as_ref().is_none_or(|entry| entry.plain && sigstore::is_plain(entry)) && cms.unsigned.len() == known;
     Ok(Proofs { entry, token, plain })
 }
 

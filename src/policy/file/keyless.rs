@@ -9,6 +9,9 @@ use crate::evidence::{CLAIMS, Subject};
 const GITHUB_ACTIONS: &str = "https://token.actions.githubusercontent.com";
 const IMMUTABLE: [&str; 2] = ["repository-id", "owner-id"];
 
+/// Stands among the claims where only one instance may vouch for an identity.
+pub const AUTHORITY: &str = "ca";
+
 /// Somebody by the word of an identity provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -16,7 +19,7 @@ pub struct Identity {
     pub subject: Subject,
     /// Who identified it, exactly.
     pub issuer: String,
-    /// What the certificate must say besides.
+    /// What the certificate must say besides, and which instance must vouch for it ([`AUTHORITY`]) where only one may.
     pub claims: Vec<(&'static str, String)>,
     /// What signatures are found by.
     pub blob: Vec<u8>,
@@ -95,7 +98,8 @@ pub(super) fn identity(fields: &Fields<'_>, name: &str) -> Result<Identity, File
     if !issuer.contains("://") || issuer.chars().any(|c| c.is_control() || c.is_whitespace()) || is_pattern(&issuer) {
         return Err(fields.error_at("issuer", "a URL is needed here, letter by letter"));
     }
-    let claims = claims(fields)?;
+    let mut claims = claims(fields)?;
+    claims.extend(fields.string("ca")?.map(|authority| (AUTHORITY, authority)));
     let of_github = issuer.strip_prefix(GITHUB_ACTIONS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if of_github && let Some(missing) = IMMUTABLE.iter().find(|wanted| !claims.iter().any(|(name, _)| name == *wanted)) {
         let what = format!(

@@ -92,6 +92,14 @@ fn what_is_wrong_is_said_with_its_place() {
         (&format!("{person}[[principals.a.keys]]\nx509 = \"a@b@x\""), 4, 8, "an e-mail address of ASCII"),
         (&format!("{person}[[principals.a.keys]]\nx509 = \"a\\u0000@x\""), 4, 8, "an e-mail address of ASCII"),
         (&format!("{person}[[principals.a.keys]]\nx509 = \"a@x\""), 3, 1, "`ca` is missing"),
+        (
+            &format!(
+                "{person}[[principals.a.keys]]\nkeyless = \"a@x\"\nissuer = \"https://x\"\nca = \"c\"\n[authorities.d]\ntrusted-root = \"public-good\""
+            ),
+            3,
+            1,
+            "names no Sigstore instance",
+        ),
         (&format!("{person}[[principals.a.keys]]\nx509 = \"a@x\"\nca = \"c\""), 3, 1, "names no authority"),
         (&format!("{person}[[principals.a.keys]]\nx509 = \"a@x\"\nca = \"c\"\ntouch = true"), 3, 1, "FIDO keys"),
         (&format!("{person}[[principals.a.keys]]\nssh = \"KEY\"\nx509 = \"a@x\""), 5, 8, "one form"),

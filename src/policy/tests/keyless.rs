@@ -115,6 +115,24 @@ fn a_claimed_time_rejects_and_never_rescues() {
 }
 
 #[test]
+fn one_instance_of_several_vouches() {
+    let bound = |name: &str| format!("{}\n[authorities.other]\ntrusted-root = \"staging\"", text(&format!("ca = \"{name}\""), ""));
+    let of = |authority: &str| signed(Keyless { authority: authority.to_owned(), ..keyless() });
+    for (ca, authority, want) in [
+        ("sigstore", "sigstore", "alice"),
+        ("other", "other", "alice"),
+        ("sigstore", "other", "claim-mismatch"),
+        ("other", "sigstore", "claim-mismatch"),
+    ] {
+        assert_eq!(by(&bound(ca), &of(authority), &then()), want, "{ca} {authority}");
+        let settled = Context { settled: true, ..then() };
+        assert_eq!(by(&bound(ca), &of(authority), &settled), want, "{ca} {authority}");
+    }
+    let either = format!("{}\n[authorities.other]\ntrusted-root = \"staging\"", text("", ""));
+    assert_eq!(by(&either, &of("other"), &then()), "alice");
+}
+
+#[test]
 fn the_commit_that_a_workflow_ran_on_is_left_to_the_graph() {
     let policy = text("claims = { repository-digest = \"ancestor\" }", "");
     let of = |digest: Option<&str>| {

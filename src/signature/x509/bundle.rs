@@ -8,6 +8,8 @@ use super::sigstore::{Place, Proved, check_checkpoint, reason, times};
 use super::{Keyless, malformed};
 use crate::evidence::LogEntry;
 use crate::verdict::Reason;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sigstore_verify::types::bundle::TransparencyLogEntry;
 use sigstore_verify::types::{Artifact, Bundle, DerPublicKey, KindVersion, Sha256Hash};
 use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy};
@@ -58,6 +60,16 @@ fn proved(ready: &Ready, window: Window, bundle: &Bundle, content: Content<'_>) 
     });
     let tokens = material.timestamp_verification_data.rfc3161_timestamps.len();
     Ok(Proved { entry, timestamps: times.into_iter().take(tokens).collect() })
+}
+
+/// The type of the statement (in-toto) that a bundle is of, where it is not of the content itself: the bundle of a vulnerability
+/// report is by somebody who says just that.
+pub fn statement_type(json: &[u8]) -> Option<String> {
+    let bundle: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let payload = STANDARD.decode(bundle.pointer("/dsseEnvelope/payload")?.as_str()?).ok()?;
+    let statement: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    let said = statement.get("predicateType").and_then(serde_json::Value::as_str).unwrap_or("unknown");
+    Some(said.chars().take(200).collect())
 }
 
 /// Whether a bundle of this content is by a key (a SubjectPublicKeyInfo in PEM), and in a log of the trusted root.

@@ -125,6 +125,15 @@ pub(super) fn subject<'a>(cms: &Cms<'a>, leaf: &Certificate<'_>) -> Subject<'a> 
     Subject { digest: Sha256::digest(&cms.signed).into(), signature: cms.signature, certificate: cms.signer, key_details }
 }
 
+/// Whether what nobody signs in an entry of version 2 says the same as what is signed; anybody could change it. Version 1 has
+/// nothing else to say: its log promises or proves each number.
+pub(super) fn is_plain(entry: &Entry) -> bool {
+    let Some(proof) = entry.proof.as_ref().filter(|_| entry.version == Version::V2) else { return true };
+    let same = |it: Checkpoint| it.tree_size() == proof.size && it.root_hash().as_bytes() == &proof.root;
+    let bare = entry.time.is_none() && entry.promise.is_none() && proof.index == entry.index;
+    bare && Checkpoint::from_text(&proof.checkpoint).is_ok_and(same)
+}
+
 fn log_entry(entry: &Entry, subject: &Subject<'_>) -> Result<TransparencyLogEntry, String> {
     let text = |error: sigstore_verify::types::Error| error.to_string();
     let body = CanonicalizedBody::new(subject.body(entry.version).into_bytes());
