@@ -92,7 +92,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             "if you know whose key this is: gpg --export {issuer} gives its certificate; put it beside {policy} as certs/FINGERPRINT.pgp, and below [[principals.NAME.keys]] openpgp = \"FINGERPRINT\""
         ),
         Reason::CertificateUntrusted { .. } if is_toml(policy) => format!(
-            "if this Sigstore instance may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy)"
+            "if this Sigstore instance may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy); if one does already, the instance may have newer keys than its trusted root: git warrant trust update --output FILE writes the newest, which `trusted-root` can name"
         ),
         Reason::LogEntry { .. } | Reason::TimestampInvalid { .. } => {
             format!("no honest tool writes this; find out who pushed it, and {}", make_again(judgement))
@@ -101,7 +101,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             format!("sign with a timestamp authority (gitsign.timestampServerURL); {}", make_again(judgement))
         }
         Reason::NotLogged { .. } => format!(
-            "ask the log (git warrant verify --online); or have gitsign embed the log entry (git config gitsign.rekorMode offline), and {}; or, if it was looked through and stands, add {} to `settled` of {policy}",
+            "where the log was not asked yet, ask it (git warrant verify --online); or have gitsign embed the log entry (git config gitsign.rekorMode offline), and {}; or, if it was looked through and stands, add {} to `settled` of {policy}",
             make_again(judgement),
             judgement.id
         ),

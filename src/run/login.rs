@@ -1,6 +1,6 @@
 //! `git warrant login`: a certificate for the next minutes, held by the agent.
 
-use super::stdout;
+use super::{complain, stdout};
 use crate::io::git::Repository;
 use crate::io::secrecy::forbid_dumps;
 use crate::io::sigstore::services::Services;
@@ -19,6 +19,9 @@ use std::io::Write as _;
 pub fn run() -> Result<ExitStatus> {
     forbid_dumps();
     let services = Services::of(&Repository::open()?.config()?)?;
+    if let Some(warning) = &services.warning {
+        complain(&printable(warning));
+    }
     let http = Http::new();
     let token = match token::at_hand(&http, &services)? {
         Some(token) => token,
