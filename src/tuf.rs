@@ -27,22 +27,38 @@ pub enum TufError {
         /// The other.
         other: String,
     },
+    /// A key is written in a form of which others may make something else.
+    #[error("the key {name} of its role {role} is neither hexadecimal nor one plain PEM block of a public key")]
+    Key {
+        /// The role.
+        role: String,
+        /// The key's name.
+        name: String,
+    },
+    /// No repository counts that far.
+    #[error("its version, {0}, is no version")]
+    Version(u64),
 }
 
 /// Looks at a metadata file as it was fetched.
 ///
 /// # Errors
-/// Where an object in it has two members of one name, or a role, one key under two names.
+/// Where an object in it has two members of one name, or a role, one key under two names; where a role's key is in none of the two
+/// forms in which it can only be read as one key; where its version leaves no room for a next one.
 pub fn check(bytes: &[u8]) -> Result<(), TufError> {
     let Strict(file) = serde_json::from_slice(bytes).map_err(|error| TufError::Json(error.to_string()))?;
     let signed = file.get("signed").unwrap_or(&Value::Null);
+    if let Some(version) = signed.get("version").and_then(Value::as_u64).filter(|version| i64::try_from(*version).is_err()) {
+        return Err(TufError::Version(version));
+    }
     let keys = signed.get("keys").unwrap_or(&Value::Null);
     for (role, said) in signed.get("roles").and_then(Value::as_object).into_iter().flatten() {
         let mut seen: BTreeMap<Vec<u8>, &str> = BTreeMap::new();
         for name in said.get("keyids").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
             let public = keys.named(name).and_then(|key| key.pointer("/keyval/public")).and_then(Value::as_str);
             let Some(public) = public else { continue };
-            if let Some(one) = seen.insert(material(public), name).filter(|one| *one != name) {
+            let named = || TufError::Key { role: role.clone(), name: name.to_owned() };
+            if let Some(one) = seen.insert(material(public).ok_or_else(named)?, name).filter(|one| *one != name) {
                 let (role, one, other) = (role.clone(), one.to_owned(), name.to_owned());
                 return Err(TufError::SameKey { role, one, other });
             }
@@ -62,21 +78,60 @@ impl Member for Value {
     }
 }
 
-/// What all forms of a key have in common: PEM or hexadecimal, a point on a curve with its ordinate or with the sign of that only.
-fn material(public: &str) -> Vec<u8> {
-    const LAST: usize = 32; // an Ed25519 key, an abscissa, the end of a modulus: enough to tell keys apart
-    const P256: usize = 91; // a SubjectPublicKeyInfo with a whole point on P-256: 26 bytes, 4, abscissa, ordinate
+/// What all forms of a key have in common: PEM or hexadecimal, a point on a curve with its ordinate or with the sign of that only,
+/// a modulus with any exponent. `None` where the text is in neither form: what is not understood here, others may still take for
+/// a key.
+fn material(public: &str) -> Option<Vec<u8>> {
     let text = public.trim();
-    let lines = || text.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect::<String>();
-    let bytes = match text.starts_with("-----BEGIN") {
-        true => STANDARD.decode(lines()).ok(),
-        false => (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect(),
+    let bits = match text.strip_prefix("-----BEGIN PUBLIC KEY-----") {
+        Some(rest) => {
+            let inner = rest.strip_suffix("-----END PUBLIC KEY-----")?.strip_prefix(['\r', '\n'])?.trim();
+            bits(&STANDARD.decode(inner.lines().map(str::trim_end).collect::<String>()).ok()?)?
+        }
+        None if !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect::<Option<_>>()?
+        }
+        None => return None,
     };
-    let mut bytes = bytes.unwrap_or_else(|| text.as_bytes().to_vec());
-    if bytes.len() == P256 && bytes.get(26) == Some(&4) {
-        bytes.truncate(P256 - LAST);
+    const INTEGER: u8 = 2;
+    const SEQUENCE: u8 = 0x30;
+    let half = bits.len() / 2;
+    match (bits.first()?, bits.len()) {
+        (2 | 3, 33 | 49 | 67) => bits.get(1..).map(<[u8]>::to_vec),
+        (4 | 6 | 7, 65 | 97 | 133) => bits.get(1..=half).map(<[u8]>::to_vec),
+        (&SEQUENCE, _) if bits.len() > 64 => {
+            let (modulus, _) = element(INTEGER, whole(SEQUENCE, &bits)?)?;
+            Some(modulus.iter().copied().skip_while(|&byte| byte == 0).collect())
+        }
+        _ => Some(bits),
     }
-    bytes.get(bytes.len().saturating_sub(LAST)..).unwrap_or_default().to_vec()
+}
+
+/// The bits of the key in a SubjectPublicKeyInfo, whatever it says of the algorithm.
+fn bits(der: &[u8]) -> Option<Vec<u8>> {
+    let (_, rest) = element(0x30, whole(0x30, der)?)?;
+    whole(3, rest)?.strip_prefix(&[0]).map(<[u8]>::to_vec)
+}
+
+/// What is in the one element that these bytes are.
+fn whole(tag: u8, der: &[u8]) -> Option<&[u8]> {
+    element(tag, der).filter(|(_, rest)| rest.is_empty()).map(|(content, _)| content)
+}
+
+/// What is in the first element, and what follows it.
+fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[found, first], rest) = der.split_first_chunk()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81 => rest.split_first().map(|(&length, rest)| (usize::from(length), rest)).filter(|(length, _)| *length >= 0x80)?,
+        0x82 => {
+            let (&length, rest) = rest.split_first_chunk()?;
+            (usize::from(u16::from_be_bytes(length)), rest)
+        }
+        _ => return None,
+    };
+    (found == tag).then_some(())?;
+    rest.split_at_checked(length)
 }
 
 /// JSON in which no object has two members of one name.
@@ -174,17 +229,91 @@ mod tests {
         }
     }
 
+    fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let head = match u8::try_from(content.len()).unwrap() {
+            length @ 0..0x80 => vec![0x30, length],
+            length => vec![0x30, 0x81, length],
+        };
+        [head, content].concat()
+    }
+
+    fn spki(bits: &[u8]) -> Vec<u8> {
+        let mut string = sequence(&[&[0], bits]);
+        string[0] = 3;
+        sequence(&[&sequence(&[&[6, 1, 42]]), &string])
+    }
+
+    fn pem(der: &[u8]) -> String {
+        format!("-----BEGIN PUBLIC KEY-----\\n{}\\n-----END PUBLIC KEY-----", STANDARD.encode(der))
+    }
+
     #[test]
     fn one_point_in_two_forms() {
-        let pem = |point: &[u8]| {
-            let der = [&[0; 26], point].concat(); // what stands before says which curve
-            format!("-----BEGIN PUBLIC KEY-----\\n{}\\n-----END PUBLIC KEY-----", STANDARD.encode(der))
+        for width in [32, 48, 66] {
+            let point = |first: u8, x: u8| pem(&spki(&[&[first][..], &vec![x; width], &vec![8; width]].concat()));
+            let half = pem(&spki(&[&[2][..], &vec![7; width]].concat()));
+            let (all, hybrid, other) = (point(4, 7), point(6, 7), point(4, 9));
+            let ids = r#"["a", "b"]"#;
+            for (one, two, good) in [
+                (&all, &half, false),
+                (&all, &hybrid, false),
+                (&half, &hybrid, false),
+                (&all, &other, true),
+                (&half, &other, true),
+                (&all, &all, false),
+            ] {
+                assert_eq!(check(root(one, two, ids).as_bytes()).is_ok(), good, "{one} {two}");
+            }
+        }
+        let modulus = |exponent: u8, zeros: &[u8]| {
+            let number = [zeros, &[0x55; 70]].concat();
+            let length = u8::try_from(number.len()).unwrap();
+            pem(&spki(&sequence(&[&[2, length], &number, &[2, 1, exponent]])))
         };
-        let (whole, half) = (pem(&[&[4][..], &[7; 32], &[8; 32]].concat()), pem(&[&[2][..], &[7; 32]].concat()));
-        let other = pem(&[&[4][..], &[9; 32], &[8; 32]].concat());
+        assert!(check(root(&modulus(3, &[]), &modulus(17, &[0]), r#"["a", "b"]"#).as_bytes()).is_err());
+    }
+
+    /// Of what is read otherwise elsewhere nothing is made here: it could be a key that another name has already.
+    #[test]
+    fn a_key_in_another_form_is_none() {
+        let der = spki(&[&[4][..], &[7; 48], &[8; 48]].concat());
+        let (good, text) = (pem(&der), STANDARD.encode(&der));
+        assert!(text.ends_with('='));
+        let begin = "-----BEGIN PUBLIC KEY-----";
+        let end = "-----END PUBLIC KEY-----";
         let ids = r#"["a", "b"]"#;
-        for (one, two, good) in [(&whole, &half, false), (&whole, &other, true), (&half, &other, true), (&whole, &whole, false)] {
-            assert_eq!(check(root(one, two, ids).as_bytes()).is_ok(), good, "{one} {two}");
+        assert!(check(root(&good, OTHER_HEX, ids).as_bytes()).is_ok());
+        let windows = format!("{begin}\\r\\n{text}\\r\\n{end}\\r\\n");
+        assert!(check(root(&windows, OTHER_HEX, ids).as_bytes()).is_ok());
+        for public in [
+            format!("{begin}\\nX: y\\n\\n{text}\\n{end}"),
+            format!("{good}\\n{good}"),
+            format!("{good}\\njunk"),
+            format!("junk\\n{good}"),
+            format!("{begin}\\n{}\\n{end}", text.replacen('A', "A ", 1)),
+            format!("{begin}\\n{}\\n{end}", text.trim_end_matches('=')),
+            format!("{begin}{text}{end}"),
+            format!("{begin}\\n{}\\n{end}", STANDARD.encode([&der[..], &[0]].concat())),
+            format!("-----BEGIN CERTIFICATE-----\\n{text}\\n-----END CERTIFICATE-----"),
+            good.replace("PUBLIC KEY", "EC PUBLIC KEY"),
+            SAME_HEX.replacen("01", "+1", 1),
+            SAME_HEX[1..].to_owned(),
+            text.clone(),
+            String::new(),
+        ] {
+            let error = check(root(OTHER_HEX, &public, ids).as_bytes()).expect_err(&public);
+            assert_eq!(error, TufError::Key { role: "root".to_owned(), name: "b".to_owned() }, "{public}");
+        }
+    }
+
+    #[test]
+    fn versions_have_a_next_one() {
+        let body = |version: &str| format!(r#"{{"signed": {{"version": {version}}}}}"#);
+        assert!(check(body("9223372036854775807").as_bytes()).is_ok());
+        for version in ["9223372036854775808", "18446744073709551615"] {
+            let error = check(body(version).as_bytes()).expect_err(version);
+            assert_eq!(error.to_string(), format!("its version, {version}, is no version"));
         }
     }
 

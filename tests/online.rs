@@ -78,6 +78,25 @@ impl Bed {
         (judged.of_object(&self.id), judged.stderr)
     }
 
+    /// More commits by her, each on the one before; all of them, the first included.
+    fn chain(&self, more: usize) -> Vec<String> {
+        let tree = self.world.id("r", &format!("{}^{{tree}}", self.id));
+        let mut all = vec![self.id.clone()];
+        for _ in 0..more {
+            let sign = |payload: &[u8]| Signature::new(&self.key, &self.certificate, payload, BEGIN + 1);
+            let raw = commit(&tree, all.last().map(String::as_str), "alice@example.com", BEGIN + 1, sign);
+            all.push(self.world.object("r", "commit", &raw));
+        }
+        all
+    }
+
+    /// What is said of all commits up to this: how many are accepted, and standard error.
+    fn walked(&self, tip: &str) -> (u64, String) {
+        let policy = self.world.home.join("policy.toml").display().to_string();
+        let judged = self.world.judged_by("r", &policy, &["--online", "--threads", "1", tip]);
+        (judged.count("accepted"), judged.stderr)
+    }
+
     #[track_caller]
     fn refused(&self, what: &str, says: &str) {
         let (verdict, stderr) = self.judged(&["--online"]);
@@ -149,11 +168,11 @@ fn what_a_log_may_say_besides_proves_nothing() {
         ("a proof of another body", upper, "inclusion"),
         ("another log", of_strange, "its log is not one of the trusted root"),
         ("no promise", changed(&|it| it.entry.promise = None), "proves no time"),
-        ("a promise of another time", changed(&|it| it.entry.time += 1), "log entry"),
+        ("a promise of another time", changed(&|it| it.entry.time += 1), "invalid inclusion promise"),
         ("a time before the certificate", promised(&|it| it.entry.time = (BEGIN - 1) as u64), "outside certificate validity"),
         ("a time after it", promised(&|it| it.entry.time = (BEGIN + 601) as u64), "outside certificate validity"),
         ("no time", promised(&|it| it.entry.time = 0), "proves no time"),
-        ("another index", changed(&|it| it.entry.index += 1), "log entry"),
+        ("another index", changed(&|it| it.entry.index += 1), "invalid inclusion promise"),
         ("another place", changed(&|it| it.entry.proof.as_mut().unwrap().index += 1), "inclusion"),
         ("a hash more", changed(&|it| it.entry.proof.as_mut().unwrap().hashes.push([0; 32])), "inclusion"),
         ("another root", changed(&|it| it.entry.proof.as_mut().unwrap().root = [7; 32]), "another root"),
@@ -204,6 +223,95 @@ fn a_log_that_does_not_answer_is_as_none() {
     let policy = bed.world.home.join("policy.toml").display().to_string();
     let done = done(&mut bed.world.warrant("r", &["verify", "--policy", &policy, "--online", &bed.id]));
     assert!(done.status == Some(2) && done.stderr.contains("neither https"), "{done:?}");
+}
+
+#[test]
+fn what_is_odd_of_one_object_is_nothing_of_others() {
+    let bed = Bed::new();
+    let ids = bed.chain(2);
+    let tip = ids.last().unwrap();
+    let good: Vec<Logged> = ids.iter().map(|id| bed.logged(id, &bed.key, &bed.certificate)).collect();
+    bed.serve(&good);
+    assert_eq!(bed.walked(tip), (3, String::new()));
+    // entries that nobody can read, before those that are good
+    let mut names: Vec<String> = (0..3).map(|at| format!("{at:080x}")).collect();
+    let entry = |name: &str| format!("api/v1/log/entries/{name}");
+    bed.log.put(&entry("bad2"), b"{}".to_vec());
+    bed.log.put(&entry("bad3"), vec![b' '; (64 << 10) + 1]);
+    for odd in ["bad1", "bad2", "bad3", "../x"] {
+        names.insert(0, odd.to_owned());
+        bed.log.put(SEARCH, json!(names).to_string().into_bytes());
+        assert_eq!(bed.walked(tip), (3, String::new()), "{odd}");
+    }
+    // one entry that the log fails to give
+    bed.log.answer(&entry(&names[4]), Answer::Status("503 No"));
+    let (accepted, stderr) = bed.walked(tip);
+    assert!(accepted == 2 && stderr.lines().count() == 1 && stderr.contains("status 503"), "{accepted}: {stderr}");
+    // longer entries than there are, which would fill the memory
+    bed.log.put(SEARCH, b"[\"bad3\"]".to_vec());
+    bed.refused("long", "its answer is longer than 65536 bytes");
+    // more names than anybody looks at, each time anew
+    bed.log.put(SEARCH, json!(vec!["0".repeat(80); 13_000]).to_string().into_bytes());
+    let (accepted, stderr) = bed.walked(tip);
+    let lines = stderr.lines().filter(|line| line.contains("its answer is longer than 1048576 bytes")).count();
+    assert!(accepted == 0 && lines == 3 && ids.iter().all(|id| stderr.contains(id)), "{stderr}");
+}
+
+#[test]
+fn a_log_that_is_gone_is_given_up_once() {
+    let bed = Bed::new();
+    let ids = bed.chain(5);
+    let tip = ids.last().unwrap();
+    bed.log.answer(SEARCH, Answer::Status("503 No"));
+    let (accepted, stderr) = bed.walked(tip);
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert!(accepted == 0 && lines.len() == 4, "{stderr}");
+    assert!(lines[..3].iter().all(|line| line.contains("status 503")), "{stderr}");
+    assert_eq!(lines[3], "warning: --online: 3 objects more would have been asked for, and the log was given up");
+    bed.world.home.git("r", &["config", "warrant.rekor", "http://127.0.0.1:1"]);
+    let (accepted, stderr) = bed.walked(tip);
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert!(accepted == 0 && lines.len() == 2 && lines[0].contains("Rekor at http://127.0.0.1:1"), "{stderr}");
+    assert_eq!(lines[1], "warning: --online: 5 objects more would have been asked for, and the log was given up");
+}
+
+/// What a private instance signed is nothing that the public log is to hear of.
+#[test]
+fn the_public_log_is_asked_of_nothing_private() {
+    let bed = Bed::new();
+    let git = |args: &[&str]| bed.world.home.git("r", &[&["config"], args].concat());
+    let policy = bed.world.home.join("policy.toml").display().to_string();
+    let asked = || {
+        let mut command = bed.world.warrant("r", &["verify", "--policy", &policy, "--online", "--no-walk", &bed.id]);
+        done(command.env("HTTPS_PROXY", "http://127.0.0.1:1"))
+    };
+    let v2 = json!({"mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json"});
+    let config = bed.world.home.write("config.json", v2.to_string());
+    git(&["warrant.rekorVersion", "2"]);
+    let says = |done: common::Done| {
+        assert!(done.status == Some(2) && done.stderr.contains("git config warrant.rekor URL names it"), "{done:?}")
+    };
+    says(asked()); // that of the settings is of the second version
+    git(&["--unset", "warrant.rekor"]);
+    git(&["warrant.fulcio", "http://127.0.0.1:1"]);
+    says(asked());
+    git(&["--unset", "warrant.fulcio"]);
+    git(&["warrant.signingConfig", config.to_str().unwrap()]);
+    says(asked());
+    git(&["--unset", "warrant.signingConfig"]);
+    let done = asked();
+    assert!(done.status == Some(1) && done.stderr.contains("Rekor at https://rekor.sigstore.dev"), "{done:?}");
+}
+
+#[test]
+fn what_is_said_of_an_entry_that_the_log_has() {
+    let bed = Bed::new();
+    let mut late = bed.good();
+    late.entry.time = (BEGIN + 700) as u64;
+    late.entry.promise = Some(bed.sigstore.promise(&late.body, &late.entry));
+    bed.serve(&[late]);
+    let (_, stderr) = bed.judged(&["--online"]);
+    assert!(stderr.contains("entry 1002: invalid") && !stderr.contains("in the signature"), "{stderr}");
 }
 
 #[test]

@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+#[path = "support/sigstore.rs"]
+mod sigstore;
 #[path = "support/tuf.rs"]
 mod tuf;
 
 use common::{Home, run};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use sigstore::{Key, Leaf, Signature, Sigstore};
 use tuf::{DAY, Mirror, hexadecimal, moment};
 
 /// `{}` and claims that end in the year 2096; nobody verifies them before a service does.
@@ -42,7 +45,9 @@ fn which_are_asked() {
     let lacks = |what: &str| format!("the signing configuration config.json has no {what} that holds now");
     let named = ("warrant.signingConfig", "config.json");
     type Settings<'a> = &'a [(&'a str, &'a str)];
-    let cases: [(&Value, Settings<'_>, Settings<'_>, String); 17] = [
+    let twice = config(json!([v1, v2, other]), json!({"selector": "ALL"}), stamps.clone());
+    let cases: [(&Value, Settings<'_>, Settings<'_>, String); 18] = [
+        (&twice, &[named], &[], at(&listed)), // how many of the second there are is nobody's concern
         (&both, &[named], &[], at(&listed)),
         (&both, &[named, ("warrant.rekorVersion", "2")], &[], at(&listed)),
         (&both, &[named, ("gitsign.fulcio", &gitsigns)], &[], at(&gitsigns)),
@@ -101,12 +106,61 @@ fn which_are_asked() {
     let digest = hexadecimal(&Sha256::digest("https://tuf-repo-cdn.sigstore.dev")[..16]);
     let folder = home.join(format!(".local/share/git-warrant/trust/{digest}"));
     std::fs::create_dir_all(&folder).unwrap();
-    let state = json!({"signing_config.v0.2.json": both.to_string(), "trusted_root.json": "{}"});
-    std::fs::write(folder.join("state.json"), state.to_string()).unwrap();
+    let state = |end: i64, config: &str, root: &str, mirror: &str| {
+        let metadata = json!({"signed": {"version": 1, "expires": moment(end)}}).to_string();
+        let lasting = json!({"signed": {"version": 1, "expires": moment(DAY)}}).to_string();
+        let state = json!({"signing_config.v0.2.json": config, "trusted_root.json": root, "mirror": mirror, "root.json": lasting,
+            "timestamp.json": metadata, "snapshot.json": lasting, "targets.json": lasting});
+        std::fs::write(folder.join("state.json"), state.to_string()).unwrap();
+    };
+    let (public, root) = ("https://tuf-repo-cdn.sigstore.dev", Sigstore::new("x").trusted_root());
+    state(DAY, &both.to_string(), &root, public);
     ask(&both, &[], &[], &at(&listed));
     ask(&both, &[("warrant.rekorVersion", "2")], &[], &at(&listed));
     ask(&both, &[("warrant.fulcio", &ours)], &[], &at(&ours));
     let none = ("warrant.signingConfig", "none");
     ask(&both, &[none, ("warrant.rekorVersion", "2")], &[], "git warrant trust update learns where it is");
     ask(&both, &[("warrant.rekor", &ours), ("warrant.rekorVersion", "2")], &[], "git config warrant.tsa URL");
+    // nobody asked for it, so that nobody hangs on it where it cannot be used; who names it is not sent elsewhere
+    let ends = json!({"mediaType": both["mediaType"], "rekorTlogUrls": [service(&listed, 1, (-9, -1), "o")]}).to_string();
+    let both = both.to_string();
+    for (end, config, root, mirror, why) in [
+        (-9, both.as_str(), root.as_str(), public, "held until"),
+        (DAY, "{", &root, public, "the signing configuration tuf:public-good: not a signing configuration"),
+        (DAY, &ends, &root, public, "the signing configuration tuf:public-good has no Rekor"),
+        (DAY, &both, "{}", public, "the trusted root tuf:public-good"),
+        (DAY, &both, &root, "https://elsewhere.example", "is of https://elsewhere.example"),
+    ] {
+        state(end, config, root, mirror);
+        let nowhere = ("HTTPS_PROXY", "http://127.0.0.1:1");
+        let unused = "warning: what was fetched of Sigstore's public instance is not used, but what is built in: ";
+        for says in [why, unused, "Fulcio at https://fulcio.sigstore.dev"] {
+            ask(&Value::Null, &[], &[nowhere], says);
+        }
+        ask(&Value::Null, &[("warrant.rekorVersion", "2")], &[], why);
+        if root != "{}" {
+            ask(&Value::Null, &[("warrant.signingConfig", "tuf:public-good")], &[nowhere], why);
+        }
+    }
+}
+
+/// git shows as much of a signature where the public services are named as where they are not.
+#[test]
+fn the_public_instance_by_its_name() {
+    const BEGIN: i64 = 1_750_000_000;
+    let (home, sigstore, key) = (Home::new(), Sigstore::new("x"), Key::p256());
+    let certificate = sigstore.issue(&Leaf::email("alice@example.com", BEGIN), &key);
+    let signature = Signature::new(&key, &certificate, PAYLOAD, BEGIN + 1);
+    let (signature, payload) = (home.write("signature", signature.armored()), home.write("payload", PAYLOAD));
+    let said = |config: &str| {
+        let mut command = home.command(common::OURS);
+        command.env("GIT_CONFIG_COUNT", "2").env("GIT_CONFIG_KEY_0", "gpg.format").env("GIT_CONFIG_VALUE_0", "x509");
+        command.env("GIT_CONFIG_KEY_1", "warrant.signingConfig").env("GIT_CONFIG_VALUE_1", config);
+        run(command.args(["--status-fd=1", "--verify"]).args([&signature, &payload]).current_dir(home.join("r")), b"").stderr
+    };
+    home.git("", &["init", "-q", "r"]);
+    for config in ["none", "tuf:public-good", "tuf:https://tuf-repo-cdn.sigstore.dev/"] {
+        assert!(said(config).contains("public-good: no authority of the trusted root signed it"), "{config}: {}", said(config));
+    }
+    assert!(said("tuf:staging").contains("no trusted root is named"), "{}", said("tuf:staging"));
 }

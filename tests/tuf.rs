@@ -9,11 +9,12 @@ mod tuf;
 
 use common::{Done, Home, run};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use sigstore::Sigstore;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::sync::LazyLock;
-use tuf::{Answer, DAY, Key, Lower, Mirror, moment, root, signed};
+use tuf::{Answer, DAY, Key, Lower, Mirror, hexadecimal, moment, root, signed};
 
 /// A trusted root; making one makes keys.
 static ROOT: LazyLock<String> = LazyLock::new(|| Sigstore::new("x").trusted_root());
@@ -178,6 +179,152 @@ fn a_timestamp_whose_files_are_withheld_is_not_forgotten() {
     world.refused("5 was seen before");
     world.lower(6, 6, 6).publish(&world.mirror);
     world.accepted(&ROOT);
+}
+
+#[test]
+fn a_snapshot_whose_files_are_withheld_is_not_forgotten() {
+    for withheld in ["the file", "5.targets.json"] {
+        let world = World::new();
+        let files = vec![("trusted_root.json", OTHER.clone())];
+        Lower { files, ..world.lower(5, 5, 5) }.publish(&world.mirror);
+        match withheld {
+            "the file" => world.mirror.remove(&format!("targets/{}.trusted_root.json", hexadecimal(&Sha256::digest(&*OTHER)))),
+            name => world.mirror.remove(name),
+        }
+        world.refused("not found");
+        for version in [6, 7] {
+            world.lower(version, version, 3).publish(&world.mirror);
+            world.refused("its targets.json has the version 3, and 5 was seen before (a rollback)");
+        }
+        world.lower(8, 8, 5).publish(&world.mirror);
+        world.accepted(&ROOT);
+    }
+}
+
+#[test]
+fn what_was_seen_is_not_lowered_by_what_is_refused() {
+    let world = World::new();
+    world.lower(5, 5, 5).publish(&world.mirror);
+    world.mirror.remove("5.targets.json");
+    world.refused("5.targets.json");
+    for version in [6, 7] {
+        world.lower(version, 4, 4).publish(&world.mirror);
+        world.refused("its snapshot has the version 4, and 5 was seen before");
+        world.mirror.remove("4.snapshot.json");
+        world.refused("4.snapshot.json");
+    }
+    // what keys have signed that are none any more counts for nothing
+    let [a, b, c] = &world.root;
+    let (timestamp, snapshot) = (Key::new("new timestamp"), Key::new("new snapshot"));
+    let body = root(2, DAY, [(&[a, b, c], 2), (&[&timestamp], 1), (&[&snapshot], 1), (&[&world.targets], 1)], true);
+    world.mirror.put("2.root.json", signed(&body, &[a, b]));
+    Lower { timestamp: (3, &timestamp), snapshot: (3, &snapshot), ..world.lower(3, 3, 3) }.publish(&world.mirror);
+    world.accepted(&ROOT);
+}
+
+#[test]
+fn more_roots_than_are_taken_at_a_time() {
+    let world = World::bare();
+    (1..=70).for_each(|version| world.put_root(version, DAY, &[0, 1]));
+    world.home.write("1.root.json", world.mirror.file("1.root.json"));
+    world.lower(1, 1, 1).publish(&world.mirror);
+    for args in [&["--root", "1.root.json"][..], &[]] {
+        let done = world.update(args);
+        assert!(done.status == Some(2) && done.stderr.contains("run it again to go on from there"), "{done:?}");
+    }
+    world.accepted(&ROOT);
+    assert!(world.trust("status", &[]).stdout.contains("root 70, until "));
+    // a first root that leads nowhere is not what trust began with
+    let (stranger, world) = (World::bare(), World::bare());
+    world.put_root(1, DAY, &[0, 1]);
+    world.put_root(2, DAY, &[0, 1]);
+    world.home.write("1.root.json", world.mirror.file("1.root.json"));
+    world.home.write("wrong.json", signed(&stranger.root_body(1, DAY), &[&stranger.root[0], &stranger.root[1]]));
+    world.lower(1, 1, 1).publish(&world.mirror);
+    assert_eq!(world.update(&["--root", "wrong.json"]).status, Some(2));
+    assert!(world.update(&["--root", "1.root.json"]).ok());
+    // nor is one after which nothing could come
+    let world = World::bare();
+    world.home.write("last.json", signed(&world.root_body(u64::MAX, DAY), &[&world.root[0], &world.root[1]]));
+    let done = world.update(&["--root", "last.json"]);
+    assert!(done.status == Some(2) && done.stderr.contains("its version, 18446744073709551615, is no version"), "{done:?}");
+}
+
+#[test]
+fn a_key_in_two_forms_signs_once() {
+    let world = World::bare();
+    let key = Key::ed25519_pem("one");
+    let text = key.described["keyval"]["public"].as_str().unwrap();
+    let mut other = key.alias("other");
+    other.described["keyval"]["public"] = text.replacen('\n', "\nX: y\n\n", 1).into();
+    let one: &[&Key] = &[&world.timestamp];
+    let body = root(1, DAY, [(&[&key, &other], 2), (one, 1), (one, 1), (one, 1)], true);
+    world.home.write("1.root.json", signed(&body, &[&key, &other]));
+    let timestamp = &world.timestamp;
+    Lower { timestamp: (1, timestamp), snapshot: (1, timestamp), targets: (1, timestamp), ..world.lower(1, 1, 1) }
+        .publish(&world.mirror);
+    let done = world.update(&["--root", "1.root.json"]);
+    assert!(
+        done.status == Some(2) && done.stderr.contains("the key other of its role root is neither hexadecimal nor"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn what_is_more_than_can_be_kept_is_not_taken() {
+    let world = World::new();
+    // a line break takes two bytes in the state
+    let long = |text: &str| text.to_owned() + &"\n".repeat((16 << 20) - text.len());
+    let files = vec![("trusted_root.json", long(&ROOT)), ("signing_config.v0.2.json", long(SIGNING))];
+    Lower { files, ..world.lower(3, 3, 3) }.publish(&world.mirror);
+    world.refused("bytes to keep");
+    world.lower(4, 4, 4).publish(&world.mirror);
+    world.accepted(&ROOT);
+}
+
+#[test]
+fn where_the_trusted_root_is_written_to() {
+    let world = World::new();
+    let at = |name: &str| world.home.join(name);
+    let to = |name: &str| world.trust("update", &["--output", name]);
+    let mode = |name: &str| std::fs::metadata(at(name)).unwrap().permissions().mode() & 0o777;
+    let before = world.trust("status", &[]).stdout;
+    world.lower(3, 3, 3).publish(&world.mirror);
+    assert!(std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
+    std::os::unix::fs::symlink("absent", at("dangling")).unwrap();
+    for (name, says) in [
+        ("fifo", "it is no plain file"),
+        ("no/such/file", "cannot write"),
+        (".", "it is no plain file"),
+        ("dangling", "cannot write"),
+    ] {
+        let done = to(name);
+        assert!(done.status == Some(2) && done.stderr.contains(says), "{name}: {done:?}");
+        assert_eq!(world.trust("status", &[]).stdout, before, "{name}: nothing is changed");
+    }
+    assert!(!std::fs::metadata(at("fifo")).unwrap().is_file());
+    world.home.write("real", "x");
+    std::fs::set_permissions(at("real"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("real", at("link")).unwrap();
+    assert!(to("link").ok());
+    assert!(std::fs::symlink_metadata(at("link")).unwrap().is_symlink());
+    assert_eq!((world.home.read("real"), mode("real")), (ROOT.clone().into_bytes(), 0o600));
+    assert!(to("new").ok());
+    assert_eq!(mode("new"), 0o644);
+}
+
+#[test]
+fn one_update_at_a_time() {
+    let world = World::new();
+    let lock = std::fs::File::open(world.state().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let done = world.update(&[]);
+    assert!(
+        done.status == Some(2) && done.stderr.contains("another git warrant trust update of this mirror is at work"),
+        "{done:?}"
+    );
+    lock.unlock().unwrap();
+    assert!(world.update(&[]).ok());
 }
 
 #[test]
@@ -397,8 +544,10 @@ fn names_that_lead_elsewhere_and_roles_that_nobody_asks() {
 fn the_state_is_the_users_own_and_whole() {
     let world = World::new();
     let (folder, file) = (world.state(), world.state().join("state.json"));
+    let parents: Vec<_> = folder.ancestors().skip(1).take(2).collect();
     let set = |path: &std::path::Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    for (path, bad, good) in [(&folder, 0o777, 0o700), (&file, 0o622, 0o600)] {
+    let (above, top) = (parents[0], parents[1]);
+    for (path, bad, good) in [(&*folder, 0o777, 0o700), (&*file, 0o622, 0o600), (above, 0o777, 0o700), (top, 0o720, 0o755)] {
         set(path, bad);
         for action in ["update", "status"] {
             let done = world.trust(action, &[]);
@@ -413,6 +562,16 @@ fn the_state_is_the_users_own_and_whole() {
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     let done = world.update(&[]);
     assert!(done.status == Some(2) && done.stderr.contains("is damaged"), "{done:?}");
+    // of another mirror, or of none
+    let text = String::from_utf8(whole.clone()).unwrap();
+    for other in [text.replacen(&world.mirror.url, "http://127.0.0.1:1", 1), text.replacen("\"mirror\"", "\"moved\"", 1)] {
+        assert_ne!(other, text);
+        std::fs::write(&file, other).unwrap();
+        for action in ["update", "status"] {
+            let done = world.trust(action, &[]);
+            assert!(done.status == Some(2) && done.stderr.contains("and not of http://127.0.0.1:"), "{done:?}");
+        }
+    }
     std::fs::write(&file, &whole).unwrap();
     // killed at any moment, it is the old state or the new one
     for version in 3..23 {

@@ -16,6 +16,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Before the name or the URL of a mirror: the trusted root that was fetched from it.
 pub const FETCHED: &str = "tuf:";
@@ -24,9 +26,13 @@ pub const TRUSTED_ROOT: &str = "trusted_root.json";
 /// See [`TRUSTED_ROOT`].
 pub const SIGNING_CONFIG: &str = "signing_config.v0.2.json";
 
+/// Whose state it is: a state that was moved to another mirror's place is not believed there.
+const URL: &str = "mirror";
 const FILE: &str = "state.json";
-/// More is in no state: metadata and files are bounded when they are fetched.
-const MOST_STATE: u64 = 64 << 20;
+/// How long another update is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A longer state is neither written nor read.
+const MOST_STATE: usize = 64 << 20;
 
 /// The files of one mirror, by their names.
 pub type Files = BTreeMap<String, String>;
@@ -34,14 +40,15 @@ pub type Files = BTreeMap<String, String>;
 /// The folder of one mirror, nobody else at work in it.
 pub struct Folder {
     path: PathBuf,
+    url: String,
     _lock: File,
 }
 
 impl Folder {
-    /// Opens the folder of the mirror at a URL, and makes it where there is none; waits for others to be done with it.
+    /// Opens the folder of the mirror at a URL, and makes it where there is none; waits a while for others to be done with it.
     ///
     /// # Errors
-    /// Where it cannot be made, or is not the user's own.
+    /// Where it cannot be made, is not the user's own, or others are not done with it.
     pub fn open(url: &str) -> Result<Self> {
         let path = folder(url)?;
         let base = path.parent().unwrap_or(&path);
@@ -52,17 +59,16 @@ impl Folder {
             }
             _ => {}
         }
+        refuse_foreign_parents(&path)?;
         refuse_foreign(&path)?;
         let lock = path.join("lock");
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock);
-        let lock = opened.with_context(|| format!("cannot open {}", lock.display()))?;
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive).context("cannot lock the folder of a mirror")?;
+        let lock = locked(&lock)?;
         for left in fs::read_dir(&path).into_iter().flatten().flatten() {
             if left.file_name().to_string_lossy().starts_with(TEMPORARY) {
                 let _ = fs::remove_file(left.path()); // of somebody who was killed: none else is at work
             }
         }
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, url: url.to_owned(), _lock: lock })
     }
 
     /// Where it is.
@@ -75,15 +81,24 @@ impl Folder {
     /// # Errors
     /// Where it cannot be read: what was believed is not forgotten for that.
     pub fn read(&self) -> Result<Files> {
-        Ok(read_state(&self.path)?.unwrap_or_default())
+        Ok(read_state(&self.path, &self.url)?.unwrap_or_default())
     }
 
     /// Replaces all of it.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Where it cannot be written, or is more than [`Folder::read`] would read again.
     pub fn write(&self, files: &Files) -> Result<()> {
-        let text = serde_json::to_vec(files).context("cannot write the state of a mirror")?;
+        let mut files = files.clone();
+        files.insert(URL.to_owned(), self.url.clone());
+        let text = serde_json::to_vec(&files).context("cannot write the state of a mirror")?;
+        if text.len() > MOST_STATE {
+            let (path, length) = (self.path.display(), text.len());
+            bail!(
+                "what {} says takes {length} bytes to keep, and {MOST_STATE} are kept at most; if {path} holds years of it, remove it to begin anew",
+                self.url
+            );
+        }
         write_whole(&self.path.join(FILE), &text, 0o600)
     }
 }
@@ -105,8 +120,9 @@ pub fn state(url: &str) -> Result<Option<Files>> {
     if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
+    refuse_foreign_parents(&path)?;
     refuse_foreign(&path)?;
-    read_state(&path)
+    read_state(&path, url)
 }
 
 /// A trusted root by name: one that is built in, `tuf:` and a mirror whose root was fetched, or a file.
@@ -146,13 +162,55 @@ pub fn read_bounded(path: &Path, most: usize) -> Result<Vec<u8>> {
 
 const TEMPORARY: &str = ".new-";
 
+/// A file that is to be written: plain or not there yet, in a folder that can be written to.
+pub struct Output {
+    path: PathBuf,
+    mode: u32,
+}
+
+impl Output {
+    /// Looks at where it is to be; a link is followed.
+    ///
+    /// # Errors
+    /// Where it could not be written.
+    pub fn at(path: &Path) -> Result<Self> {
+        let why = || format!("cannot write {}", path.display());
+        let (path, mode) = match path.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => (path.to_owned(), 0o644),
+            Err(error) => return Err(error).with_context(why),
+            Ok(_) => {
+                let real = path.canonicalize().with_context(why)?;
+                let metadata = real.metadata().with_context(why)?;
+                if !metadata.is_file() {
+                    bail!("{}: it is no plain file", why());
+                }
+                (real, metadata.mode() & 0o777)
+            }
+        };
+        tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(parent(&path)).with_context(why)?;
+        Ok(Self { path, mode })
+    }
+
+    /// Writes it whole, or not at all; one that is there keeps its mode.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, bytes: &[u8]) -> Result<()> {
+        write_whole(&self.path, bytes, self.mode)
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes a file whole, or not at all.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let why = || format!("cannot write {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = parent(path);
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder).with_context(why)?;
     file.write_all(bytes).with_context(why)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode)).with_context(why)?;
@@ -169,17 +227,46 @@ fn folder(url: &str) -> Result<PathBuf> {
     Ok(data.join("git-warrant/trust").join(name))
 }
 
-fn read_state(folder: &Path) -> Result<Option<Files>> {
+/// Waits for whoever holds the lock, not for ever: it may have been stopped.
+fn locked(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let lock = opened.with_context(|| format!("cannot open {}", path.display()))?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(lock),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => thread::sleep(Duration::from_millis(50)),
+            Err(rustix::io::Errno::WOULDBLOCK) => bail!(
+                "another git warrant trust update of this mirror is at work (it holds {}); nothing is changed; try again when it is done, or end it",
+                path.display()
+            ),
+            Err(error) => return Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        }
+    }
+}
+
+fn read_state(folder: &Path, url: &str) -> Result<Option<Files>> {
     let path = folder.join(FILE);
     if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(None);
     }
     refuse_foreign(&path)?;
-    let most = usize::try_from(MOST_STATE).unwrap_or(usize::MAX);
-    let files = serde_json::from_slice(&read_bounded(&path, most)?);
-    let files =
-        files.with_context(|| format!("{} is damaged; remove it, and trust begins anew from the first root", path.display()))?;
-    Ok(Some(files))
+    let anew = "remove it, and trust begins anew from the first root";
+    let bytes = read_bounded(&path, MOST_STATE).context(anew)?;
+    let files: Files = serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged; {anew}", path.display()))?;
+    match files.get(URL) {
+        Some(of) if of == url => Ok(Some(files)),
+        of => bail!("{} is of {}, and not of {url}; {anew}", path.display(), of.map_or("no mirror", String::as_str)),
+    }
+}
+
+/// Whoever can write to a folder above can put another in the place of what is below.
+fn refuse_foreign_parents(folder: &Path) -> Result<()> {
+    // a link is as good as where it leads: the folder that it is in is the user's own affair
+    let parents = folder.ancestors().skip(1).take(2);
+    parents
+        .map(|path| path.canonicalize().with_context(|| format!("cannot look at {}", path.display())))
+        .try_for_each(|path| refuse_foreign(&path?))
 }
 
 fn refuse_foreign(path: &Path) -> Result<()> {

@@ -97,7 +97,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             "if you know whose key this is: gpg --export {issuer} gives its certificate; put it beside {policy} as certs/FINGERPRINT.pgp, and below [[principals.NAME.keys]] openpgp = \"FINGERPRINT\""
         ),
         Reason::CertificateUntrusted { .. } if is_toml(policy) => format!(
-            "if this Sigstore instance, or this X.509 authority, may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy), or with x509 = \"roots.pem\" (a file beside the policy)"
+            "if this Sigstore instance, or this X.509 authority, may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy), or with x509 = \"roots.pem\" (a file beside the policy); if one does already, the instance may have newer keys than its trusted root: git warrant trust update --output FILE writes the newest, which `trusted-root` can name"
         ),
         Reason::RevocationUnknown { .. } => format!(
             "add the revocation list to the `crl` of {}, or take `crl` out to accept without; or, if it was looked through and stands, add {} to `settled` of {policy}",
@@ -111,7 +111,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             format!("sign with a timestamp authority (gitsign.timestampServerURL); {}", make_again(judgement))
         }
         Reason::NotLogged { .. } => format!(
-            "ask the log (git warrant verify --online); or have gitsign embed the log entry (git config gitsign.rekorMode offline), and {}; or, if it was looked through and stands, add {} to `settled` of {policy}",
+            "where the log was not asked yet, ask it (git warrant verify --online); or have gitsign embed the log entry (git config gitsign.rekorMode offline), and {}; or, if it was looked through and stands, add {} to `settled` of {policy}",
             make_again(judgement),
             judgement.id
         ),

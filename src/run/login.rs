@@ -1,6 +1,6 @@
 //! `git warrant login`: a certificate for the next minutes, held by the agent.
 
-use super::stdout;
+use super::{complain, stdout};
 use crate::cli;
 use crate::io::git::Repository;
 use crate::io::secrecy::forbid_dumps;
@@ -21,6 +21,9 @@ use std::io::Write as _;
 pub fn run(args: &cli::Login) -> Result<ExitStatus> {
     forbid_dumps();
     let mut services = Services::of(&Repository::open()?.config()?)?;
+    if let Some(warning) = &services.warning {
+        complain(&printable(warning));
+    }
     services.refresh |= args.refresh;
     services.agent = true; // whatever commits do: this is what a login in advance is for
     let http = Http::new();

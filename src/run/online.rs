@@ -4,8 +4,8 @@ use super::complain;
 use crate::armor::Format;
 use crate::evidence::Evidence;
 use crate::io::config::Config;
+use crate::io::sigstore::search::{Failure, Found, Search};
 use crate::io::sigstore::services::searched;
-use crate::io::sigstore::{Http, Service, search};
 use crate::object::{ObjectId, Payload};
 use crate::report::escape::printable;
 use crate::signature::Verifier;
@@ -17,56 +17,90 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An entry, and its body.
-type Found = (Vec<u8>, LogEntry);
+type Entry = (Vec<u8>, LogEntry);
+
+/// So many entries are remembered, for whoever looks at an object twice: `show` does.
+const MOST_KNOWN: usize = 256;
 
 /// The log that is asked.
 #[derive(Clone)]
 pub(super) struct Online(Arc<Log>);
 
 struct Log {
-    http: Http,
-    rekor: Service,
-    /// What was found of which object; `None` once the log did not answer: it is not asked a second time.
-    known: Mutex<Option<HashMap<ObjectId, Arc<[Found]>>>>,
-    /// Of which objects it was said already that nothing is proved.
-    said: Mutex<HashSet<ObjectId>>,
+    search: Search,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What proved something.
+    good: HashMap<ObjectId, Arc<Entry>>,
+    /// Of which objects nothing is proved, and somebody was told why.
+    said: HashSet<ObjectId>,
+    /// The log does not answer: it is not asked any more.
+    gone: bool,
+    /// What it was not asked for.
+    unasked: HashSet<ObjectId>,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let unasked = self.known.get_mut().unwrap_or_else(PoisonError::into_inner).unasked.len();
+        if unasked > 0 {
+            let objects = if unasked == 1 { "object" } else { "objects" };
+            complain(&format!("warning: --online: {unasked} {objects} more would have been asked for, and the log was given up"));
+        }
+    }
 }
 
 impl Online {
     /// The log that the settings name.
     pub(super) fn new(config: &Config) -> Result<Self> {
-        Ok(Self(Arc::new(Log {
-            http: Http::new(),
-            rekor: searched(config)?,
-            known: Mutex::new(Some(HashMap::new())),
-            said: Mutex::default(),
-        })))
+        let (rekor, warning) = searched(config)?;
+        if let Some(warning) = warning {
+            complain(&printable(&warning));
+        }
+        Ok(Self(Arc::new(Log { search: Search::new(rekor), known: Mutex::default() })))
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<HashMap<ObjectId, Arc<[Found]>>>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn entries(&self, object: &ObjectId, armored: &[u8]) -> Result<Arc<[Found]>> {
-        match self.known().as_ref().map(|known| known.get(object)) {
-            None => return Ok(Arc::default()),
-            Some(Some(found)) => return Ok(Arc::clone(found)),
-            Some(None) => {}
-        }
-        let certificate = X509Verifier::certificate_of(armored).map_err(|reason| anyhow!("{reason}"))?;
-        let signed = X509Verifier::logged_of(object);
-        let found = search::find(&self.0.http, &self.0.rekor, signed.as_bytes(), &certificate);
-        let mut known = self.known();
-        match found {
-            Ok(found) => {
-                let found: Arc<[Found]> = found.into();
-                if let Some(known) = known.as_mut() {
-                    known.insert(*object, Arc::clone(&found));
-                }
-                Ok(found)
+    /// What the log says of an object, as far as it may be asked: otherwise `None`, and everything is said that there is to say.
+    fn found(&self, object: &ObjectId, armored: &[u8]) -> Option<Found> {
+        {
+            let mut known = self.known();
+            if known.said.contains(object) {
+                return None;
             }
-            // others may have asked meanwhile, too: the first says it
-            Err(error) => known.take().map_or_else(|| Ok(Arc::default()), |_| Err(error)),
+            if known.gone {
+                known.unasked.insert(*object);
+                return None;
+            }
+        }
+        let signed = X509Verifier::logged_of(object);
+        let certificate = X509Verifier::certificate_of(armored).map_err(|reason| Failure::Here(anyhow!("{reason}")));
+        let error = match certificate.and_then(|certificate| self.0.search.find(signed.as_bytes(), &certificate)) {
+            Ok(found) => return Some(found),
+            Err(Failure::Here(error)) => format!("{object}: {error:#}"),
+            Err(Failure::Gone(error)) => {
+                let mut known = self.known();
+                if known.gone {
+                    known.unasked.insert(*object); // others asked meanwhile, too: the first said it
+                    return None;
+                }
+                known.gone = true;
+                format!("{error:#}")
+            }
+        };
+        self.say(object, &error);
+        None
+    }
+
+    fn say(&self, object: &ObjectId, why: &str) {
+        if self.known().said.insert(*object) {
+            complain(&format!("warning: --online: {}", printable(why)));
         }
     }
 }
@@ -95,24 +129,28 @@ impl Verifier for X509Online<'_> {
     fn witnessed(&self, object: &ObjectId, armored: &[u8], evidence: Evidence) -> Evidence {
         let lacks = evidence.keyless.as_ref().is_some_and(|keyless| keyless.entry.is_none());
         let Some(online) = self.online.filter(|_| lacks) else { return evidence };
-        let found = match online.entries(object, armored) {
-            Ok(found) => found,
-            Err(error) => {
-                complain(&format!("warning: --online: {}", printable(&format!("{error:#}"))));
-                return evidence;
-            }
-        };
-        let mut whys = Vec::new();
-        for (body, entry) in found.iter() {
-            match self.verifier.with_entry(armored, &evidence, object, (body, entry)) {
-                Ok(more) => return more,
-                Err(why) => whys.push(format!("entry {}: {why}", entry.index)),
+        let with = |entry: &Entry| self.verifier.with_entry(armored, &evidence, object, (&entry.0, &entry.1));
+        let known = online.known().good.get(object).map(Arc::clone);
+        if let Some(more) = known.and_then(|entry| with(&entry).ok()) {
+            return more;
+        }
+        let Some(found) = online.found(object, armored) else { return evidence };
+        let mut whys = found.odd;
+        for entry in found.entries {
+            match with(&entry) {
+                Ok(more) => {
+                    let mut known = online.known();
+                    if known.good.len() < MOST_KNOWN {
+                        known.good.insert(*object, Arc::new(entry));
+                    }
+                    return more;
+                }
+                Err(Reason::LogEntry { what }) => whys.push(format!("entry {}: {what}", entry.1.index)),
+                Err(why) => whys.push(format!("entry {}: {why}", entry.1.index)),
             }
         }
-        if online.0.said.lock().unwrap_or_else(PoisonError::into_inner).insert(*object) {
-            let why = if whys.is_empty() { "the log has no entry of it".to_owned() } else { whys.join("; ") };
-            complain(&format!("warning: --online: {object}: {}", printable(&why)));
-        }
+        let why = if whys.is_empty() { "the log has no entry of it".to_owned() } else { whys.join("; ") };
+        online.say(object, &format!("{object}: {why}"));
         evidence
     }
 }

@@ -5,7 +5,7 @@ use crate::cli::{Trust, TrustAction, TrustStatus, TrustUpdate};
 use crate::io::clock;
 use crate::io::sigstore::Http;
 use crate::io::sigstore::tuf::{self, Mirror};
-use crate::io::trust::{SIGNING_CONFIG, TRUSTED_ROOT, read_bounded, state, write_whole};
+use crate::io::trust::{Output, SIGNING_CONFIG, TRUSTED_ROOT, read_bounded, state};
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
 use crate::verdict::Utc;
@@ -29,9 +29,10 @@ pub fn run(args: &Trust) -> Result<ExitStatus> {
 fn update(args: &TrustUpdate) -> Result<ExitStatus> {
     let mirror = Mirror::named(&args.mirror)?;
     let root = args.root.as_deref().map(|path| read_bounded(path, MOST_ROOT)).transpose()?;
+    let output = args.output.as_deref().map(Output::at).transpose()?; // before anything changes
     let fetched = mirror.update(Http::new(), root.as_deref(), clock::now())?;
-    if let Some(path) = &args.output {
-        write_whole(path, fetched.trusted_root.as_bytes(), 0o644)?;
+    if let Some(output) = &output {
+        output.write(fetched.trusted_root.as_bytes())?;
     }
     let mut out = stdout();
     writeln!(out, "fetched from {}", printable(mirror.url()))?;

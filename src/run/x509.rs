@@ -98,6 +98,7 @@ fn sign(gpg: &Gpg) -> Result<u8> {
     forbid_dumps();
     let payload = read_stdin()?; // first: git takes a broken pipe for failure of another kind
     let services = Services::of(&Repository::open()?.config()?)?;
+    warn(services.warning.as_deref());
     let http = Http::new();
     let prepared = signing::prepare(&http, &services, &payload)?;
     let leaf = &prepared.leaf;
@@ -105,6 +106,7 @@ fn sign(gpg: &Gpg) -> Result<u8> {
         refuse_others(leaf, &payload)?;
     }
     let signed = prepared.finish(&http, &services, &payload)?;
+    warn(signed.warning.as_deref());
     let status = Status(gpg.status_fd);
     status.line(&format!("BEGIN_SIGNING H{SHA256}"))?;
     io::stdout().write_all(&signed.armored).and_then(|()| io::stdout().flush()).context("cannot write the signature")?;
@@ -115,6 +117,12 @@ fn sign(gpg: &Gpg) -> Result<u8> {
     };
     complain(&format!("git-warrant: {}", printable(&told)));
     Ok(GOOD)
+}
+
+fn warn(warning: Option<&str>) {
+    if let Some(warning) = warning {
+        complain(&printable(warning));
+    }
 }
 
 /// `warrant.matchCommitter`: the certificate names the committer's address or, where it names a URI, the committer's name.

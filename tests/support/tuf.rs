@@ -208,6 +208,8 @@ pub enum Answer {
     Elsewhere(String),
     /// Says a longer length than it has.
     Short(Vec<u8>),
+    /// A status, and nothing else.
+    Status(&'static str),
 }
 
 /// Serves files on this machine, until its process ends.
@@ -256,6 +258,7 @@ impl Mirror {
                         Some(Answer::Short(bytes)) => {
                             stream.write_all(&[head("200 OK", bytes.len() + 10, "").as_bytes(), &bytes].concat())
                         }
+                        Some(Answer::Status(status)) => stream.write_all(head(status, 0, "").as_bytes()),
                         Some(Answer::Elsewhere(to)) => {
                             stream.write_all(head("302 Found", 0, &format!("Location: {to}\r\n")).as_bytes())
                         }

@@ -21,6 +21,8 @@ const CONNECT: Duration = Duration::from_secs(8);
 const WHOLE: Duration = Duration::from_secs(45);
 /// The pauses before the second and the third try.
 const PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1500)];
+/// A server that wants to be left alone for longer is not asked again.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// A longer answer is none of these services'.
 const MAX_ANSWER: u64 = 1 << 20;
 /// How much of what a server says goes into a message.
@@ -44,6 +46,8 @@ pub struct Answer {
     pub status: u16,
     /// Where it points to.
     pub location: Option<String>,
+    /// How long it wants to be left alone.
+    retry_after: Option<Duration>,
     /// What it says: perhaps a token.
     pub body: Zeroizing<Vec<u8>>,
     /// Of an answer that is no success: its reasons, for a message, without what it repeats of the call.
@@ -59,6 +63,13 @@ pub struct Call<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// Absent: a GET.
     pub body: Option<&'a [u8]>,
+}
+
+/// No answer came, or none that anybody wants to read to its end.
+pub(super) struct NoAnswer {
+    pub(super) error: anyhow::Error,
+    /// It is there, and says too much.
+    pub(super) is_too_long: bool,
 }
 
 /// A client.
@@ -108,7 +119,7 @@ impl Answer {
     }
 
     fn new(status: u16, location: Option<String>, body: Zeroizing<Vec<u8>>, call: Call<'_>) -> Self {
-        let mut answer = Self { status, location, body, said: String::new() };
+        let mut answer = Self { status, location, body, retry_after: None, said: String::new() };
         if !answer.is_good() {
             answer.said = said(&answer.body, call);
         }
@@ -180,7 +191,7 @@ impl Http {
     /// # Errors
     /// Where no answer came.
     pub fn call(&self, service: &Service, call: Call<'_>) -> Result<Answer> {
-        self.call_bounded(service, call, MAX_ANSWER)
+        self.call_bounded(service, call, MAX_ANSWER).map_err(|none| none.error)
     }
 
     /// Fetches a file of at most so many bytes; `None` where there is none of that name.
@@ -188,7 +199,7 @@ impl Http {
     /// # Errors
     /// Where no answer came, a longer one, or one that is no success: one that points elsewhere is not followed.
     pub fn file(&self, service: &Service, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let answer = self.call_bounded(service, Call { path, headers: &[], body: None }, limit)?;
+        let answer = self.call_bounded(service, Call { path, headers: &[], body: None }, limit).map_err(|none| none.error)?;
         match answer.status {
             403 | 404 => Ok(None), // some stores of files do not say which names they have
             _ if answer.is_good() => Ok(Some(answer.body.to_vec())),
@@ -196,7 +207,8 @@ impl Http {
         }
     }
 
-    fn call_bounded(&self, service: &Service, call: Call<'_>, limit: u64) -> Result<Answer> {
+    /// Calls a service whose answer may be so long.
+    pub(super) fn call_bounded(&self, service: &Service, call: Call<'_>, limit: u64) -> Result<Answer, NoAnswer> {
         let until = Instant::now() + WHOLE;
         let mut pauses = PAUSES.iter();
         loop {
@@ -205,9 +217,16 @@ impl Http {
                 Ok(answer) => matches!(answer.status, 429 | 500 | 502 | 503 | 504),
                 Err(error) => is_passing(error),
             };
-            match pauses.next().filter(|pause| worth && Instant::now() + **pause + CONNECT < until) {
-                Some(pause) => thread::sleep(*pause),
-                None => return result.map_err(|error| service.error(explained(&error))),
+            let asked = result.as_ref().ok().and_then(|answer| answer.retry_after).unwrap_or_default();
+            let pause = pauses.next().map(|pause| asked.max(*pause)).filter(|pause| worth && *pause <= MAX_RETRY_AFTER);
+            match pause.filter(|pause| Instant::now() + *pause + CONNECT < until) {
+                Some(pause) => thread::sleep(pause),
+                None => {
+                    return result.map_err(|error| NoAnswer {
+                        is_too_long: matches!(error, ureq::Error::BodyExceedsLimit(_)),
+                        error: service.error(explained(&error)),
+                    });
+                }
             }
         }
     }
@@ -233,8 +252,11 @@ impl Http {
             }
         };
         let status = response.status().as_u16();
-        let location = response.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Answer::new(status, location, Zeroizing::new(read(response.body_mut(), limit)?), call))
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let location = header("location").map(str::to_owned);
+        let retry_after = header("retry-after").and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+        let answer = Answer::new(status, location, Zeroizing::new(read(response.body_mut(), limit)?), call);
+        Ok(Answer { retry_after, ..answer })
     }
 }
 
@@ -332,6 +354,24 @@ mod tests {
     }
 
     const CALL: Call<'_> = Call { path: "/x", headers: &[], body: Some(b"{}") };
+
+    #[test]
+    fn who_says_when_to_come_again_is_believed_for_a_while() {
+        let good = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let later = "HTTP/1.1 429 No\r\nRetry-After: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let never = "HTTP/1.1 429 No\r\nRetry-After: 18446744073709551615\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let odd = "HTTP/1.1 429 No\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        for (says, status, least, most) in
+            [(vec![later, good], 200, 2000, 5000), (vec![never], 429, 0, 1000), (vec![odd, good], 200, 300, 1500)]
+        {
+            let (service, thread) = server(says);
+            let begun = Instant::now();
+            assert_eq!(Http::new().call(&service, CALL).unwrap().status, status);
+            let took = begun.elapsed().as_millis();
+            assert!((least..=most).contains(&took), "{took}");
+            thread.join().unwrap();
+        }
+    }
 
     #[test]
     fn what_passes_is_tried_again_and_what_does_not_is_not() {

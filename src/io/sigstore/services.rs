@@ -14,15 +14,17 @@
 //!
 //! As with gitsign, a variable goes before its setting; `warrant.*` goes before both. What none of them names comes from the
 //! signing configuration: that of `warrant.signingConfig` (a file, or `tuf:` and a mirror from which one was fetched), or, where
-//! no service is named at all, the last that was fetched of Sigstore's public instance. Without any: what is built in.
+//! no service is named at all, the last that was fetched of Sigstore's public instance, as long as it holds. Without any: what is
+//! built in.
 
 use super::Service;
-use super::tuf::Mirror;
+use super::tuf::{Mirror, ends};
 use crate::io::clock;
 use crate::io::config::Config;
-use crate::io::trust::{FETCHED, SIGNING_CONFIG, fetched, read_bounded, trusted_root};
+use crate::io::trust::{FETCHED, SIGNING_CONFIG, read_bounded, state, trusted_root};
 use crate::signature::x509::Root;
 use crate::signature::x509::sign::SigningConfig;
+use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::env;
 use std::path::PathBuf;
@@ -60,6 +62,8 @@ pub struct Services {
     pub token_file: Option<PathBuf>,
     /// Whether the certificate must name the committer.
     pub match_committer: bool,
+    /// What people should know of where these come from.
+    pub warning: Option<String>,
 }
 
 /// The API of a log.
@@ -95,6 +99,7 @@ impl RekorVersion {
 
 /// A longer signing configuration is refused, in bytes: real ones have some 2,000.
 const MOST_CONFIG_BYTES: usize = 1 << 20;
+const PUBLIC: &str = "public-good";
 const FULCIO: &str = "https://fulcio.sigstore.dev";
 const REKOR: &str = "https://rekor.sigstore.dev";
 const ISSUER: &str = "https://oauth2.sigstore.dev/auth";
@@ -110,6 +115,38 @@ fn find(config: &Config, ours: &str, variables: &[&str], gitsigns: &str) -> Resu
         None => gitsigns()?,
     };
     Ok(found.filter(|value| !value.is_empty()))
+}
+
+/// A signing configuration, by its name.
+struct Source {
+    name: String,
+    config: SigningConfig,
+}
+
+impl Source {
+    fn parse(name: &str, text: &[u8]) -> Result<Self> {
+        let config = SigningConfig::parse(text).with_context(|| format!("the signing configuration {name}"))?;
+        Ok(Self { name: name.to_owned(), config })
+    }
+
+    /// The one that was fetched from a mirror, if one was.
+    fn fetched(mirror: &str) -> Result<Option<Self>> {
+        let url = Mirror::named(mirror)?.url().to_owned();
+        let Some(files) = state(&url)? else { return Ok(None) };
+        let Some(text) = files.get(SIGNING_CONFIG) else { return Ok(None) };
+        let mend = format!("git warrant trust update --mirror {mirror} asks for what is newer");
+        match ends(&files) {
+            Some(end) if end >= clock::now() => {}
+            Some(end) => bail!("what was fetched from {url} held until {}, and may be withdrawn since; {mend}", Utc(end)),
+            None => bail!("what was fetched from {url} does not say until when it holds; {mend}"),
+        }
+        Self::parse(&format!("{FETCHED}{mirror}"), text.as_bytes()).map(Some)
+    }
+
+    fn rekor(&self, version: RekorVersion) -> Result<Option<String>> {
+        let url = self.config.rekor(clock::now(), version.number());
+        Ok(url.with_context(|| format!("the signing configuration {}", self.name))?.map(str::to_owned))
+    }
 }
 
 /// The services that settings name, one by one.
@@ -133,35 +170,44 @@ impl Named {
 
     /// Whether all are Sigstore's public ones.
     fn are_public(&self) -> bool {
-        let named = self.config.as_deref().filter(|config| *config != "none");
-        self.fulcio.is_none() && self.rekor.is_none() && self.tsa.is_none() && named.is_none()
+        let public = match self.config.as_deref() {
+            None | Some("none") => true,
+            Some(config) => config.strip_prefix(FETCHED).is_some_and(Mirror::is_public),
+        };
+        self.fulcio.is_none() && self.rekor.is_none() && self.tsa.is_none() && public
     }
 
-    /// The signing configuration that they come from, where there is one, and its name: the one that is named; else, for the
-    /// public services, what was fetched last.
-    fn config(&self) -> Result<Option<(String, SigningConfig)>> {
-        let name = match self.config.as_deref() {
-            Some("none") => return Ok(None),
-            Some(named) => named.to_owned(),
-            None if self.are_public() => format!("{FETCHED}public-good"),
-            None => return Ok(None),
+    /// The signing configuration that is named.
+    fn config(&self) -> Result<Option<Source>> {
+        let Some(name) = self.config.as_deref().filter(|name| *name != "none") else { return Ok(None) };
+        let Some(mirror) = name.strip_prefix(FETCHED) else {
+            let text = read_bounded(&expanded(name)?, MOST_CONFIG_BYTES).context("warrant.signingConfig")?;
+            return Source::parse(name, &text).map(Some);
         };
-        let text = match name.strip_prefix(FETCHED) {
-            Some(mirror) => {
-                let url = Mirror::named(mirror)?.url().to_owned();
-                match fetched(&url, SIGNING_CONFIG)? {
-                    Some(text) => text.into_bytes(),
-                    None if self.config.is_none() => return Ok(None),
-                    None => bail!(
-                        "warrant.signingConfig is {name}, and nothing was fetched from {url}; git warrant trust update --mirror {mirror}"
-                    ),
-                }
-            }
-            None => read_bounded(&expanded(&name)?, MOST_CONFIG_BYTES).context("warrant.signingConfig")?,
-        };
-        let config = SigningConfig::parse(&text).with_context(|| format!("the signing configuration {name}"))?;
-        Ok(Some((name, config)))
+        let fetched = Source::fetched(mirror).with_context(|| format!("warrant.signingConfig is {name}"))?;
+        let source = fetched.with_context(|| {
+            let url = Mirror::named(mirror).map_or_else(|_| mirror.to_owned(), |mirror| mirror.url().to_owned());
+            format!(
+                "warrant.signingConfig is {name}, and nothing was fetched from {url}; git warrant trust update --mirror {mirror}"
+            )
+        })?;
+        Ok(Some(source))
     }
+
+    /// Of the public instance what was fetched last, where nothing at all is named, and with a root that can be used.
+    fn unnamed_config(&self) -> Result<Option<Source>> {
+        if self.config.is_some() || !self.are_public() {
+            return Ok(None);
+        }
+        let source = Source::fetched(PUBLIC)?;
+        source.as_ref().map(|source| trusted_root(&source.name)).transpose()?;
+        Ok(source)
+    }
+}
+
+/// Nobody asked for what was fetched, so that nobody's work hangs on it.
+fn unused(why: &anyhow::Error) -> String {
+    format!("warning: what was fetched of Sigstore's public instance is not used, but what is built in: {why:#}")
 }
 
 /// By what the personality verifies: `warrant.trustedRoot`, or what is built in where the services are Sigstore's public ones.
@@ -181,29 +227,39 @@ pub fn logged(config: &Config) -> Result<bool> {
     boolean("warrant.log", find(config, "log", &[], "")?.as_deref(), true)
 }
 
-/// The Rekor v1 in which entries are searched that a signature does not carry.
+/// The Rekor v1 in which entries are searched that a signature does not carry, and a warning. The public one is asked only by whom
+/// no other instance is named: others need not know what is searched.
 ///
 /// # Errors
-/// Where a setting makes no sense.
-pub fn searched(config: &Config) -> Result<Service> {
+/// Where a setting makes no sense, or none says where the log is.
+pub fn searched(config: &Config) -> Result<(Service, Option<String>)> {
     let named = Named::of(config)?;
-    let url = match (find(config, "rekorVersion", &[], "")?.as_deref(), &named.rekor) {
-        (Some("2"), _) | (_, None) => {
-            let config = named.config()?;
-            let url = config.as_ref().and_then(|(_, config)| config.rekor(clock::now(), 1).ok().flatten());
-            url.unwrap_or(REKOR).to_owned()
-        }
-        (_, Some(url)) => url.clone(),
+    let of_v2 = find(config, "rekorVersion", &[], "")?.is_some_and(|version| version == "2");
+    let listed = |source: Option<Source>| source.map_or(Ok(None), |source| source.rekor(RekorVersion::V1));
+    let mut warning = None;
+    let url = match named.rekor.as_ref().filter(|_| !of_v2) {
+        Some(url) => Some(url.clone()),
+        None => match named.config()? {
+            Some(source) => listed(Some(source))?,
+            None => named.unnamed_config().and_then(listed).unwrap_or_else(|error| {
+                warning = Some(unused(&error));
+                None
+            }),
+        },
     };
-    Service::new(
+    let url = url.or_else(|| named.are_public().then(|| REKOR.to_owned())).context(
+        "--online asks Rekor v1, and no setting says where that of this instance is; git config warrant.rekor URL names it (of a Rekor v1), as does a signing configuration (warrant.signingConfig)",
+    )?;
+    let service = Service::new(
         "Rekor",
         &url,
         "what is not in the signature stays unproved; try again later, or name another log: git config warrant.rekor URL",
-    )
+    )?;
+    Ok((service, warning))
 }
 
 fn root_named(config: &Config, named: &Named) -> Result<Option<String>> {
-    Ok(find(config, "trustedRoot", &[], "")?.or_else(|| named.are_public().then(|| "public-good".to_owned())))
+    Ok(find(config, "trustedRoot", &[], "")?.or_else(|| named.are_public().then(|| PUBLIC.to_owned())))
 }
 
 fn root_of(named: Option<&str>) -> Result<Option<Root>> {
@@ -218,8 +274,25 @@ impl Services {
     /// Where a value makes no sense, or a service has no address.
     pub fn of(config: &Config) -> Result<Self> {
         let named = Named::of(config)?;
+        if let Some(source) = named.config()? {
+            return Self::by(config, &named, Some(source));
+        }
+        let why = match named.unnamed_config() {
+            Ok(source) => match Self::by(config, &named, source) {
+                Ok(services) => return Ok(services),
+                Err(why) => why,
+            },
+            Err(why) => why,
+        };
+        match Self::by(config, &named, None) {
+            Ok(services) => Ok(Self { warning: Some(unused(&why)), ..services }),
+            Err(_) => Err(why),
+        }
+    }
+
+    fn by(config: &Config, named: &Named, source: Option<Source>) -> Result<Self> {
         let find = |ours: &str, variables: &[&str], gitsigns: &str| find(config, ours, variables, gitsigns);
-        let source = named.config()?;
+        let source = source.map(|source| (source.name, source.config));
         let now = clock::now();
         let lacks = |what: &str, setting: &str, name: &str| {
             anyhow!(
@@ -240,7 +313,10 @@ impl Services {
                 let mut found = None;
                 for version in versions {
                     let url = source.rekor(now, version.number()).with_context(|| format!("the signing configuration {name}"))?;
-                    found = found.or(url.map(|url| (url.to_owned(), version)));
+                    found = url.map(|url| (url.to_owned(), version));
+                    if found.is_some() {
+                        break; // how many there are of others is nobody's concern
+                    }
                 }
                 let which = wanted.map_or_else(|| "Rekor".to_owned(), |wanted| format!("Rekor of version {}", wanted.number()));
                 found.ok_or_else(|| lacks(&which, "warrant.rekor", name))?
@@ -296,7 +372,7 @@ impl Services {
         let of_mirror = source.map(|(name, _)| name).filter(|name| name.starts_with(FETCHED));
         let trusted_root = match find("trustedRoot", &[], "")? {
             Some(named) => Some(named),
-            None => of_mirror.or(root_named(config, &named)?),
+            None => of_mirror.or(root_named(config, named)?),
         };
         Ok(Self {
             fulcio,
@@ -316,6 +392,7 @@ impl Services {
             token_source: find("tokenSource", &["GITSIGN_TOKEN_PROVIDER"], "tokenProvider")?,
             token_file: file.map(|path| expanded(&path)).transpose()?,
             match_committer,
+            warning: None,
         })
     }
 
@@ -356,6 +433,15 @@ impl Services {
     /// Where the root cannot be read.
     pub fn root(&self) -> Result<Option<Root>> {
         root_of(self.trusted_root.as_deref())
+    }
+
+    /// The name of the root that [`Services::root`] reads, and the root that is built in of the same instance, where the first is one
+    /// that was fetched: policies may name either.
+    pub fn built_in(&self) -> Option<(&str, Root)> {
+        let named = self.trusted_root.as_deref()?;
+        let mirror = named.strip_prefix(FETCHED)?;
+        let name = if Mirror::is_public(mirror) { PUBLIC } else { mirror };
+        Root::embedded(name, name).map(|root| (named, root))
     }
 
     /// Whatever of this decides who a certificate names and who issues it: what was issued under one is not used under another.

@@ -12,6 +12,7 @@ use crate::io::agent::{Agent, Answered};
 use crate::io::clock;
 use crate::io::keys::ephemeral::Ephemeral;
 use crate::io::keys::terminal;
+use crate::io::trust::FETCHED;
 use crate::object::Payload;
 use crate::report::escape::printable;
 use crate::signature::Verifier as _;
@@ -35,6 +36,8 @@ pub struct Signed {
     pub armored: Vec<u8>,
     /// The log's entry, where signatures are logged.
     pub entry: Option<LogEntry>,
+    /// What people should know of it.
+    pub warning: Option<String>,
 }
 
 /// Signs a payload: by a token that lies at hand; else by the agent; else somebody logs in.
@@ -161,14 +164,22 @@ impl Prepared {
         let proofs = Proofs { entry: entry.as_ref(), timestamp: token.as_deref() };
         let der = assemble(&self.leaf, &self.attributes, &self.signature, proofs);
         let armored = encode_cms(&der);
+        let verified = |root| X509Verifier::new(vec![root]).verify(&armored, &Payload::whole(payload));
         if let Some(root) = root {
-            let verified = X509Verifier::new(vec![root]).verify(&armored, &Payload::whole(payload));
-            verified.map_err(|reason| {
+            verified(root).map_err(|reason| {
                 anyhow!(
                     "what the services made does not verify by the trusted root: {reason}; nothing is signed; git config warrant.trustedRoot FILE names a newer root"
                 )
             })?;
         }
-        Ok(Signed { armored, entry })
+        // it holds, and not for those who know the instance from the program only
+        let warning = services.built_in().and_then(|(named, root)| {
+            let reason = verified(root).err()?;
+            let mirror = named.trim_start_matches(FETCHED);
+            Some(format!(
+                "warning: the trusted root that is built in does not accept this signature: {reason}; git verify-commit does with git config warrant.trustedRoot {named}, and a policy with the file that git warrant trust update --mirror {mirror} --output FILE writes"
+            ))
+        });
+        Ok(Signed { armored, entry, warning })
     }
 }

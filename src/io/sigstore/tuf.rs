@@ -2,7 +2,8 @@
 //! says is believed only by signatures that go back to a root known before, never older than what was seen, and not past its end.
 //!
 //! The workflow itself is sigstore-tuf's; this file gives it bytes (bounded, of plain names, looked through by [`crate::tuf`]),
-//! keeps what it verified in one file, and holds it to the newest timestamp ever seen, even where the rest did not come through.
+//! keeps what it verified in one file, and holds it to the newest timestamp and snapshot ever seen, even where the rest did not
+//! come through.
 
 use super::Http;
 use super::http::Service;
@@ -14,7 +15,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Deserialize;
 use sigstore_tuf::cache::MetadataStore;
 use sigstore_tuf::client::Updater;
-use sigstore_tuf::metadata::{Metadata, Timestamp};
+use sigstore_tuf::metadata::{Metadata, Role, RoleKeys, Snapshot, Timestamp};
 use sigstore_tuf::transport::{FetchFuture, Repository, UpdaterConfig};
 use sigstore_tuf::{Error as TufError, Result as TufResult};
 use std::error::Error as _;
@@ -38,11 +39,11 @@ const MOST_METADATA: u64 = 4 << 20;
 const MOST_TARGET: u64 = 16 << 20;
 /// The root that trust began with, in a state.
 const FIRST: &str = "first.root.json";
-/// The newest timestamp that was seen where the files that it names did not come.
+/// The newest timestamp that was seen where not all came that it leads to, and the newest snapshot.
 const SEEN: &str = "seen.timestamp.json";
+const SEEN_SNAPSHOT: &str = "seen.snapshot.json";
 /// When a state was last fetched whole.
 const WHEN: &str = "fetched";
-const URL: &str = "mirror";
 
 /// A TUF repository.
 pub struct Mirror {
@@ -73,6 +74,11 @@ impl Mirror {
         Ok(Self { service, first: known.map(|(_, _, root)| *root) })
     }
 
+    /// Whether a name or a URL is of Sigstore's public instance.
+    pub fn is_public(named: &str) -> bool {
+        Self::named(named).is_ok_and(|mirror| KNOWN.first().is_some_and(|(_, url, _)| mirror.url() == *url))
+    }
+
     /// Where it is.
     pub fn url(&self) -> &str {
         &self.service.url
@@ -84,35 +90,30 @@ impl Mirror {
     /// Where anything does not come, or is not to be believed: then what was known before stays as it is.
     pub fn update(&self, http: Http, given: Option<&[u8]>, now: i64) -> Result<Fetched> {
         let folder = Folder::open(self.url())?;
-        let mut files = folder.read()?;
-        let first = self.first_root(&files, given).with_context(|| format!("the state in {}", folder.path().display()))?;
+        let before = folder.read()?;
+        let first = self.first_root(&before, given).with_context(|| format!("the state in {}", folder.path().display()))?;
         let text = String::from_utf8(first).map_err(|_| anyhow!("the root is no JSON"))?;
         check(text.as_bytes()).context("the root to begin with")?;
+        let mut files = before.clone();
         files.insert(FIRST.to_owned(), text.clone());
-        files.insert(URL.to_owned(), self.url().to_owned());
-        let seen = files.get(SEEN).cloned();
-        let before = files.get(TIMESTAMP).cloned();
         let store = Arc::new(Store(Mutex::new(files)));
-        let fetched = self.fetch(http, &store, text.as_bytes(), seen.as_deref(), now);
-        let mut files = store.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match &fetched {
-            Ok(_) => {
-                files.remove(SEEN);
-                files.insert(WHEN.to_owned(), now.to_string());
+        let fetched = self.fetch(http, &store, text.as_bytes(), &Seen::of(&before), now);
+        let mut reached = store.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match fetched {
+            Ok(fetched) => {
+                reached.retain(|name, _| name != SEEN && name != SEEN_SNAPSHOT);
+                reached.insert(WHEN.to_owned(), now.to_string());
+                folder.write(&reached)?;
+                Ok(fetched)
             }
-            Err(_) => {
-                // new roots are kept, and how new the newest timestamp was; of the rest what belongs together
-                let reached = files.get(TIMESTAMP).filter(|reached| Some(*reached) != before.as_ref()).cloned();
-                let mut kept = folder.read()?;
-                kept.extend(files.into_iter().filter(|(name, _)| is_root(name)));
-                let newest =
-                    reached.filter(|it| kept.get(SEEN).is_none_or(|seen| version(seen.as_bytes()) < version(it.as_bytes())));
-                kept.extend(newest.map(|newest| (SEEN.to_owned(), newest)));
-                files = kept;
+            Err(error) => {
+                let kept = after_failure(&before, &reached);
+                if kept != before {
+                    folder.write(&kept)?;
+                }
+                Err(error)
             }
         }
-        folder.write(&files)?;
-        fetched
     }
 
     /// The root that trust began with.
@@ -133,7 +134,7 @@ impl Mirror {
         Ok(kept.unwrap_or(given).to_vec())
     }
 
-    fn fetch(&self, http: Http, store: &Arc<Store>, first: &[u8], seen: Option<&str>, now: i64) -> Result<Fetched> {
+    fn fetch(&self, http: Http, store: &Arc<Store>, first: &[u8], seen: &Seen, now: i64) -> Result<Fetched> {
         let now = jiff::Timestamp::from_second(now).context("the clock is out of range")?;
         let wrong = |error: TufError| self.error(&error);
         let mut config = UpdaterConfig::default();
@@ -170,18 +171,31 @@ impl Mirror {
         Ok(Fetched { trusted_root: root, signing_config: signing.is_some(), lines: lines(&files) })
     }
 
-    /// Not older than a timestamp that came once without what it names, as far as today's keys have signed that.
-    fn refuse_older(&self, updater: &Updater, seen: Option<&str>) -> Result<()> {
-        let Some(seen) = seen.and_then(|seen| Metadata::<Timestamp>::from_slice(seen.as_bytes()).ok()) else { return Ok(()) };
-        let (root, current) = (updater.trusted().root(), updater.trusted().timestamp());
-        let signed = root.role("timestamp").is_some_and(|role| seen.verify_threshold(&root.keys, role, "timestamp").is_ok());
-        let of = |timestamp: &Timestamp| (timestamp.version, timestamp.snapshot_meta().map(|it| it.version));
-        let (now, then) = (current.map(of).unwrap_or_default(), of(seen.signed()));
-        if signed && (now.0 < then.0 || now.1 < then.1) {
-            let (now, then) = (now.0, then.0);
-            return Err(self
-                .service
-                .error(format!("its timestamp has the version {now}, and {then} was seen before (a rollback)")));
+    /// Not older than what came once without all that it leads to, as far as today's keys have signed that.
+    fn refuse_older(&self, updater: &Updater, seen: &Seen) -> Result<()> {
+        let trusted = updater.trusted();
+        let root = trusted.root();
+        let signed = |role: &str, by: &dyn Fn(&RoleKeys) -> bool| root.role(role).is_some_and(by);
+        let older = |what: &str, now: u64, then: u64| {
+            self.service.error(format!("its {what} has the version {now}, and {then} was seen before (a rollback)"))
+        };
+        if let Some(seen) = &seen.timestamp
+            && signed("timestamp", &|role| seen.verify_threshold(&root.keys, role, "timestamp").is_ok())
+        {
+            let (now, then) = (trusted.timestamp().map(versions).unwrap_or_default(), versions(seen.signed()));
+            match (now, then) {
+                ((now, _), (then, _)) if now < then => return Err(older("timestamp", now, then)),
+                ((_, now), (_, then)) if now < then => return Err(older("snapshot", now, then)),
+                _ => {}
+            }
+        }
+        if let Some(seen) = &seen.snapshot
+            && signed("snapshot", &|role| seen.verify_threshold(&root.keys, role, "snapshot").is_ok())
+        {
+            let (now, then) = (trusted.snapshot().map_or(0, targets_version), targets_version(seen.signed()));
+            if now < then {
+                return Err(older("targets.json", now, then));
+            }
         }
         Ok(())
     }
@@ -196,11 +210,69 @@ impl Mirror {
             }
             source = cause.source();
         }
+        if text.contains("root rotations") {
+            text.push_str("; so many are taken at a time, run it again to go on from there");
+        }
         match text.split_once(AS_IT_IS) {
             Some((_, said)) => anyhow!("{said}"),
             None => self.service.error(text),
         }
     }
+}
+
+/// What was verified in former runs that failed before their end.
+struct Seen {
+    timestamp: Option<Metadata<Timestamp>>,
+    snapshot: Option<Metadata<Snapshot>>,
+}
+
+impl Seen {
+    fn of(files: &Files) -> Self {
+        Self { timestamp: parsed(files, SEEN), snapshot: parsed(files, SEEN_SNAPSHOT) }
+    }
+}
+
+fn parsed<T: Role>(files: &Files, name: &str) -> Option<Metadata<T>> {
+    Metadata::from_slice(files.get(name)?.as_bytes()).ok()
+}
+
+/// The version of a timestamp, and of the snapshot that it names.
+fn versions(timestamp: &Timestamp) -> (u64, u64) {
+    (timestamp.version, timestamp.snapshot_meta().map_or(0, |snapshot| snapshot.version))
+}
+
+/// The version of the targets that a snapshot names; delegated roles are not followed.
+fn targets_version(snapshot: &Snapshot) -> u64 {
+    snapshot.meta.get("targets.json").map_or(0, |targets| targets.version)
+}
+
+/// What is kept of a run that failed: new roots, and how new timestamp and snapshot were; the rest as it was before, since it
+/// belongs together.
+fn after_failure(before: &Files, reached: &Files) -> Files {
+    let mut kept = before.clone();
+    let new = |name: &str| reached.get(name).filter(|text| before.get(name) != Some(*text)).cloned();
+    let chain =
+        reached.get("root.json").map(|root| version(root.as_bytes())) > reached.get(FIRST).map(|root| version(root.as_bytes()));
+    if !before.contains_key(FIRST) && !chain && new(TIMESTAMP).is_none() {
+        return kept; // a first root of which the mirror knew nothing: trust has not begun
+    }
+    let first = reached.get(FIRST).filter(|_| !before.contains_key(FIRST));
+    kept.extend(first.map(|first| (FIRST.to_owned(), first.clone())));
+    kept.extend(reached.iter().filter(|(name, _)| is_root(name)).map(|(name, text)| (name.clone(), text.clone())));
+    let (was, now) = (Seen::of(before), Seen { timestamp: parsed(reached, TIMESTAMP), snapshot: parsed(reached, SNAPSHOT) });
+    // what is lower in any of its versions would lower what is to be reached the next time
+    let timestamp = now.timestamp.is_some_and(|now| {
+        was.timestamp.is_none_or(|was| {
+            let (was, now) = (versions(was.signed()), versions(now.signed()));
+            was.0 < now.0 && was.1 <= now.1
+        })
+    });
+    let snapshot = now
+        .snapshot
+        .is_some_and(|now| was.snapshot.is_none_or(|was| targets_version(was.signed()) <= targets_version(now.signed())));
+    kept.extend(new(TIMESTAMP).filter(|_| timestamp).map(|text| (SEEN.to_owned(), text)));
+    kept.extend(new(SNAPSHOT).filter(|_| snapshot).map(|text| (SEEN_SNAPSHOT.to_owned(), text)));
+    kept
 }
 
 /// What a state says of itself, a line each: which metadata, and until when.
@@ -214,7 +286,7 @@ pub fn lines(files: &Files) -> Vec<String> {
         version: u64,
         expires: String,
     }
-    let roles = [("root", "root.json"), ("timestamp", TIMESTAMP), ("snapshot", "snapshot.json"), ("targets", "targets.json")];
+    let roles = [("root", "root.json"), ("timestamp", TIMESTAMP), ("snapshot", SNAPSHOT), ("targets", "targets.json")];
     let line = |(role, name): (&str, &str)| {
         let read: Envelope = serde_json::from_str(files.get(name)?).ok()?;
         Some(format!("{role} {}, until {}", read.signed.version, read.signed.expires))
@@ -234,10 +306,11 @@ pub fn ends(files: &Files) -> Option<i64> {
         let text = value.pointer("/signed/expires")?.as_str()?;
         text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
     };
-    ["root.json", TIMESTAMP, "snapshot.json", "targets.json"].iter().filter_map(expires).min()
+    ["root.json", TIMESTAMP, SNAPSHOT, "targets.json"].iter().filter_map(expires).min()
 }
 
 const TIMESTAMP: &str = "timestamp.json";
+const SNAPSHOT: &str = "snapshot.json";
 
 fn is_root(name: &str) -> bool {
     name == "root.json" || name.starts_with("root_history/")
@@ -259,7 +332,7 @@ impl MetadataStore for Store {
 
     fn store(&self, name: &str, bytes: &[u8]) -> TufResult<()> {
         // a snapshot's second name serves those who refresh without a network
-        let again = name != "snapshot.json" && name.ends_with(".snapshot.json") && !name.starts_with("targets/");
+        let again = name != SNAPSHOT && name.ends_with(".snapshot.json") && !name.starts_with("targets/");
         if let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| !again && !name.starts_with("targets/")) {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), text.to_owned());
         }

@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
@@ -48,17 +49,17 @@ pub enum ConfigError {
 #[serde(rename_all = "camelCase")]
 pub struct SigningConfig {
     media_type: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     ca_urls: Vec<Service>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     oidc_urls: Vec<Service>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     rekor_tlog_urls: Vec<Service>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     tsa_urls: Vec<Service>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     rekor_tlog_config: Number,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     tsa_config: Number,
 }
 
@@ -66,13 +67,16 @@ pub struct SigningConfig {
 #[serde(rename_all = "camelCase")]
 struct Service {
     url: String,
+    #[serde(deserialize_with = "number")]
     major_api_version: u32,
+    #[serde(default, deserialize_with = "or_nothing")]
     valid_for: Span,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     operator: String,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Without an end, or a beginning, it holds at any time after, or before.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Span {
     start: Option<Timestamp>,
     end: Option<Timestamp>,
@@ -81,21 +85,65 @@ struct Span {
 /// How many of a kind are to be asked.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Number {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     selector: Selector,
-    #[serde(default)]
-    count: usize,
+    #[serde(default, deserialize_with = "number")]
+    count: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, Default)]
 enum Selector {
-    #[serde(rename = "SERVICE_SELECTOR_UNDEFINED")]
     #[default]
     Undefined,
     All,
     Any,
     Exact,
+}
+
+impl<'de> Deserialize<'de> for Selector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(u32),
+            Name(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(0) => Ok(Self::Undefined),
+            Written::Number(1) => Ok(Self::All),
+            Written::Number(2) => Ok(Self::Any),
+            Written::Number(3) => Ok(Self::Exact),
+            Written::Number(other) => Err(D::Error::custom(format_args!("no selector has the number {other}"))),
+            Written::Name(name) => match name.as_str() {
+                "SERVICE_SELECTOR_UNDEFINED" => Ok(Self::Undefined),
+                "ALL" => Ok(Self::All),
+                "ANY" => Ok(Self::Any),
+                "EXACT" => Ok(Self::Exact),
+                _ => Err(D::Error::custom(format_args!("no selector is named `{}`", name.escape_debug()))),
+            },
+        }
+    }
+}
+
+/// protobuf's JSON may say `null` where it could say nothing.
+fn or_nothing<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// protobuf's JSON may write numbers as text.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u32),
+        Text(String),
+        Nothing(()),
+    }
+    match Written::deserialize(deserializer)? {
+        Written::Number(number) => Ok(number),
+        Written::Text(text) => text.parse().map_err(D::Error::custom),
+        Written::Nothing(()) => Ok(0),
+    }
 }
 
 impl SigningConfig {
@@ -159,7 +207,7 @@ fn one<'a>(
 ) -> Result<Option<&'a str>, ConfigError> {
     let Some(best) = best(services, now, version) else { return Ok(None) };
     let operators = usable(services, now, version).map(|service| &service.operator).collect::<BTreeSet<_>>().len();
-    match (number.selector, number.count) {
+    match (number.selector, usize::try_from(number.count).unwrap_or(usize::MAX)) {
         (Selector::Any, _) | (Selector::Exact, 1) => Ok(Some(&best.url)),
         (Selector::All, _) if operators == 1 => Ok(Some(&best.url)),
         (Selector::All, _) => Err(ConfigError::Several { kind, wanted: operators }),
@@ -248,10 +296,34 @@ mod tests {
     }
 
     #[test]
+    fn as_protobuf_may_write_it() {
+        let text = |service: &str, number: &str| {
+            format!(r#"{{"mediaType": "{MEDIA_TYPE}", "caUrls": null, "rekorTlogUrls": [{service}], "rekorTlogConfig": {number}}}"#)
+        };
+        let any = r#"{"selector": "ANY"}"#;
+        let service = r#"{"url": "https://a", "majorApiVersion": 1, "validFor": {"start": "1970-01-02T00:00:00Z"}}"#;
+        for (service, number, found) in [
+            (service, any, true),
+            (service, r#"{"selector": 2}"#, true),
+            (service, r#"{"selector": 3, "count": "1"}"#, true),
+            (service, r#"{"selector": "ALL", "count": null}"#, true),
+            (r#"{"url": "https://a", "majorApiVersion": "1"}"#, any, true),
+            (r#"{"url": "https://a", "majorApiVersion": 1, "validFor": null, "operator": null}"#, any, true),
+            (r#"{"url": "https://a", "majorApiVersion": "2"}"#, any, false),
+        ] {
+            let config = SigningConfig::parse(text(service, number).as_bytes()).unwrap();
+            assert_eq!(config.rekor(86_400, 1), Ok(found.then_some("https://a")), "{service} {number}");
+        }
+    }
+
+    #[test]
     fn what_is_none() {
         let other = MEDIA_TYPE.replace("v0.2", "v0.1");
         for (text, want) in [
             (format!(r#"{{"mediaType": "{MEDIA_TYPE}"}}"#), true),
+            (format!(r#"{{"mediaType": "{MEDIA_TYPE}", "caUrls": null, "tsaConfig": null}}"#), true),
+            (format!(r#"{{"mediaType": "{MEDIA_TYPE}", "tsaConfig": {{"selector": 4}}}}"#), false),
+            (format!(r#"{{"mediaType": "{MEDIA_TYPE}", "tsaConfig": {{"selector": "EXACT", "count": "-1"}}}}"#), false),
             (format!(r#"{{"mediaType": "{other}"}}"#), false),
             (format!(r#"{{"mediaType": "{MEDIA_TYPE}", "caUrls": [{{"url": "https://a"}}]}}"#), false),
             (format!(r#"{{"mediaType": "{MEDIA_TYPE}", "tsaConfig": {{"selector": "SOME"}}}}"#), false),
