@@ -4,6 +4,7 @@
 //! names a person or a workflow. That it was used within them prove the log entry, over attributes, signature and certificate,
 //! or a timestamp over the signature. What these prove is evidence; whether it is enough says the policy.
 
+mod algorithms;
 mod authority;
 mod ber;
 mod bundle;
@@ -14,6 +15,7 @@ mod crl;
 mod entry;
 mod name;
 mod path;
+mod pem;
 mod prototype;
 mod roots;
 pub mod sign;
