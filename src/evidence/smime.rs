@@ -45,8 +45,12 @@ pub struct SmimePath {
     pub begin: i64,
     /// The last.
     pub end: i64,
-    /// What the authority's revocation lists say.
+    /// The other authorities that have a key of it among their roots': what is said of them counts, too.
+    pub through: Vec<String>,
+    /// What the authority's revocation lists say, and those of `through`.
     pub standing: ChainStanding,
+    /// Who issued certificates in it that no list covers, the signer's aside.
+    pub unasked: Vec<Name>,
 }
 
 /// What revocation lists say of a chain.

@@ -6,7 +6,7 @@ use super::file::{AuthorityEntry, Credential, KeyEntry, Kind, X509Entry, X509Ide
 use super::pattern::PatternList;
 use super::revocation::RevokedKeys;
 use super::{Context, People, keyless, principal, smime};
-use crate::evidence::{Certificate, ChainStanding, Evidence, Keyless, SmimePath};
+use crate::evidence::{Certificate, ChainStanding, Evidence, Keyless, Revocation, SmimePath};
 use crate::object::ObjectId;
 use crate::verdict::{Principal, Reason, Revoked, Unjudged, Verdict};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) struct Grant {
     /// What a keyless certificate must say besides; `None`: the entry is no keyless identity.
     claims: Option<Vec<(&'static str, String)>>,
     /// The address in S/MIME certificates that the entry lists, and who has to vouch for it.
-    x509: Option<X509Identity>,
+    pub(super) x509: Option<X509Identity>,
 }
 
 /// For whom a key speaks.
@@ -90,6 +90,19 @@ impl Standing {
                     false => Verdict::Unjudged { why: Unjudged::SettledMissing { reason: Box::new(reason) } },
                 })
             }
+            Self::Active | Self::Retired(_) | Self::Compromised(..) => None,
+        }
+    }
+}
+
+impl Standing {
+    /// What a revocation means in this state.
+    pub(super) fn revoked(&self, how: Revocation, what: Revoked, over: Reason, context: &Context<'_>) -> Option<Reason> {
+        match self {
+            // without a reason given, the policy may say that it was no theft
+            Self::Retired(_) if how.hard && how.stated => Some(Reason::KeyRevoked { what }),
+            Self::Active if how.hard => Some(Reason::KeyRevoked { what }),
+            Self::Active if !context.settled => Some(over),
             Self::Active | Self::Retired(_) | Self::Compromised(..) => None,
         }
     }
@@ -186,7 +199,7 @@ impl Grant {
     pub(super) fn denies(&self, evidence: &Evidence) -> Result<(), Reason> {
         let addresses = evidence.smime.as_deref().map(|smime| smime.addresses.as_slice()).unwrap_or_default();
         let Names::Authority { deny, .. } = &self.names else { return Ok(()) };
-        match addresses.iter().find(|address| deny.iter().any(|denied| denied == address.as_bytes())) {
+        match addresses.iter().find(|address| deny.iter().any(|denied| denied.eq_ignore_ascii_case(address.as_bytes()))) {
             Some(address) => Err(Reason::IdentityDenied { name: address.clone() }),
             None => Ok(()),
         }
@@ -265,21 +278,16 @@ impl Grant {
     /// Whether the key stands at the object's place in the graph.
     pub(super) fn stands_at(&self, evidence: &Evidence, context: &Context<'_>) -> Option<Verdict> {
         let authority = matches!(self.names, Names::Authority { .. });
-        let (revoked, what, over) = match smime::path(evidence).map(|path| &path.standing) {
-            Some(ChainStanding::Revoked { own: false, how }) => (Some(*how), Revoked::Authority, Reason::AuthorityRetired),
-            Some(ChainStanding::Revoked { own: true, how }) => (Some(*how), Revoked::Certificate, Reason::KeyRetired),
-            _ => (evidence.key.binding.as_ref().and_then(|binding| binding.revoked), Revoked::Certificate, Reason::KeyRetired),
+        let revoked = match smime::path(evidence).map(|path| &path.standing) {
+            Some(ChainStanding::Revoked { own: true, how }) => Some(*how),
+            Some(_) => None, // of an authority above, its own state says what it means
+            None => evidence.key.binding.as_ref().and_then(|binding| binding.revoked),
         };
-        match (&self.standing, revoked) {
-            // without a reason given, the policy may say that it was no theft
-            (Standing::Retired(_), Some(revoked)) if revoked.hard && revoked.stated => {
-                return Some(Verdict::Reject { reason: Reason::KeyRevoked { what } });
-            }
-            (Standing::Active, Some(revoked)) if revoked.hard => {
-                return Some(Verdict::Reject { reason: Reason::KeyRevoked { what } });
-            }
-            (Standing::Active, Some(_)) if !context.settled => return Some(Verdict::Reject { reason: over }),
-            _ => {}
+        // that an authority is out of use says nothing of why it revoked somebody's certificate
+        let standing = if authority && matches!(self.standing, Standing::Retired(_)) { &Standing::Active } else { &self.standing };
+        let refused = revoked.and_then(|how| standing.revoked(how, Revoked::Certificate, Reason::KeyRetired, context));
+        if let Some(reason) = refused {
+            return Some(reason.into());
         }
         self.standing.refuses(authority, evidence, context)
     }

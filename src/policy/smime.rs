@@ -8,7 +8,7 @@ use super::file::X509Identity;
 use super::grant::Grant;
 use super::{Context, Policy};
 use crate::evidence::{ChainStanding, Evidence, Smime, SmimePath};
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::{Reason, Revoked, Verdict};
 use std::sync::Arc;
 
 /// What an X.509 authority of a policy is found by: no bytes of a key look like this.
@@ -57,10 +57,13 @@ pub(super) fn entries(policy: &Policy, evidence: &Evidence) -> Result<Vec<usize>
 /// Where an authority speaks by itself, those under any authority: whoever signed may have left certificates out, so that the
 /// chain to the one that is named does not show.
 pub(super) fn others(policy: &Policy, speaks: &Grant, smime: &Smime) -> Vec<usize> {
-    match speaks.speaks_by_itself() {
-        true => listed(policy, smime, policy.x509s.iter().map(String::as_str)),
-        false => listed(policy, smime, smime.paths.iter().map(|path| path.authority.as_str())),
-    }
+    let counts = |authority: &str| speaks.speaks_by_itself() || smime.paths.iter().any(|path| path.authority == authority);
+    // an address in other letters speaks for nobody, but whoever is refused stays so in any
+    let is_listed = |grant: &Grant| {
+        let same = |identity: &X509Identity| smime.addresses.iter().any(|it| it.eq_ignore_ascii_case(&identity.address));
+        grant.x509.as_ref().is_some_and(|identity| counts(&identity.authority) && same(identity))
+    };
+    policy.grants.iter().enumerate().filter(|(_, grant)| is_listed(grant)).map(|(index, _)| index).collect()
 }
 
 /// The entries of a certificate's addresses under some authorities.
@@ -79,16 +82,24 @@ fn listed<'a>(policy: &Policy, smime: &Smime, authorities: impl Iterator<Item = 
     found
 }
 
-/// What speaks against a chain, beside what the entries say: its authority's state, and that nobody knows whether it is revoked.
+/// What speaks against a chain, beside what the entries say: the state of its authority and of those in the middle of it, and that
+/// an authority in it is revoked, or nobody knows.
 pub(super) fn refuses(
     policy: &Policy,
     path: &SmimePath,
     evidence: &Evidence,
     context: &Context<'_>,
 ) -> Result<(), (usize, Verdict)> {
-    let indexes = policy.authorities.get(&blob_of_authority(&path.authority)).map(Vec::as_slice).unwrap_or_default();
-    for grant in policy.grants(indexes) {
+    let names = [&path.authority].into_iter().chain(&path.through);
+    let indexes: Vec<usize> =
+        names.filter_map(|name| policy.authorities.get(&blob_of_authority(name))).flatten().copied().collect();
+    for grant in policy.grants(&indexes) {
         grant.denies(evidence).map_err(|reason| (grant.line, reason.into()))?;
+        if let ChainStanding::Revoked { own: false, how } = &path.standing
+            && let Some(reason) = grant.standing.revoked(*how, Revoked::Authority, Reason::AuthorityRetired, context)
+        {
+            return Err((grant.line, reason.into()));
+        }
         if let Some(verdict) = grant.standing.refuses(true, evidence, context) {
             return Err((grant.line, verdict));
         }

@@ -27,6 +27,8 @@ struct ShownChain {
     revocation: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_asked: Vec<String>,
 }
 
 impl ShownSmime {
@@ -76,11 +78,15 @@ impl ShownChain {
             valid_before: Utc(path.end).to_string(),
             revocation,
             revoked,
+            not_asked: path.unasked.iter().map(ToString::to_string).collect(),
         }
     }
 
     fn line(&self) -> String {
-        let revoked = self.revoked.as_ref().map(|what| format!(": {what}")).unwrap_or_default();
+        let mut revoked = self.revoked.as_ref().map(|what| format!(": {what}")).unwrap_or_default();
+        if !self.not_asked.is_empty() {
+            revoked.push_str(&format!(" (no list of {})", self.not_asked.join(", nor of ")));
+        }
         let root = self.issuers.last().map(String::as_str).unwrap_or_default();
         let between = self.issuers.len().saturating_sub(1);
         let (authority, from, to, state) = (&self.authority, &self.valid_after, &self.valid_before, self.revocation);

@@ -4,6 +4,7 @@
 //! names a person or a workflow. That it was used within them prove the log entry, over attributes, signature and certificate,
 //! or a timestamp over the signature. What these prove is evidence; whether it is enough says the policy.
 
+mod algorithms;
 mod authority;
 mod ber;
 mod bundle;
@@ -15,6 +16,7 @@ mod entry;
 mod name;
 mod online;
 mod path;
+mod pem;
 mod prototype;
 mod roots;
 pub mod sign;

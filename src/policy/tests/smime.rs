@@ -13,7 +13,9 @@ fn path(authority: &str) -> SmimePath {
         issuers: vec![Name::default()],
         begin: BEGIN,
         end: END,
+        through: Vec::new(),
         standing: ChainStanding::Unasked,
+        unasked: Vec::new(),
     }
 }
 

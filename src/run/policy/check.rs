@@ -111,6 +111,12 @@ fn of_toml(source: &Source, file: &PolicyFile, repository: Option<&Repository>) 
             let what = format!("the root {root} ended {}: what it certified stands where it is settled", Utc(end));
             complain(&format!("warning: {}:{}: {}", printable(&source.name), entry.line, printable(&what)));
         }
+        for root in authority.roots_without_list() {
+            let what = format!(
+                "no revocation list in `crl` is by {root}: what it certified counts as not revoked where it is an authority's, and as unknown where it is a signer's"
+            );
+            complain(&format!("warning: {}:{}: {}", printable(&source.name), entry.line, printable(&what)));
+        }
         lines.push(of_x509(entry, authority));
     }
     lines.push(format!("{} settled, {} in the baseline, {} exempt", file.settled.len(), file.baseline.len(), file.exempt.len()));

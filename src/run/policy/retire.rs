@@ -12,14 +12,14 @@ use crate::object::ObjectId;
 use crate::policy::allowed_signers::AllowedSigners;
 use crate::policy::ancestry::Ancestry;
 use crate::policy::file::edit::{Editor, Holder};
-use crate::policy::file::{KeyEntry, PrincipalEntry, Status, X509Entry};
+use crate::policy::file::{Credential, KeyEntry, PrincipalEntry, Status, X509Entry};
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Policy};
 use crate::report::ExitStatus;
 use crate::report::escape::{printable, shell_word};
 use crate::verdict::{Judgement, Utc};
 use anyhow::{Result, anyhow, bail};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::io::Write as _;
 
@@ -143,7 +143,15 @@ impl Leaving {
     /// The active authorities whose patterns match an address of somebody who leaves, with their lines.
     fn still_certified(&self, draft: &Draft) -> Vec<(String, usize, String)> {
         let leaves = |name: &str| self.holders.iter().any(|it| matches!(it, Holder::Key { principal, .. } if principal == name));
-        let emails = draft.file.principals.iter().filter(|person| leaves(&person.name)).flat_map(|person| &person.emails);
+        let mut emails: Vec<&String> = Vec::new();
+        for person in draft.file.principals.iter().filter(|person| leaves(&person.name)) {
+            let certified = person.keys.iter().filter_map(|key| match &key.credential {
+                Credential::X509(identity) => Some(&identity.address),
+                Credential::Ssh(_) | Credential::OpenPgp { .. } | Credential::Keyless(_) => None,
+            });
+            let new = person.emails.iter().chain(certified).filter(|email| !emails.contains(email)).collect::<BTreeSet<_>>();
+            emails.extend(new);
+        }
         let mut found = Vec::new();
         for email in emails {
             for authority in draft.file.authorities.iter().filter(|it| it.status == Status::Active && !it.deny.contains(email)) {

@@ -1,10 +1,9 @@
 //! Whose S/MIME certificates are believed: an authority's roots, and what it revoked (RFC 5280).
 
+use super::algorithms;
 use super::certificate::{Certificate, Kind, PublicKey};
 use super::crl::{Crl, CrlError};
-use super::name;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use super::{name, pem};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use std::sync::Arc;
 use webpki::anchor_from_trusted_cert;
@@ -34,7 +33,12 @@ pub(super) struct Root {
     pub(super) anchor: TrustAnchor<'static>,
     /// Its name, the content of the sequence.
     pub(super) holder: Vec<u8>,
-    key: Vec<u8>,
+    /// The name of whoever signed it: its own, unless it is an authority in the middle.
+    pub(super) issuer: Vec<u8>,
+    pub(super) serial: Vec<u8>,
+    pub(super) key: Vec<u8>,
+    /// How many authorities may stand between it and a signer's certificate, those aside that have their own name as issuer.
+    pub(super) path_length: Option<usize>,
     /// When it holds, both ends included.
     pub(super) held: (i64, i64),
     pub(super) may_sign_lists: bool,
@@ -66,7 +70,7 @@ impl Authority {
     /// At the first that is none, with its line; and where there is none at all.
     pub fn parse(name: &str, pem: &[u8]) -> Result<Self, RootsError> {
         let mut roots: Vec<Root> = Vec::new();
-        for (line, block) in blocks(pem, "CERTIFICATE") {
+        for (line, block) in pem::blocks(pem, "CERTIFICATE") {
             let wrong = |what: String| RootsError::Certificate { line, what };
             let root = Root::parse(&block.map_err(wrong)?).map_err(wrong)?;
             if roots.len() >= MOST_ROOTS {
@@ -82,7 +86,7 @@ impl Authority {
 
     /// Takes what of a system's list of roots can be used; the rest certifies nothing here.
     pub fn of_system(name: &str, pem: &[u8]) -> Self {
-        let read = blocks(pem, "CERTIFICATE").filter_map(|(_, block)| Root::parse(&block.ok()?).ok());
+        let read = pem::blocks(pem, "CERTIFICATE").filter_map(|(_, block)| Root::parse(&block.ok()?).ok());
         Self { name: name.to_owned(), roots: read.take(MOST_ROOTS).collect(), crls: None }
     }
 
@@ -98,6 +102,18 @@ impl Authority {
     pub fn shared_root(&self, other: &Self) -> Option<String> {
         let shared = |root: &&Root| other.roots.iter().any(|it| it.key == root.key);
         self.roots.iter().find(shared).map(|root| name::read(&root.holder).to_string())
+    }
+
+    /// Whether a key is one of its roots'.
+    pub(super) fn has_key(&self, key: &[u8]) -> bool {
+        self.roots.iter().any(|root| root.key == key)
+    }
+
+    /// Its roots whose certificates no revocation list of it covers, for people; none where it names no list.
+    pub fn roots_without_list(&self) -> impl Iterator<Item = String> {
+        let lists = self.crls.as_deref();
+        let covered = move |root: &Root| lists.is_none_or(|lists| lists.iter().any(|list| list.is_of(&root.holder)));
+        self.roots.iter().filter(move |root| !covered(root)).map(|root| name::read(&root.holder).to_string())
     }
 
     /// Its roots for people, each with its last moment.
@@ -124,15 +140,27 @@ impl Root {
         if certificate.has_name_constraints() {
             return Err("it holds for some names only (nameConstraints), which is not judged here".to_owned());
         }
+        if let Some(oid) = certificate.unknown_critical() {
+            return Err(format!("it has a critical extension that is not known ({oid})"));
+        }
+        if !certificate.may_be_for_mail().map_err(|error| error.to_string())? {
+            return Err("it is not for e-mail (extended key usage)".to_owned());
+        }
         if let Some(bits) = short_key(certificate.key) {
             return Err(format!("its RSA key has {bits} bits, fewer than {LEAST_RSA_BITS}"));
+        }
+        if !algorithms::knows_key(certificate.key) {
+            return Err("its key is of a kind that is not supported: RSA, ECDSA on P-256, P-384 or P-521, or Ed25519".to_owned());
         }
         let owned = CertificateDer::from(der);
         let anchor = anchor_from_trusted_cert(&owned).map_err(|error| error.to_string())?.to_owned();
         Ok(Self {
             anchor,
             holder: certificate.holder.to_vec(),
+            issuer: certificate.issuer.to_vec(),
+            serial: certificate.serial.to_vec(),
             key: certificate.key.to_vec(),
+            path_length: certificate.path_length().map_err(|error| error.to_string())?,
             held: (certificate.not_before, certificate.not_after),
             may_sign_lists: usage.is_none_or(|usage| usage & CRL_SIGN != 0),
         })
@@ -151,23 +179,4 @@ impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Authority").field(&self.name).finish()
     }
-}
-
-/// The blocks of a kind in PEM (RFC 7468), each with the line at which it begins; text around them, and blocks of other kinds, are
-/// passed over. A block that cannot be read is one all the same.
-pub(super) fn blocks<'a>(text: &'a [u8], label: &str) -> impl Iterator<Item = (usize, Result<Vec<u8>, String>)> + use<'a> {
-    let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
-    let mut lines = text.split(|&b| b == b'\n').map(<[u8]>::trim_ascii).enumerate();
-    std::iter::from_fn(move || {
-        let (at, _) = lines.find(|(_, line)| *line == begin.as_bytes())?;
-        let mut body = Vec::new();
-        for (_, line) in lines.by_ref() {
-            if line == end.as_bytes() {
-                let der = STANDARD.decode(&body).map_err(|_| "it is not base64".to_owned());
-                return Some((at + 1, der));
-            }
-            body.extend_from_slice(line);
-        }
-        Some((at + 1, Err(format!("`{end}` is missing"))))
-    })
 }

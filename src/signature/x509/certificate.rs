@@ -13,6 +13,13 @@ const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
 const ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+const LIST_PLACES: &[u8] = &[0x55, 0x1d, 0x1f];
+/// 1.3.6.1.5.5.7.3.4, emailProtection, and 2.5.29.37.0, any.
+pub(super) const EMAIL_PROTECTION: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x04];
+pub(super) const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
+/// Extensions below 2.5.29 that a root may say are critical: these are kept, or say nothing of what lies below it (names,
+/// policies that nobody asks for).
+const KNOWN: [u8; 9] = [0x0e, 0x0f, 0x11, 0x13, 0x1e, 0x1f, 0x20, 0x23, 0x25];
 const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
 const CERTIFICATE_TIMESTAMPS: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0xd6, 0x79, 0x02, 0x04, 0x02];
 /// 1.3.6.1.4.1.57264.1, to which one number is added.
@@ -52,6 +59,7 @@ pub(super) struct Certificate<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Extension<'a> {
     oid: &'a [u8],
+    critical: bool,
     value: &'a [u8],
     whole: &'a [u8],
 }
@@ -181,6 +189,41 @@ impl<'a> Certificate<'a> {
         Ok(is_one.is_some_and(|flag| flag.content == [0xff]))
     }
 
+    /// How many authorities may stand below it (basicConstraints, pathLenConstraint).
+    pub(super) fn path_length(&self) -> Result<Option<usize>, CertificateError> {
+        let Some(constraints) = self.extension(BASIC_CONSTRAINTS) else { return Ok(None) };
+        let mut reader = inside(whole(constraints, ber::SEQUENCE)?);
+        reader.optional(ber::BOOLEAN)?;
+        let Some(number) = reader.optional(ber::INTEGER)? else { return Ok(None) };
+        match number.content {
+            [length] if *length < 0x80 => Ok(Some(usize::from(*length))),
+            [0, ..] => Ok(None), // more than any chain has
+            _ => Err(CertificateError::What("its pathLenConstraint is no number")),
+        }
+    }
+
+    /// Whether its extended key usage, where it has one, names e-mail or any purpose.
+    pub(super) fn may_be_for_mail(&self) -> Result<bool, CertificateError> {
+        let Some(purposes) = self.extension(EXTENDED_KEY_USAGE) else { return Ok(true) };
+        let mut purposes = inside(whole(purposes, ber::SEQUENCE)?);
+        let mut mail = false;
+        while !purposes.is_empty() {
+            mail |= [EMAIL_PROTECTION, ANY_PURPOSE].contains(&purposes.next(ber::OID)?.content);
+        }
+        Ok(mail)
+    }
+
+    /// A critical extension that is not known here.
+    pub(super) fn unknown_critical(&self) -> Option<String> {
+        let known = |oid: &[u8]| matches!(oid, [0x55, 0x1d, last] if KNOWN.contains(last));
+        self.extensions.iter().find(|it| it.critical && !known(it.oid)).map(|it| super::cms::dotted(it.oid))
+    }
+
+    /// Where its issuer says that revocation lists for it are (cRLDistributionPoints).
+    pub(super) fn list_places(&self) -> Option<&'a [u8]> {
+        self.extension(LIST_PLACES)
+    }
+
     /// Whether it holds for some names only.
     pub(super) fn has_name_constraints(&self) -> bool {
         self.extension(NAME_CONSTRAINTS).is_some()
@@ -224,13 +267,13 @@ fn extensions(list: Element<'_>) -> Result<Vec<Extension<'_>>, CertificateError>
         let whole = reader.next(ber::SEQUENCE)?;
         let mut extension = inside(whole);
         let oid = extension.next(ber::OID)?.content;
-        extension.optional(ber::BOOLEAN)?;
+        let critical = extension.optional(ber::BOOLEAN)?.is_some_and(|flag| flag.content != [0]);
         let value = extension.next(ber::OCTET_STRING)?.content;
         extension.finish()?;
         if found.len() > MOST || found.iter().any(|known| known.oid == oid) {
             return Err(CertificateError::What("an extension stands in the certificate twice"));
         }
-        found.push(Extension { oid, value, whole: whole.whole });
+        found.push(Extension { oid, critical, value, whole: whole.whole });
     }
     Ok(found)
 }

@@ -5,6 +5,7 @@
 //! nobody; what of it could be written otherwise is told.
 
 use super::ber::{self, BerError, Element, Reader, context};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest};
 
 /// More certificates, or unsigned attributes, than anybody needs.
 const MOST: usize = 16;
@@ -13,6 +14,9 @@ const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x0
 const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
 const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
 const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
+/// 1.2.840.113549.1.9.16.2.12 and .47: the certificate that was signed by (RFC 2634 §5.4, RFC 5035 §3).
+const SIGNING_CERTIFICATE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x0c];
+const SIGNING_CERTIFICATE_V2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x2f];
 const SIGNING_TIME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x05];
 
 /// Why a signature cannot be read.
@@ -138,7 +142,7 @@ impl<'a> Cms<'a> {
         if !attributes.der {
             return Err(CmsError::What("its signed attributes are not in DER"));
         }
-        let (digest, time) = signed_attributes(attributes)?;
+        let (digest, time) = signed_attributes(attributes, leaf)?;
         let algorithm = algorithm(signer.next(ber::SEQUENCE)?, &mut plain)?.content;
         let signature = signer.next(ber::OCTET_STRING)?.content;
         let unsigned = unsigned_attributes(signer.optional(context(1))?, &mut plain)?;
@@ -224,8 +228,9 @@ fn in_order(attributes: Element<'_>) -> Result<Option<Vec<u8>>, BerError> {
     Ok((sorted != sent).then(|| [&[ber::SET], head, &sorted.concat()].concat()))
 }
 
-/// The digest and the time; each attribute once, with one value (RFC 5652 §11).
-fn signed_attributes(attributes: Element<'_>) -> Result<(&[u8], Option<i64>), CmsError> {
+/// The digest and the time; each attribute once, with one value (RFC 5652 §11). Where they name the signer's certificate, it is the
+/// one that came: who has the signature may have put another one of the same key in its place.
+fn signed_attributes<'a>(attributes: Element<'a>, leaf: &[u8]) -> Result<(&'a [u8], Option<i64>), CmsError> {
     let (mut kind, mut digest, mut time) = (None, None, None);
     let mut reader = Reader::der(attributes.content);
     let mut seen: Vec<&[u8]> = Vec::new();
@@ -245,6 +250,12 @@ fn signed_attributes(attributes: Element<'_>) -> Result<(&[u8], Option<i64>), Cm
                 let value = values.any()?;
                 time = Some(moment(value.tag, value.content).ok_or(CmsError::What("its signing time is not one"))?);
             }
+            SIGNING_CERTIFICATE | SIGNING_CERTIFICATE_V2 => {
+                let value = values.next(ber::SEQUENCE)?;
+                if !names_certificate(value, leaf, oid == SIGNING_CERTIFICATE_V2)? {
+                    return Err(CmsError::What("its signed attributes name another certificate than its signer's"));
+                }
+            }
             _ => continue,
         }
         values.finish()?;
@@ -253,6 +264,27 @@ fn signed_attributes(attributes: Element<'_>) -> Result<(&[u8], Option<i64>), Cm
         return Err(CmsError::What("its signed attributes do not say that data is signed"));
     }
     Ok((digest.ok_or(CmsError::What("its signed attributes name no digest"))?, time))
+}
+
+/// Whether the first certificate that a signingCertificate attribute names is this one, by its hash: SHA-1 in the first version, in
+/// the second SHA-256 where no other is named.
+fn names_certificate(value: Element<'_>, leaf: &[u8], second: bool) -> Result<bool, CmsError> {
+    let mut all = Reader::der(Reader::der(value.content).next(ber::SEQUENCE)?.content);
+    let mut first = Reader::der(all.next(ber::SEQUENCE)?.content);
+    let named = if second { first.optional(ber::SEQUENCE)? } else { None };
+    let named = named.map(|algorithm| Reader::der(algorithm.content).next(ber::OID)).transpose()?.map(|oid| oid.content);
+    let hash = match named {
+        None if second => Hash::Sha256,
+        None => Hash::Sha1,
+        Some(oid) => Hash::of_oid(oid).ok_or_else(|| CmsError::Digest(dotted(oid)))?,
+    };
+    let algorithm = match hash {
+        Hash::Sha1 => &SHA1_FOR_LEGACY_USE_ONLY,
+        Hash::Sha256 => &SHA256,
+        Hash::Sha384 => &SHA384,
+        Hash::Sha512 => &SHA512,
+    };
+    Ok(first.next(ber::OCTET_STRING)?.content == digest(algorithm, leaf).as_ref())
 }
 
 fn unsigned_attributes<'a>(set: Option<Element<'a>>, plain: &mut bool) -> Result<Vec<(&'a [u8], Element<'a>)>, CmsError> {
@@ -295,7 +327,8 @@ pub(super) fn moment(tag: u8, text: &[u8]) -> Option<i64> {
     };
     let field = |index: usize| number::<i8>(rest.get(2 * index..2 * index + 2)?);
     let time = jiff::civil::DateTime::new(year, field(0)?, field(1)?, field(2)?, field(3)?, field(4)?, 0).ok()?;
-    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+    // 99991231235959Z, which stands for no end, is later than any timestamp of the library
+    Some(time.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0)).as_secs())
 }
 
 fn number<T: std::str::FromStr>(digits: &str) -> Option<T> {
@@ -331,6 +364,8 @@ mod tests {
             (ber::UTC_TIME, "700101000000Z", Some(0)),
             (ber::UTC_TIME, "260805141717Z", Some(1_785_939_437)),
             (ber::GENERALIZED_TIME, "20260805141717Z", Some(1_785_939_437)),
+            (ber::GENERALIZED_TIME, "99991231235959Z", Some(253_402_300_799)),
+            (ber::GENERALIZED_TIME, "00010101000000Z", Some(-62_135_596_800)),
             (ber::UTC_TIME, "260805141717", None),
             (ber::UTC_TIME, "2608051417Z", None),
             (ber::UTC_TIME, "261305141717Z", None),

@@ -3,33 +3,30 @@
 //! Candidates are found by name: each certificate's issuer has, byte for byte, the name of the next. For every candidate webpki
 //! checks all signatures, basicConstraints and path lengths, the extended key usage, critical extensions, and that all
 //! certificates hold at one time; what it leaves open is asked here: the key usage, weak algorithms, names that a chain holds for
-//! only, when the root holds, revocation. Every chain is judged by itself, at no time: when it holds is evidence.
+//! only, what the root itself allows and when it holds, revocation. Every chain is judged by itself, at no time: when it holds is evidence.
 //!
 //! Work: at most [`MOST_STEPS`] certificates are looked at and [`MOST_CHAINS`] candidates are verified, each at most
 //! [`MOST_LENGTH`] long, for one authority and one set of certificates, whatever whoever signed puts into it.
 
-use super::authority::{Authority, CERTIFICATE_SIGN, DIGITAL_SIGNATURE, NON_REPUDIATION, Root, short_key};
-use super::certificate::{Certificate, CertificateError};
+use super::algorithms::{self, Signed};
+use super::authority::{Authority, CERTIFICATE_SIGN, CRL_SIGN, DIGITAL_SIGNATURE, NON_REPUDIATION, Root, short_key};
+use super::ber::{self, Reader};
+use super::certificate::{ANY_PURPOSE, Certificate, CertificateError, EMAIL_PROTECTION};
 use super::cms::dotted;
 use super::crl::Crl;
 use super::name;
-use crate::evidence::{ChainStanding, SmimePath};
+use crate::evidence::{ChainStanding, Name, Revocation, SmimePath};
+use crate::verdict::Utc;
 use rustls_pki_types::{CertificateDer, UnixTime};
-use sigstore_verify::crypto::WEBPKI_VERIFICATION_ALGS;
 use std::time::Duration;
 use webpki::{
     EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext,
-    RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, UnknownStatusPolicy,
 };
 
 /// The most certificates of a chain, its root aside.
 const MOST_LENGTH: usize = 6;
 const MOST_STEPS: usize = 256;
 const MOST_CHAINS: usize = 16;
-
-/// 1.3.6.1.5.5.7.3.4, emailProtection, and 2.5.29.37.0, any.
-const EMAIL_PROTECTION: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x04];
-const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
 
 /// Algorithms of signatures that prove nothing any more.
 const WEAK: [(&[u8], &str); 6] = [
@@ -51,11 +48,16 @@ pub(super) enum Why {
 }
 
 /// The good chains of a certificate to an authority's roots, the best first: those in which nothing is revoked, then those that
-/// hold longest. `others` are certificates that came with it.
+/// hold longest. `all` are the policy's authorities, this one among them; `others` are certificates that came with it.
 ///
 /// # Errors
 /// Where there is none.
-pub(super) fn find(authority: &Authority, leaf: &Certificate<'_>, others: &[&[u8]]) -> Result<Vec<SmimePath>, Why> {
+pub(super) fn find(
+    authority: &Authority,
+    all: &[Authority],
+    leaf: &Certificate<'_>,
+    others: &[&[u8]],
+) -> Result<Vec<SmimePath>, Why> {
     let untrusted = |what: &dyn std::fmt::Display| Why::Untrusted(format!("{}: {what}", authority.name));
     check_signer(leaf).map_err(|what| untrusted(&what))?;
     let mut certificates = vec![leaf.clone()];
@@ -64,7 +66,7 @@ pub(super) fn find(authority: &Authority, leaf: &Certificate<'_>, others: &[&[u8
             certificates.push(other);
         }
     }
-    let mut search = Search { authority, certificates, steps: MOST_STEPS, chains: MOST_CHAINS, found: Vec::new(), why: None };
+    let mut search = Search { authority, all, certificates, steps: MOST_STEPS, chains: MOST_CHAINS, found: Vec::new(), why: None };
     search.extend(&mut vec![0]);
     let Search { mut found, why, .. } = search;
     found.sort_by_key(|path| (severity(&path.standing), std::cmp::Reverse(path.end), path.issuers.len()));
@@ -98,6 +100,7 @@ fn check_signer(leaf: &Certificate<'_>) -> Result<(), String> {
 
 struct Search<'a> {
     authority: &'a Authority,
+    all: &'a [Authority],
     /// The signer's first.
     certificates: Vec<Certificate<'a>>,
     steps: usize,
@@ -157,22 +160,44 @@ impl<'a> Search<'a> {
         for certificate in above {
             check_issuer(certificate)?;
         }
-        let held = chain.iter().map(|it| (it.not_before, it.not_after)).chain([root.held]);
-        let (begin, end) = held.fold((i64::MIN, i64::MAX), |all, it| (all.0.max(it.0), all.1.min(it.1)));
-        if begin > end {
+        // one that has its own name as issuer is not counted (RFC 5280 §4.2.1.9)
+        let counted = above.iter().filter(|it| it.issuer != it.holder).count();
+        if root.path_length.is_some_and(|most| counted > most) {
+            return Err(Why::Untrusted(in_words(&Error::PathLenConstraintViolated)));
+        }
+        let both = |all: (i64, i64), it: (i64, i64)| (all.0.max(it.0), all.1.min(it.1));
+        let without_root = chain.iter().map(|it| (it.not_before, it.not_after)).fold((i64::MIN, i64::MAX), both);
+        let (begin, end) = both(without_root, root.held);
+        if without_root.0 > without_root.1 {
             return Err(Why::Untrusted("at no time did all certificates of the chain hold".to_owned()));
         }
+        if begin > end {
+            let (name, (from, to)) = (name::read(&root.holder), root.held);
+            return Err(Why::Untrusted(format!(
+                "the root {name} holds from {} to {}, when not all certificates below it do; where it was renewed, keep its older certificate among the roots",
+                Utc(from),
+                Utc(to)
+            )));
+        }
         let checked = Checked { leaf, above, root, begin };
-        checked.verify(None).map_err(|error| Why::Untrusted(in_words(&error)))?;
+        checked.verify().map_err(|error| Why::Untrusted(in_words(&error)))?;
+        // another authority of the policy in the middle: its state and its lists are not evaded by going above it
+        let of_chain = |other: &Authority| chain.iter().map(|it| it.key).chain([&root.key[..]]).any(|key| other.has_key(key));
+        let through = self.all.iter().filter(|other| other.name != self.authority.name && of_chain(other)).collect::<Vec<_>>();
+        let crls = [self.authority].into_iter().chain(through.iter().copied()).filter_map(|it| it.crls.as_deref());
+        let lists = crls.collect::<Vec<_>>();
+        let (standing, unasked) = match lists.is_empty() {
+            false => checked.standing(&lists.into_iter().flatten().collect::<Vec<_>>()),
+            true => (ChainStanding::Unasked, Vec::new()),
+        };
         Ok(SmimePath {
             authority: self.authority.name.clone(),
             issuers: chain.iter().map(|it| name::read(it.issuer)).collect(),
             begin,
             end,
-            standing: match &self.authority.crls {
-                Some(lists) => checked.standing(lists),
-                None => ChainStanding::Unasked,
-            },
+            through: through.iter().map(|it| it.name.clone()).collect(),
+            standing,
+            unasked,
         })
     }
 }
@@ -205,71 +230,100 @@ struct Checked<'a, 'b> {
 
 impl<'a> Checked<'a, '_> {
     /// Whether webpki finds it good, by all of the certificates in it.
-    fn verify(&self, revocation: Option<RevocationOptions<'_>>) -> Result<(), Error> {
+    fn verify(&self) -> Result<(), Error> {
         let der = CertificateDer::from(self.leaf.whole);
         let end_entity = EndEntityCert::try_from(&der)?;
         let between: Vec<CertificateDer<'_>> = self.above.iter().map(|it| CertificateDer::from(it.whole)).collect();
         let anchors = [self.root.anchor.clone()];
         let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(self.begin).unwrap_or(0)));
-        let algorithms = WEBPKI_VERIFICATION_ALGS;
-        let path = end_entity.verify_for_usage(algorithms, &anchors, &between, time, ForMail, revocation, None)?;
+        let path = end_entity.verify_for_usage(&algorithms::ALL, &anchors, &between, time, ForMail, None, None)?;
         // a shorter way is a candidate of its own
         if path.intermediate_certificates().count() == between.len() { Ok(()) } else { Err(Error::UnknownIssuer) }
     }
 
-    /// What revocation lists say of it. A list of the right name that cannot be checked by the key of that name here makes it
-    /// unknown: it might be the one that matters.
-    fn standing(&self, lists: &[Crl]) -> ChainStanding {
-        let (mut own_is_good, mut unknown, mut revoked) = (false, None, Vec::new());
-        let chain: Vec<&Certificate<'a>> = [self.leaf].into_iter().chain(self.above.iter().copied()).collect();
-        for list in lists {
-            let of_list = |certificate: &Certificate<'_>| certificate.issuer == list.issuer();
-            if !chain.iter().any(|it| of_list(it)) {
-                continue;
-            }
-            let by_root = self.root.holder == list.issuer();
-            let check = |depth, status| match RevocationOptionsBuilder::new(&[&list.list]) {
-                Ok(options) if !by_root || self.root.may_sign_lists => {
-                    self.verify(Some(options.with_depth(depth).with_status_policy(status).build()))
-                }
-                _ => Err(Error::IssuerNotCrlSigner),
+    /// What revocation lists say of it, and whose certificates in it no list is for.
+    fn standing(&self, lists: &[&Crl]) -> (ChainStanding, Vec<Name>) {
+        let chain = [self.leaf].into_iter().chain(self.above.iter().copied());
+        let (mut revoked, mut unknown, mut unasked) = (self.of_root(lists), None, Vec::new());
+        for (at, certificate) in chain.enumerate() {
+            let own = at == 0;
+            let (key, may_sign_lists) = match self.above.get(at) {
+                Some(issuer) => (issuer.key, issuer.key_usage().is_ok_and(|usage| usage.is_none_or(|it| it & CRL_SIGN != 0))),
+                None => (&self.root.key[..], self.root.may_sign_lists),
             };
-            let checks = [
-                of_list(self.leaf).then(|| check(RevocationCheckDepth::EndEntity, UnknownStatusPolicy::Deny)),
-                self.above.iter().any(|it| of_list(it)).then(|| check(RevocationCheckDepth::Chain, UnknownStatusPolicy::Allow)),
-            ];
-            for (index, check) in checks.into_iter().enumerate() {
-                match check {
-                    None => {}
-                    Some(Ok(())) => own_is_good |= index == 0,
-                    Some(Err(Error::CertRevoked)) => revoked.extend(chain.iter().enumerate().filter_map(|(at, it)| {
-                        let how = Some(it).filter(|it| of_list(it)).and_then(|it| list.find(it.serial))?;
-                        Some(ChainStanding::Revoked { own: at == 0, how })
-                    })),
-                    // by another key of the same name, or for other certificates: a good one is asked for below
-                    Some(Err(
-                        Error::InvalidCrlSignatureForPublicKey
-                        | Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_)
-                        | Error::UnknownRevocationStatus,
-                    )) if index == 0 => {}
-                    Some(Err(error)) => {
-                        unknown = Some(format!("the revocation list of {} is not usable: {error}", name::read(list.issuer())));
-                    }
+            match ask(lists, certificate, !own, key, may_sign_lists) {
+                Said::Good => {}
+                Said::Revoked(how) => revoked.push(ChainStanding::Revoked { own, how }),
+                Said::Unknown(what) => unknown = unknown.or(Some(what)),
+                Said::Nothing if own => {
+                    let issuer = name::read(certificate.issuer);
+                    unknown = Some(format!("no revocation list is by {issuer}, who issued the certificate"));
                 }
+                Said::Nothing => unasked.push(name::read(certificate.issuer)),
             }
         }
         let worst = revoked
             .into_iter()
             .max_by_key(|standing| (severity(standing), matches!(standing, ChainStanding::Revoked { own: true, .. })));
-        match (worst, unknown) {
-            (Some(revoked), _) => revoked,
-            (None, Some(what)) => ChainStanding::Unknown(what),
-            (None, None) if own_is_good => ChainStanding::Good,
-            (None, None) => {
-                let issuer = name::read(self.leaf.issuer);
-                ChainStanding::Unknown(format!("no revocation list is by {issuer}, who issued the certificate"))
+        let standing = worst.or(unknown.map(ChainStanding::Unknown)).unwrap_or(ChainStanding::Good);
+        (standing, unasked)
+    }
+
+    /// How the root's own certificate is revoked. Nobody stands above it here by whose key a list could be checked, so the word of
+    /// the policy's own file is enough.
+    fn of_root(&self, lists: &[&Crl]) -> Vec<ChainStanding> {
+        let of_root = lists.iter().filter(|list| list.is_of(&self.root.issuer));
+        of_root.filter_map(|list| list.find(&self.root.serial)).map(|how| ChainStanding::Revoked { own: false, how }).collect()
+    }
+}
+
+/// What lists say of one certificate.
+enum Said {
+    Good,
+    Revoked(Revocation),
+    /// Lists there are, but none by which it could be told.
+    Unknown(String),
+    /// No list is of its issuer.
+    Nothing,
+}
+
+/// Asks the lists of a certificate's issuer, whose key is `key`. What any of them revokes is revoked; else one that is good, by
+/// that key and for this certificate, is enough: another may be by an older key of the same name.
+fn ask(lists: &[&Crl], certificate: &Certificate<'_>, authority: bool, key: &[u8], may_sign_lists: bool) -> Said {
+    let (mut good, mut revoked, mut unfit, mut unread) = (false, None::<Revocation>, None, None);
+    let issuer = || name::read(certificate.issuer);
+    for list in lists.iter().filter(|list| list.is_of(certificate.issuer)) {
+        match list.signed_by(key) {
+            Signed::ByKey if !may_sign_lists => {
+                unread = Some(format!("the key of {} may not sign the revocation list that it signed (keyUsage)", issuer()));
+            }
+            Signed::ByKey if !list.is_for(certificate, authority) => {
+                let what =
+                    format!("the revocation list of {} is for other certificates than this (issuingDistributionPoint)", issuer());
+                unfit = unfit.or(Some(what));
+            }
+            Signed::ByKey => match list.find(certificate.serial) {
+                None => good = true,
+                Some(how) => revoked = revoked.filter(|worse| worse.hard).or(Some(how)),
+            },
+            Signed::ByAnother => {
+                let name = issuer();
+                unfit = Some(format!(
+                    "no revocation list is by the key of {name}: the list of {name} is not usable, it is signed by another key"
+                ));
+            }
+            Signed::Unsupported => {
+                let what = "it is signed by an algorithm that is not supported, or too weak";
+                unread = Some(format!("the revocation list of {} is not usable: {what}", issuer()));
             }
         }
+    }
+    match (revoked, unread, good, unfit) {
+        (Some(how), ..) => Said::Revoked(how),
+        (None, Some(what), ..) => Said::Unknown(what),
+        (None, None, true, _) => Said::Good,
+        (None, None, false, Some(what)) => Said::Unknown(what),
+        (None, None, false, None) => Said::Nothing,
     }
 }
 
@@ -304,8 +358,17 @@ fn in_words(error: &Error) -> String {
         }
         Error::UnsupportedCriticalExtension => "a certificate has a critical extension that is not known".to_owned(),
         Error::UnsupportedSignatureAlgorithmContext(context) => {
-            format!("a certificate is signed by an algorithm that is not supported ({})", dotted(&context.signature_algorithm_id))
+            let id = Reader::der(&context.signature_algorithm_id).next(ber::OID).map(|id| dotted(id.content)).unwrap_or_default();
+            format!("a certificate is signed by an algorithm that is not supported ({id})")
         }
-        other => other.to_string(),
+        Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            "a certificate is signed by an algorithm that is not one of the key above it".to_owned()
+        }
+        Error::UnknownIssuer => "no root of it leads to the certificate".to_owned(),
+        Error::MaximumPathBuildCallsExceeded | Error::MaximumSignatureChecksExceeded | Error::MaximumPathDepthExceeded => {
+            "its chain is too long, or asks for too much work".to_owned()
+        }
+        Error::SignatureAlgorithmMismatch => "a certificate names two algorithms for its signature".to_owned(),
+        _ => "a certificate in its chain cannot be read, or is not for this".to_owned(),
     }
 }

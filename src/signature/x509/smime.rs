@@ -108,7 +108,7 @@ impl Chains {
     fn find(&self, leaf: &Certificate<'_>, certificates: &[&[u8]]) -> Found {
         let (mut paths, mut whys, mut weak) = (Vec::new(), Vec::new(), None);
         for authority in &self.authorities {
-            match path::find(authority, leaf, certificates) {
+            match path::find(authority, &self.authorities, leaf, certificates) {
                 Ok(found) => paths.extend(found),
                 Err(Why::Weak(what)) => weak = Some(what),
                 Err(Why::Untrusted(what)) => whys.push(what),
