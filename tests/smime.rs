@@ -357,6 +357,12 @@ fn who_leaves_is_retired() {
     assert_eq!(bed.of(&policy, &id, &[]), "accept", "it is settled");
     let late = bed.commit("alice", &alice, "2026-01-03");
     assert_eq!(bed.of(&policy, &late, &[]), "key-retired");
+    // another authority may still certify the address, though the policy names no e-mail of hers
+    bed.request("other", "/CN=Another/O=Example");
+    bed.openssl(&["ca", "-selfsign", "-keyfile", "other.key"], "other", "authority", ("20150101", "20450101"));
+    let policy = bed.policy("", "\n[authorities.wide]\nx509 = \"other.pem\"\nprincipals = [\"*@example.com\"]");
+    let warned = done(&mut bed.0.warrant("r", &["policy", "retire", "alice", "--policy", &policy]));
+    says(&warned, 0, &["warning", "the authority wide may still certify keys for alice@example.com"]);
     let policy = bed.policy("", "");
     bed.0.home.git("r", &["branch", "more"]);
     bed.0.home.git("r", &["reset", "-q", "--hard", &id]);
@@ -431,5 +437,18 @@ fn git_shows_what_it_shows_with_gpgsm() {
     bed.0.config("warrant.x509Roots", bed.0.home.join("alice.pem").to_str().unwrap());
     says(&by_us(&good), 1, &["alice.pem", "warrant.x509Roots", "not an authority's"]);
     let program = format!("gpg.x509.program={OURS}");
-    assert_eq!(bed.0.home.git("r", &["-c", &program, "log", "-1", "--format=%G?", &good]), "N");
+    let letter = || bed.0.home.git("r", &["-c", &program, "log", "-1", "--format=%G?", &good]);
+    assert_eq!(letter(), "E");
+    bed.0.config("warrant.x509Roots", bed.0.home.join("absent.pem").to_str().unwrap());
+    assert_eq!(letter(), "E");
+    says(&by_us(&good), 1, &["absent.pem", "warrant.x509Roots", "cannot be read"]);
+    // in the work tree a pull would choose the roots
+    bed.0.home.write("r/mine.pem", bed.0.home.read("root.pem"));
+    for name in ["mine.pem", "../r/mine.pem"] {
+        bed.0.config("warrant.x509Roots", name);
+        assert_eq!(letter(), "E", "{name}");
+        says(&by_us(&good), 1, &["mine.pem", "lies inside the work tree"]);
+    }
+    bed.0.config("warrant.x509Roots", "../root.pem");
+    assert_eq!(letter(), "G");
 }

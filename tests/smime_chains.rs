@@ -11,7 +11,7 @@ use git_warrant::object::Payload;
 use git_warrant::signature::Verifier as _;
 use git_warrant::signature::x509::{Authority, Root, X509Verifier};
 use git_warrant::verdict::Reason;
-use pki::{Cert, EMAIL, List, constraints, names, pem, purposes, rsa, signed, signed_by_means_of, usage};
+use pki::{Cert, EMAIL, List, constraints, names, pem, purposes, rsa, signed, signed_by_means_of, signed_with, usage};
 use sigstore::{Key, Leaf, Signature, Sigstore, extension, oid, seq, set, tlv};
 use std::time::{Duration, Instant};
 
@@ -272,6 +272,11 @@ fn roots_are_authorities() {
         ("a person's", bed.person(), "not an authority's"),
         ("not for certificates", root().with(usage(0x80)), "keyUsage"),
         ("for some names", root().with(extension("2.5.29.30", false, &seq(&[]))), "nameConstraints"),
+        ("for servers", root().with(purposes(&["1.3.6.1.5.5.7.3.1"])), "not for e-mail"),
+        ("for e-mail", root().with(purposes(&[EMAIL])), ""),
+        ("with a critical extension", root().with(extension("1.2.3.4", true, &[5, 0])), "not known (1.2.3.4)"),
+        ("with another", root().with(extension("1.2.3.4", false, &[5, 0])), ""),
+        ("with a key of another kind", Cert { spki: seq(&[&seq(&[&oid("1.2.3")]), &[3, 2, 0, 1]]), ..root() }, "of a kind"),
         ("with a short key", Cert { spki: rsa(2040), ..root() }, "2040 bits"),
         ("with a longer one", Cert { spki: rsa(2048), ..root() }, ""),
     ] {
@@ -288,7 +293,8 @@ fn roots_are_authorities() {
         ("", "it holds no certificate"),
         ("-----BEGIN CERTIFICATE-----\nAAAA\n", "is missing"),
         ("\n-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n", "line 2, column 1: it is not base64"),
-        ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "it holds no certificate"),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "line 1, column 1: something else"),
+        ("\u{feff}-----BEGIN CERTIFICATE-----\n", "line 1, column 1: something that is no text"),
     ] {
         assert!(Authority::parse("corp", text.as_bytes()).unwrap_err().to_string().contains(want), "{text}");
     }
@@ -496,10 +502,24 @@ fn lists_that_cannot_be_used() {
         (good.replace("END", "END OF").into_bytes(), "is missing"),
         (good.repeat(257).into_bytes(), "more than"),
         (vec![b' '; (16 << 20) + 1], "more than"),
+        (format!("\u{feff}{good}{good}").into_bytes(), "line 1, column 1: something that is no text"),
+        (format!("a list: {good}{good}").into_bytes(), "line 1, column 1: something else"),
+        ([good.as_bytes(), &list().by(&bed.between_key)].concat(), "line 4, column 1: something that is no text"),
+        ([list().by(&bed.between_key), list().by(&bed.between_key)].concat(), "or something follows it"),
         (list().by(&bed.between_key)[..100].to_vec(), "cannot be read"),
     ] {
         let error = parse(&file).unwrap_err();
         assert!(error.contains(want), "{want}: {error}");
+    }
+    for (serial, good) in [(&[0, 5][..], false), (&[0, 0x85], true), (&[0x85], true), (&[0xff, 0x85], false)] {
+        let found = of(List::new("between", &[(serial, None)], window));
+        assert_eq!(found.is_ok(), good, "{serial:?} {found:?}");
+    }
+    for (own, listed) in [(&[0, 0x85][..], &[0x85][..]), (&[0x85], &[0, 0x85])] {
+        let leaf = Cert { serial: own.to_vec(), ..bed.person() }.by(&bed.between_key);
+        let list = List::new("between", &[(listed, None)], window).by(&bed.between_key);
+        let found = standing(&bed, &leaf, &bed.between, &[&list]);
+        assert!(matches!(found, ChainStanding::Revoked { own: true, .. }), "{found:?}");
     }
     // a list of a part of the certificates says nothing of the others
     let part = more("2.5.29.28", true, &seq(&[&point, &tlv(0x82, &[0xff])]));
@@ -544,4 +564,179 @@ fn no_bit_of_a_list_or_a_root_is_free() {
     }
     println!("{usable} lists and {roots} roots could be read");
     assert!(usable > 500 && roots > 500, "{usable} {roots}");
+}
+
+#[test]
+fn another_authority_in_the_middle_is_not_gone_around() {
+    let bed = Bed::new();
+    let of = |name: &str, root: &[u8]| Authority::parse(name, pem("CERTIFICATE", &[root]).as_bytes()).unwrap();
+    let through = |authorities: Vec<Authority>| {
+        let smime = bed.says_by(authorities, &[&bed.leaf, &bed.between]).unwrap().smime.unwrap();
+        let path = smime.paths.iter().find(|path| path.authority == "all").unwrap().clone();
+        (path.through, path.standing)
+    };
+    let all = || of("all", &bed.root);
+    assert_eq!(through(vec![all()]), (vec![], ChainStanding::Unasked));
+    assert_eq!(through(vec![all(), of("other", &Bed::new().between)]), (vec![], ChainStanding::Unasked));
+    let middle = vec!["middle".to_owned()];
+    assert_eq!(through(vec![all(), of("middle", &bed.between)]), (middle.clone(), ChainStanding::Unasked));
+    // nor are its lists
+    let serial = bed.person().serial;
+    let list = List::new("between", &[(&serial, Some(1))], (NOW - 1, NOW + 1)).by(&bed.between_key);
+    let listed = of("middle", &bed.between).with_lists(&list, NOW).unwrap();
+    for authorities in [vec![all(), listed.clone()], vec![listed, all()]] {
+        let how = Revocation { hard: true, stated: true, at: NOW - 1 };
+        assert_eq!(through(authorities), (middle.clone(), ChainStanding::Revoked { own: true, how }));
+    }
+}
+
+#[test]
+fn a_root_that_is_revoked() {
+    let bed = Bed::new();
+    let window = (NOW - 1000, NOW + 1000);
+    let between = List::new("between", &[], window).by(&bed.between_key);
+    let serial = bed.between().serial;
+    let of_root = |entries: &[(&[u8], Option<u8>)]| List::new("root", entries, window).by(&bed.root_key);
+    for roots in [&[&bed.root[..], &bed.between][..], &[&bed.between]] {
+        let authority = Authority::parse("corp", pem("CERTIFICATE", roots).as_bytes()).unwrap();
+        for (list, good) in [(of_root(&[]), true), (of_root(&[(&serial, Some(2))]), false)] {
+            let authority = authority.clone().with_lists(pem("X509 CRL", &[&between, &list]).as_bytes(), NOW).unwrap();
+            for certificates in [&[&bed.leaf[..]][..], &[&bed.leaf, &bed.between]] {
+                let smime = bed.says_by(vec![authority.clone()], certificates).unwrap().smime.unwrap();
+                for path in &smime.paths {
+                    let revoked = matches!(path.standing, ChainStanding::Revoked { own: false, how } if how.hard);
+                    assert_eq!((revoked, path.standing == ChainStanding::Good), (!good, good), "{path:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn lists_of_those_above() {
+    let bed = Bed::new();
+    let window = (NOW - 1000, NOW + 1000);
+    let between = List::new("between", &[], window).by(&bed.between_key);
+    let above = bed.between().serial;
+    let of = |lists: &[&[u8]]| standing(&bed, &bed.leaf, &bed.between, lists);
+    // the root has been given a new key under its old name: the list by the key that signed is the one
+    let root = |key: &Key, serial: &[u8]| List::new("root", &[(serial, Some(1))], window).by(key);
+    let renewed = Key::p384();
+    assert_eq!(of(&[&between, &root(&bed.root_key, b"x"), &root(&renewed, b"x")]), ChainStanding::Good);
+    assert_eq!(of(&[&between, &root(&renewed, b"x"), &root(&bed.root_key, b"x")]), ChainStanding::Good);
+    assert!(matches!(of(&[&between, &root(&bed.root_key, &above), &root(&renewed, b"x")]), ChainStanding::Revoked { .. }));
+    // its name in letters of another kind
+    let spelled = |value: &[u8]| seq(&[&set(&[&seq(&[&oid("2.5.4.3"), &tlv(0x13, value)])])]);
+    for name in [&b"root"[..], b"ROOT", b" root "] {
+        let list = List { issuer: spelled(name), ..List::new("root", &[(&above, Some(1))], window) };
+        assert!(matches!(of(&[&between, &list.by(&bed.root_key)]), ChainStanding::Revoked { own: false, .. }), "{name:?}");
+        assert!(matches!(of(&[&between, &list.by(&renewed)]), ChainStanding::Unknown(_)), "{name:?}");
+    }
+    // for other certificates
+    let place = |uri: &[u8]| tlv(0xa0, &tlv(0xa0, &tlv(0x86, uri)));
+    let at = |uri: &[u8], serial: &[u8], flag: &[u8]| {
+        let mut list = List::new("root", &[(serial, Some(1))], window);
+        list.extensions.push(extension("2.5.29.28", true, &seq(&[&place(uri), flag])));
+        list.by(&bed.root_key)
+    };
+    let placed = bed.between().with(extension("2.5.29.31", false, &seq(&[&seq(&[&place(b"http://old")])]))).by(&bed.root_key);
+    for (uri, flag, want) in [
+        (&b"http://old"[..], &[][..], "revoked"),
+        (b"http://old", &[0x82, 1, 0xff], "revoked"),
+        (b"http://old", &[0x81, 1, 0xff], "for other certificates"),
+        (b"http://new", &[], "for other certificates"),
+    ] {
+        let found = match standing(&bed, &bed.leaf, &placed, &[&between, &at(uri, &above, flag)]) {
+            ChainStanding::Revoked { own: false, .. } => "revoked".to_owned(),
+            ChainStanding::Unknown(what) => what,
+            other => format!("{other:?}"),
+        };
+        assert!(found.contains(want), "{uri:?} {flag:?}: {found}");
+    }
+    // where there is none, that is told
+    let unasked = |lists: &[&[u8]]| {
+        let authority = bed.authority().with_lists(pem("X509 CRL", lists).as_bytes(), NOW).unwrap();
+        let missing: Vec<String> = authority.roots_without_list().collect();
+        let evidence = bed.says_by(vec![authority], &[&bed.leaf, &bed.between]).unwrap();
+        let path = evidence.smime.unwrap().paths[0].clone();
+        (path.standing, path.unasked.iter().map(ToString::to_string).collect::<Vec<_>>(), missing)
+    };
+    let root_named = || vec!["CN=root".to_owned()];
+    assert_eq!(unasked(&[&between]), (ChainStanding::Good, root_named(), root_named()));
+    assert_eq!(unasked(&[&between, &root(&bed.root_key, b"x")]), (ChainStanding::Good, vec![], vec![]));
+}
+
+#[test]
+fn what_the_root_itself_allows() {
+    let bed = Bed::new();
+    let with_length = |length: Option<u8>, between: &[u8]| {
+        let root = Cert::authority("root", "root", &bed.root_key).with(constraints(true, length)).by(&bed.root_key);
+        let authority = Authority::parse("corp", pem("CERTIFICATE", &[&root]).as_bytes()).unwrap();
+        bed.says_by(vec![authority], &[&bed.leaf, between])
+    };
+    expect("no length", &with_length(None, &bed.between), "good");
+    expect("one below", &with_length(Some(1), &bed.between), "good");
+    expect("none below", &with_length(Some(0), &bed.between), "certificate-untrusted: pathLen");
+    // renewed, since: the old root is needed for what is older
+    let old = bed.person().within((1_100_000_000, 1_200_000_000)).by(&bed.between_key);
+    let root = |from| Cert::authority("root", "root", &bed.root_key).within((from, 2_000_000_000)).by(&bed.root_key);
+    let of = |roots: &[&[u8]]| {
+        let authority = Authority::parse("corp", pem("CERTIFICATE", roots).as_bytes()).unwrap();
+        bed.says_by(vec![authority], &[&old, &bed.between])
+    };
+    expect("renewed", &of(&[&root(1_300_000_000)]), "certificate-untrusted: keep its older certificate");
+    expect("both", &of(&[&root(1_300_000_000), &root(1_000_000_000)]), "good");
+}
+
+#[test]
+fn keys_of_all_sizes_certify() {
+    let key = Key::p256();
+    for root_key in [Key::p256(), Key::p384(), Key::p521()] {
+        let root = Cert::authority("root", "root", &root_key).by(&root_key);
+        let leaf = Cert::person("root", "alice@example.org", &key);
+        let list = List::new("root", &[], (NOW - 1, NOW + 1));
+        let authority = Authority::parse("corp", pem("CERTIFICATE", &[&root]).as_bytes()).unwrap();
+        let of = |leaf: &[u8], list: &[u8]| {
+            let authority = authority.clone().with_lists(list, NOW).unwrap();
+            let verifier = X509Verifier::new(Vec::new()).with_authorities(vec![authority]);
+            verifier.verify(&signed(&key, leaf, &[leaf], PAYLOAD), &Payload::whole(PAYLOAD))
+        };
+        let evidence = of(&leaf.by(&root_key), &list.by(&root_key)).unwrap();
+        assert_eq!(evidence.smime.unwrap().paths[0].standing, ChainStanding::Good);
+        expect("another key's", &of(&leaf.by(&Key::p521()), &list.by(&root_key)), "certificate-untrusted");
+        let unknown = of(&leaf.by(&root_key), &list.by(&Key::p521())).unwrap();
+        assert!(matches!(unknown.smime.unwrap().paths[0].standing, ChainStanding::Unknown(_)));
+    }
+    let other = Cert { algorithm: Some("1.2.3.4"), ..Cert::person("between", "alice@example.org", &key) };
+    let bed = Bed::new();
+    let found = bed.says(&[&Cert { spki: bed.key.spki(), ..other }.by(&bed.between_key), &bed.between]);
+    expect("an algorithm that is not known", &found, "certificate-untrusted: not supported (1.2.3.4)");
+}
+
+#[test]
+fn a_signature_that_names_its_certificate() {
+    let bed = Bed::new();
+    let verifier = X509Verifier::new(Vec::new()).with_authorities(vec![bed.authority()]);
+    let renewed = Cert { serial: vec![9], ..bed.person() }.by(&bed.between_key);
+    let sha1 = |of: &[u8]| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, of).as_ref().to_vec();
+    let sha256 = |of: &[u8]| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, of).as_ref().to_vec();
+    let sha512 = |of: &[u8]| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA512, of).as_ref().to_vec();
+    let by = |algorithm: &str| seq(&[&oid(algorithm)]);
+    let attribute = |last: &str, algorithm: &[u8], hash: Vec<u8>| {
+        let named = seq(&[&seq(&[&seq(&[algorithm, &tlv(4, &hash)])])]);
+        seq(&[&oid(&format!("1.2.840.113549.1.9.16.2.{last}")), &set(&[&named])])
+    };
+    let leaf = &bed.leaf[..];
+    for (what, attribute, want) in [
+        ("by SHA-256", attribute("47", &[], sha256(leaf)), "good"),
+        ("by SHA-512", attribute("47", &by("2.16.840.1.101.3.4.2.3"), sha512(leaf)), "good"),
+        ("by SHA-1", attribute("12", &[], sha1(leaf)), "good"),
+        ("another, by SHA-256", attribute("47", &[], sha256(&renewed)), "malformed-signature: another certificate"),
+        ("another, by SHA-1", attribute("12", &[], sha1(&renewed)), "malformed-signature: another certificate"),
+        ("by another hash function", attribute("47", &by("1.2.3"), sha256(leaf)), "algorithm-unsupported"),
+        ("none", attribute("47", &[], Vec::new()), "malformed-signature: another certificate"),
+    ] {
+        let armored = signed_with("2.16.840.1.101.3.4.2.1", &attribute, &bed.key, leaf, &[leaf, &bed.between], PAYLOAD);
+        expect(what, &verifier.verify(&armored, &Payload::whole(PAYLOAD)), want);
+    }
 }

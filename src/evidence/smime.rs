@@ -79,11 +79,11 @@ pub struct Name(pub Vec<(String, String)>);
 const FIRST: [&str; 7] = ["CN", "OU", "O", "STREET", "L", "ST", "C"];
 
 impl Name {
-    /// As gpgsm writes it: `/CN=…/O=…`.
+    /// As gpgsm writes it: `/CN=…/O=…`; a slash in a value, which would begin another part, after a backslash.
     pub fn as_gpgsm(&self) -> String {
         let of = |wanted: &'static str| self.0.iter().rev().filter(move |(kind, _)| kind == wanted);
         let others = self.0.iter().rev().filter(|(kind, _)| !FIRST.contains(&kind.as_str()));
-        FIRST.into_iter().flat_map(of).chain(others).map(|(kind, value)| format!("/{kind}={value}")).collect()
+        FIRST.into_iter().flat_map(of).chain(others).map(|(kind, value)| format!("/{kind}={}", value.replace('/', "\\/"))).collect()
     }
 }
 

@@ -127,6 +127,16 @@ pub fn revocation_file(repository: &Repository, config: &Config) -> Result<Optio
     Finder { repository, search: &Search::default() }.revoked(config)
 }
 
+/// Whether a file lies in the work tree of a repository, or in another one of it, by its name or by where that leads.
+///
+/// # Errors
+/// Where it cannot be found.
+pub fn is_in_work_tree(repository: &Repository, path: &Path) -> Result<bool> {
+    let real = path.canonicalize().context("it cannot be read")?;
+    let inside = Finder { repository, search: &Search::default() }.inside_work_tree(path, &real)?;
+    Ok(inside.is_some())
+}
+
 /// Reads a policy file for a look at it, or to change it: nothing is judged by it, so it may lie anywhere. Needs no repository.
 /// Gives the file itself, links followed, beside what was read.
 ///

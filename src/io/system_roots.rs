@@ -1,7 +1,8 @@
 //! The roots that S/MIME signatures are verified by where no policy says which: `warrant.x509Roots`, else those of the system.
 
 use super::config::Config;
-use super::policy::expand_home;
+use super::git::Repository;
+use super::policy::{expand_home, is_in_work_tree};
 use crate::signature::x509::Authority;
 use anyhow::{Context as _, Result, bail};
 use std::env;
@@ -18,11 +19,14 @@ const PLACES: [&str; 3] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/c
 /// cannot be used is passed over.
 ///
 /// # Errors
-/// Where a file that is named cannot be used.
-pub fn read(config: &Config) -> Result<Authority> {
+/// Where a file that is named cannot be used; one in the work tree may not be, as whoever changes the tree would choose the roots.
+pub fn read(repository: &Repository, config: &Config) -> Result<Authority> {
     if let Some(named) = config.get("warrant.x509Roots")? {
-        let path = expand_home(&named)?;
+        let path = repository.top().join(expand_home(&named)?);
         let what = || format!("{} (warrant.x509Roots)", path.display());
+        if is_in_work_tree(repository, &path).with_context(what)? {
+            bail!("{} lies inside the work tree, so whoever changes the tree would choose the roots; keep it elsewhere", what());
+        }
         return Authority::parse(&named, &bytes(&path).with_context(what)?).with_context(what);
     }
     let named = env::var_os("SSL_CERT_FILE").filter(|name| !name.is_empty()).map(PathBuf::from);

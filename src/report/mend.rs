@@ -97,7 +97,7 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             "if you know whose key this is: gpg --export {issuer} gives its certificate; put it beside {policy} as certs/FINGERPRINT.pgp, and below [[principals.NAME.keys]] openpgp = \"FINGERPRINT\""
         ),
         Reason::CertificateUntrusted { .. } if is_toml(policy) => format!(
-            "if this Sigstore instance, or this X.509 authority, may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy), or with x509 = \"roots.pem\" (a file beside the policy); if one does already, the instance may have newer keys than its trusted root: git warrant trust update --output FILE writes the newest, which `trusted-root` can name"
+            "if this Sigstore instance, or this X.509 authority, may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy), or with x509 = \"roots.pem\" (a file beside the policy); where a Sigstore instance is there already, it may have newer keys than its trusted root: git warrant trust update --output FILE writes the newest, which `trusted-root` can name; where an X.509 authority is, what it says is missing is: the certificates between come with the signature (gpgsm --include-certs -2, which is its default), or their authority is one of the roots"
         ),
         Reason::RevocationUnknown { .. } => format!(
             "add the revocation list to the `crl` of {}, or take `crl` out to accept without; or, if it was looked through and stands, add {} to `settled` of {policy}",
@@ -235,6 +235,10 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::Wildcard { .. } => {
             format!("name who the key belongs to in {}, or allow it with --allow-wildcard", at_line(judgement, policy))
         }
+        Reason::Malleable if smime(judgement).is_some() => format!(
+            "nobody signs which certificates come with an S/MIME signature: a policy whose roots include the authority that issued the signer's certificate needs none but that (gpgsm --include-certs 1); {}",
+            make_again(judgement)
+        ),
         Reason::Malleable => {
             format!("{} with ssh-keygen's own armour and, for ECDSA, a low S (git-warrant writes both)", make_again(judgement))
         }

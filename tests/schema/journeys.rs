@@ -186,20 +186,21 @@ fn of_keyless(checked: &mut Checked) {
 }
 
 fn of_smime(checked: &mut Checked) {
-    let (root_key, key, now) = (Key::p384(), Key::p256(), 1_900_000_000);
+    let (root_key, between_key, key, now) = (Key::p384(), Key::p256(), Key::p256(), 1_900_000_000);
     let root = Cert::authority("root", "root", &root_key).by(&root_key);
-    let person = Cert::person("root", "a@x", &key);
-    let certificate = person.by(&root_key);
+    let between = Cert::authority("root", "between", &between_key).by(&root_key);
+    let person = Cert::person("between", "a@x", &key);
+    let certificate = person.by(&between_key);
     let world = &checked.world;
     world.home.write("roots.pem", pem("CERTIFICATE", &[&root]));
     world.repo("m", &[]);
     world.commit("m", "tree", &[]);
     let tree = world.id("m", "HEAD^{tree}");
-    let raw =
-        commit_by(&tree, None, "a@x", 1_700_000_000, |payload| crate::pki::signed(&key, &certificate, &[&certificate], payload));
+    let sign = |payload: &[u8]| crate::pki::signed(&key, &certificate, &[&certificate, &between], payload);
+    let raw = commit_by(&tree, None, "a@x", 1_700_000_000, sign);
     let id = world.object("m", "commit", &raw);
     let list = |entries: &[(&[u8], Option<u8>)]| {
-        let list = List::new("root", entries, (1_700_000_000, now + 100_000_000)).by(&root_key);
+        let list = List::new("between", entries, (1_700_000_000, now + 100_000_000)).by(&between_key);
         pem("X509 CRL", &[&list])
     };
     let other = List::new("other", &[], (1_700_000_000, now + 100_000_000)).by(&root_key);

@@ -156,10 +156,16 @@ pub fn signed(key: &Key, certificate: &[u8], all: &[&[u8]], payload: &[u8]) -> V
 
 /// The same where it says that it is by another hash function.
 pub fn signed_by_means_of(hash: &str, key: &Key, certificate: &[u8], all: &[&[u8]], payload: &[u8]) -> Vec<u8> {
+    signed_with(hash, &[], key, certificate, all, payload)
+}
+
+/// The same with more signed attributes.
+pub fn signed_with(hash: &str, more: &[u8], key: &Key, certificate: &[u8], all: &[&[u8]], payload: &[u8]) -> Vec<u8> {
     let sha256 = seq(&[&oid(hash)]);
     let attributes = [
         seq(&[&oid("1.2.840.113549.1.9.3"), &set(&[&oid("1.2.840.113549.1.7.1")])]),
         seq(&[&oid("1.2.840.113549.1.9.4"), &set(&[&octets(&Sha256::digest(payload))])]),
+        more.to_vec(),
     ]
     .concat();
     let signer = seq(&[

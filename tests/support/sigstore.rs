@@ -4,7 +4,8 @@
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair as _,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -75,21 +76,34 @@ pub fn extension(id: &str, critical: bool, value: &[u8]) -> Vec<u8> {
 /// An ECDSA key.
 pub struct Key {
     pair: EcdsaKeyPair,
-    p384: bool,
+    /// Its curve, and the algorithm of its signatures.
+    ids: (&'static str, &'static str),
 }
 
 impl Key {
     pub fn p256() -> Self {
-        Self { pair: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap(), p384: false }
+        Self {
+            pair: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap(),
+            ids: ("1.2.840.10045.3.1.7", "1.2.840.10045.4.3.2"),
+        }
+    }
+
+    pub fn p521() -> Self {
+        Self {
+            pair: EcdsaKeyPair::generate(&ECDSA_P521_SHA512_ASN1_SIGNING).unwrap(),
+            ids: ("1.3.132.0.35", "1.2.840.10045.4.3.4"),
+        }
     }
 
     pub fn p384() -> Self {
-        Self { pair: EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).unwrap(), p384: true }
+        Self {
+            pair: EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).unwrap(),
+            ids: ("1.3.132.0.34", "1.2.840.10045.4.3.3"),
+        }
     }
 
     pub fn spki(&self) -> Vec<u8> {
-        let curve = if self.p384 { "1.3.132.0.34" } else { "1.2.840.10045.3.1.7" };
-        seq(&[&seq(&[&oid("1.2.840.10045.2.1"), &oid(curve)]), &bits(self.pair.public_key().as_ref())])
+        seq(&[&seq(&[&oid("1.2.840.10045.2.1"), &oid(self.ids.0)]), &bits(self.pair.public_key().as_ref())])
     }
 
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
@@ -97,7 +111,7 @@ impl Key {
     }
 
     pub fn algorithm(&self) -> Vec<u8> {
-        seq(&[&oid(if self.p384 { "1.2.840.10045.4.3.3" } else { "1.2.840.10045.4.3.2" })])
+        seq(&[&oid(self.ids.1)])
     }
 }
 

@@ -213,6 +213,57 @@ fn revoked_certificates() {
 }
 
 #[test]
+fn an_authority_above_is_judged_by_its_own_state() {
+    let above = |hard: bool, stated: bool| {
+        let how = Revocation { hard, stated, at: NOW - 10 };
+        signed(&["a@x"], vec![SmimePath { standing: ChainStanding::Revoked { own: false, how }, ..path("corp") }])
+    };
+    let retired = "status = \"retired\"";
+    for (evidence, key, authority, want) in [
+        (above(true, false), retired, "", "key-revoked"),
+        (above(true, false), "", retired, "alice"),
+        (above(true, true), "", retired, "key-revoked"),
+        (above(false, true), retired, "", "alice"),
+    ] {
+        assert_eq!(by(&text(key, authority), &evidence, &Context { settled: true, ..then() }), want, "{key} {authority}");
+    }
+    assert_eq!(by(&text("", ""), &above(false, true), &then()), "authority-retired");
+    // and says nothing of whom it revoked
+    let how = Revocation { hard: true, stated: false, at: NOW - 10 };
+    let own = signed(&["c@x"], vec![SmimePath { standing: ChainStanding::Revoked { own: true, how }, ..path("corp") }]);
+    let speaks = text("", &format!("principals = [\"*@x\"]\n{retired}"));
+    assert_eq!(by(&speaks, &own, &Context { settled: true, ..then() }), "key-revoked");
+}
+
+#[test]
+fn another_authority_in_the_middle_counts() {
+    let through = |authority: &str| {
+        let path = SmimePath { through: vec!["corp".to_owned()], ..path("other") };
+        let policy = text("", authority) + "[[principals.alice.keys]]\nx509 = \"b@x\"\nca = \"other\"\n";
+        by(&policy, &signed(&["b@x"], vec![path]), &then())
+    };
+    assert_eq!(through(""), "alice");
+    assert_eq!(through("status = \"compromised\""), "authority-compromised");
+    assert_eq!(through("status = \"retired\""), "authority-retired");
+    assert_eq!(through("deny = [\"b@x\"]"), "identity-denied");
+}
+
+#[test]
+fn who_is_refused_is_so_in_large_letters() {
+    let of = |key: &str, authority: &str, address: &'static str| {
+        let policy = text(key, &format!("principals = [\"*@x\", \"*@X\"]\n{authority}"));
+        by(&policy, &signed(&[address], vec![path("corp")]), &Context { email: Some(address.as_bytes()), ..then() })
+    };
+    for address in ["A@x", "a@X"] {
+        assert_eq!(of("", "", address), address, "large letters are somebody else's");
+        assert_eq!(of("", "deny = [\"a@x\"]", address), "identity-denied");
+        assert_eq!(of("status = \"compromised\"", "", address), "key-compromised");
+        assert_eq!(of("status = \"retired\"", "", address), "key-retired");
+    }
+    assert_eq!(of("", "deny = [\"b@x\"]", "A@x"), "A@x");
+}
+
+#[test]
 fn weak_keys_sign_nothing() {
     let mut evidence = signed(&["a@x"], vec![path("corp")]);
     let mut key = (*evidence.key).clone();

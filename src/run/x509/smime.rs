@@ -5,7 +5,7 @@
 //! (EXPKEYSIG): git shows Y. gpgsm's own lists of trusted roots and of revoked certificates are not looked at.
 
 use super::{BAD, FAILED, GOOD, Status, escaped};
-use crate::evidence::{ChainStanding, Evidence, Smime};
+use crate::evidence::{ChainStanding, Evidence, Name, Smime};
 use crate::io::clock;
 use crate::io::git::Repository;
 use crate::io::system_roots;
@@ -25,11 +25,19 @@ const TOO_YOUNG: u8 = 102;
 
 /// Says what an S/MIME signature over the data proves.
 pub(super) fn verify(status: &Status, signer: &Signer, armored: &[u8], data: &[u8]) -> Result<u8> {
-    let roots = system_roots::read(&Repository::open()?.config()?)?;
-    let verified = X509Verifier::new(Vec::new()).with_authorities(vec![roots]).verify(armored, &Payload::whole(data));
-    status.line("NEWSIG")?;
-    let name = escaped(signer.holder.as_gpgsm().as_bytes());
     let Signer { fingerprint, algorithm, hash, .. } = signer;
+    status.line("NEWSIG")?;
+    let repository = Repository::open()?;
+    let roots = match system_roots::read(&repository, &repository.config()?) {
+        Ok(roots) => roots,
+        Err(error) => {
+            status.line(&format!("ERRSIG {fingerprint} {algorithm} {hash} 00 0 1"))?;
+            complain(&printable(&format!("git-warrant: Can't check signature: {error:#}")));
+            return Ok(FAILED);
+        }
+    };
+    let verified = X509Verifier::new(Vec::new()).with_authorities(vec![roots]).verify(armored, &Payload::whole(data));
+    let name = shown(&signer.holder);
     if let Some(made) = signer.made {
         complain(&format!("git-warrant: Signature made {}", Utc(made)));
     }
@@ -107,9 +115,22 @@ fn introduce(smime: &Smime) {
     for address in &smime.addresses {
         complain(&printable(&format!("git-warrant:                aka \"{}\"", escaped(address.as_bytes()))));
     }
-    let (issuer, serial) = (escaped(smime.issuer.as_gpgsm().as_bytes()), &smime.serial);
+    let (issuer, serial) = (shown(&smime.issuer), &smime.serial);
     let (from, to) = (Utc(smime.not_before), Utc(smime.not_after));
     complain(&printable(&format!("git-warrant: its certificate {serial} by \"{issuer}\" holds from {from} to {to}")));
+}
+
+/// A name for a status line; what would turn the direction of the text around is escaped as control characters are.
+fn shown(name: &Name) -> String {
+    let turns = |c: &char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut out = String::new();
+    for character in escaped(name.as_gpgsm().as_bytes()).chars() {
+        match turns(&character) {
+            true => character.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| out.push_str(&format!("%{byte:02X}"))),
+            false => out.push(character),
+        }
+    }
+    out
 }
 
 /// A time in the short form of ISO 8601, as gpgsm writes it.
@@ -119,7 +140,13 @@ fn compact(time: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::compact;
+    use super::{Name, compact, shown};
+
+    #[test]
+    fn names_turn_no_text_around() {
+        let name = Name(vec![("CN".to_owned(), "a\u{202e}b\n%/\u{d6}".to_owned())]);
+        assert_eq!(shown(&name), "/CN=a%E2%80%AEb%0A%25\\/\u{d6}");
+    }
 
     #[test]
     fn times_as_gpgsm_writes_them() {

@@ -53,7 +53,9 @@ pub(super) enum Signed {
 
 /// Whether what is signed as certificates and revocation lists are (RFC 5280 §4.1.1: content, algorithm, signature) is so by a key.
 pub(super) fn signed_by(whole: &[u8], spki: &[u8]) -> Signed {
-    let (Ok((message, kind, signature)), Ok((of_key, bits))) = (parts(whole), key(spki)) else { return Signed::ByAnother };
+    let (Ok(Parts { message, kind, signature }), Ok((of_key, bits))) = (Parts::of(whole), key(spki)) else {
+        return Signed::ByAnother;
+    };
     let mut of_kind = ALL.iter().filter(|it| it.signature_alg_id().as_ref() == kind).peekable();
     if of_kind.peek().is_none() {
         return Signed::Unsupported;
@@ -64,13 +66,24 @@ pub(super) fn signed_by(whole: &[u8], spki: &[u8]) -> Signed {
     }
 }
 
-fn parts(whole: &[u8]) -> Result<(&[u8], &[u8], &[u8]), BerError> {
-    let mut outer = Reader::der(whole);
-    let mut inside = Reader::der(outer.next(ber::SEQUENCE)?.content);
-    outer.finish()?;
-    let (message, kind, signature) = (inside.next(ber::SEQUENCE)?.whole, inside.next(ber::SEQUENCE)?.content, bits(&mut inside)?);
-    inside.finish()?;
-    Ok((message, kind, signature))
+/// What is signed, the algorithm's identifier, the signature.
+struct Parts<'a> {
+    message: &'a [u8],
+    kind: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn of(whole: &'a [u8]) -> Result<Self, BerError> {
+        let mut outer = Reader::der(whole);
+        let mut inside = Reader::der(outer.next(ber::SEQUENCE)?.content);
+        outer.finish()?;
+        let message = inside.next(ber::SEQUENCE)?.whole;
+        let kind = inside.next(ber::SEQUENCE)?.content;
+        let signature = bits(&mut inside)?;
+        inside.finish()?;
+        Ok(Self { message, kind, signature })
+    }
 }
 
 fn key(spki: &[u8]) -> Result<(&[u8], &[u8]), BerError> {

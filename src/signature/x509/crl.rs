@@ -232,7 +232,9 @@ fn in_words(error: &Error) -> String {
         Error::UnsupportedCrlIssuingDistributionPoint => {
             "it is for some certificates only and does not name the place where it is fetched (issuingDistributionPoint), which is not read here".to_owned()
         }
-        Error::TrailingData(_) => "something follows it, or stands in it, that does not belong to it; several lists in one file are in PEM".to_owned(),
+        Error::TrailingData(_) => {
+            "it cannot be read: it ends early, or something follows it (several lists in one file are in PEM)".to_owned()
+        }
         Error::UnsupportedCriticalExtension => "it has a critical extension that is not known".to_owned(),
         _ => "it cannot be read".to_owned(),
     }

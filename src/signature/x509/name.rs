@@ -96,6 +96,8 @@ mod tests {
         let name = read(&content);
         assert_eq!(name.to_string(), "2.5.4.99=ä,CN=A€,EMail=a@x,O=Ö,C=DE");
         assert_eq!(name.as_gpgsm(), "/CN=A€/O=Ö/C=DE/2.5.4.99=ä/EMail=a@x");
+        let slash = read(&part(&[0x55, 4, 3], ber::UTF8_STRING, b"Alice/O=Google"));
+        assert_eq!(slash.as_gpgsm(), "/CN=Alice\\/O=Google");
         for bad in [&b"\x31"[..], &[0x31, 2, 5, 0], &[0x30, 0]] {
             assert_eq!(read(bad), Name::default());
         }
