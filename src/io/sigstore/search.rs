@@ -28,7 +28,7 @@ pub fn find(http: &Http, rekor: &Service, signed: &[u8], certificate: &[u8]) -> 
         "operator": "and",
     });
     let query = query.to_string();
-    let call = Call { path: "/api/v1/index/retrieve", headers: &HEADERS, body: Some(query.as_bytes()) };
+    let call = Call { path: "/api/v1/index/retrieve", headers: &HEADERS, body: Some(query.as_bytes()), ..Call::default() };
     let names: Vec<String> = http.json(rekor, call)?;
     let mut entries = Vec::new();
     for name in names.iter().take(MOST) {
@@ -36,7 +36,7 @@ pub fn find(http: &Http, rekor: &Service, signed: &[u8], certificate: &[u8]) -> 
             return Err(rekor.error("its answer makes no sense: the name of an entry is none"));
         }
         let path = format!("/api/v1/log/entries/{name}");
-        let answer = http.call(rekor, Call { path: &path, headers: &HEADERS, body: None })?;
+        let answer = http.call(rekor, Call { path: &path, headers: &HEADERS, ..Call::default() })?;
         if !answer.is_good() {
             return Err(rekor.refused(&answer));
         }
