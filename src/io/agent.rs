@@ -17,6 +17,7 @@ mod holder;
 mod protocol;
 mod server;
 
+pub(in crate::io) use client::connect;
 pub use client::{Agent, Answered};
 pub use holder::Holder;
 pub use protocol::Status;
@@ -26,8 +27,8 @@ pub use server::serve;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::getuid;
 use std::env;
-use std::fs::{self, DirBuilder};
-use std::io::ErrorKind;
+use std::fs::{self, DirBuilder, File};
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
@@ -55,4 +56,21 @@ fn folder() -> Result<PathBuf> {
 
 fn socket() -> Result<PathBuf> {
     Ok(folder()?.join("agent"))
+}
+
+/// The file that the one agent of a user holds as long as it lives, and in which its process stands.
+fn lock_file() -> Result<PathBuf> {
+    Ok(folder()?.join("lock"))
+}
+
+/// The process that holds the lock, as it wrote it there.
+fn holding() -> Option<u32> {
+    let mut text = String::new();
+    File::open(lock_file().ok()?).ok()?.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// A process, for a message.
+fn named(process: Option<u32>) -> String {
+    process.map(|process| format!(" (process {process})")).unwrap_or_default()
 }

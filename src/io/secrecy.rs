@@ -1,6 +1,7 @@
 //! Keeps what is in memory off the disk, and from whoever would attach to this process.
 
 use rustix::process::{Resource, Rlimit, setrlimit};
+use std::env;
 use std::process::Command;
 
 /// Variables in which somebody may have put a secret for us, or for another program of the same job.
@@ -22,11 +23,20 @@ const SECRETS: [&str; 15] = [
     "SYSTEM_ACCESSTOKEN",
 ];
 
-/// Keeps the secrets of our environment from a program that is started.
+/// Keeps the secrets of our environment from a program that is started: those of known names, and what looks like one.
 pub fn without_secrets(command: &mut Command) {
-    for name in SECRETS {
-        command.env_remove(name);
+    for (name, value) in env::vars_os() {
+        if is_secret(&name.to_string_lossy(), value.as_encoded_bytes()) {
+            command.env_remove(name);
+        }
     }
+}
+
+fn is_secret(name: &str, value: &[u8]) -> bool {
+    const WINDOW: &str = "XDG_ACTIVATION_TOKEN"; // by which a window comes to the front
+    let upper = name.to_ascii_uppercase();
+    let is_token = upper.ends_with("_TOKEN") || upper.ends_with("_JWT") || value.starts_with(b"eyJ"); // `{"` in base64
+    SECRETS.contains(&name) || (is_token && name != WINDOW)
 }
 
 /// No core file is written of this process. Signers with key files do no more: they need what lies in /proc/self.
@@ -59,4 +69,25 @@ pub fn lock_memory() -> bool {
     }
     #[cfg(not(target_os = "linux"))]
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_from_others() {
+        for (name, value, want) in [
+            ("SYSTEM_ACCESSTOKEN", "x", true),
+            ("VAULT_TOKEN", "x", true),
+            ("npm_config_token", "x", true),
+            ("BUILD_JWT", "x", true),
+            ("ANYTHING", "eyJhbGciOiJSUzI1NiJ9.e30.x", true),
+            ("XDG_ACTIVATION_TOKEN", "x", false),
+            ("TOKEN_PLACE", "x", false),
+            ("DISPLAY", ":0", false),
+        ] {
+            assert_eq!(is_secret(name, value.as_bytes()), want, "{name}");
+        }
+    }
 }

@@ -29,11 +29,12 @@ pub fn run(args: &AgentArgs) -> Result<ExitStatus> {
         for path in units::write(to)? {
             writeln!(out, "{}", printable(&path.display().to_string()))?;
         }
+        writeln!(out, "git warrant agent stop")?; // one that runs already would be in the service's way
         writeln!(out, "systemctl --user daemon-reload && systemctl --user enable --now git-warrant-agent.socket")?;
         out.flush()?;
         return Ok(ExitStatus::Accepted);
     }
-    let Some(agent) = Agent::find() else {
+    let Some(agent) = Agent::look()? else {
         writeln!(out, "no agent runs")?;
         out.flush()?;
         return Ok(ExitStatus::Unjudged);

@@ -291,7 +291,57 @@ fn one_that_never_answers_is_not_waited_for_for_ever() {
     // it listens, and accepts nobody
     let _listener = UnixListener::bind(socket(&bed)).unwrap();
     let start = Instant::now();
-    assert!(bed.agent("status").stdout.contains("no agent runs"));
+    let done = bed.agent("status");
+    assert!(!done.ok() && done.stderr.contains("an agent is there and does not answer"), "{done:?}");
     assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
     bed.commits(bed.with_browser("git", &[]));
+}
+
+#[test]
+fn two_logins_at_once_are_both_kept() {
+    let bed = Bed::new();
+    bed.log_in(PERSON);
+    bed.services.fail("/fulcio", crate::services::Fault::Slow(Duration::from_millis(700)));
+    // both have their key made before either has its certificate
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| bed.log_in(PERSON));
+        }
+    });
+    bed.services.mend();
+    bed.commits(bed.command("git", &[]));
+}
+
+#[test]
+fn whoever_takes_the_sockets_place_keeps_it() {
+    let bed = Bed::new();
+    bed.log_in(PERSON);
+    let process = bed.agent_process();
+    std::fs::remove_file(socket(&bed)).unwrap();
+    let other = UnixListener::bind(socket(&bed)).unwrap();
+    // it is asked nothing any more, and ends; what is there now is not its own
+    wait_for(|| {
+        std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| line.is_empty())
+            || !Path::new(&format!("/proc/{process}")).exists()
+    });
+    assert!(socket(&bed).exists());
+    // nor does the next one take the place of somebody who listens
+    let start = Instant::now();
+    let mut agent = bed.command(OURS, &["agent", "--foreground"]);
+    let done = run(&mut agent, b"");
+    assert!(!done.ok() && done.stderr.contains("somebody listens at"), "{done:?}");
+    assert!(socket(&bed).exists() && start.elapsed() < Duration::from_secs(9));
+    drop(other);
+}
+
+#[test]
+fn the_process_that_is_in_the_way_is_named() {
+    let bed = Bed::new();
+    bed.log_in(PERSON);
+    let process = bed.agent_process();
+    run(bed.command("kill", &["-STOP", &process.to_string()]).stdin(Stdio::null()), b"");
+    let done = bed.agent("status");
+    run(bed.command("kill", &["-CONT", &process.to_string()]).stdin(Stdio::null()), b"");
+    assert!(!done.ok() && done.stderr.contains(&format!("does not answer (process {process})")), "{done:?}");
+    bed.commits(bed.command("git", &[]));
 }

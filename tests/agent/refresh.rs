@@ -162,3 +162,35 @@ fn an_issuer_that_gives_none_is_no_failure() {
     assert!(done.ok() && done.stdout.contains("gave no refresh token"), "{done:?}");
     bed.commits(bed.command("git", &[]));
 }
+
+#[test]
+fn an_issuer_that_hangs_makes_nobody_deaf() {
+    let bed = bed();
+    bed.config("warrant.refresh", "true");
+    bed.commits(bed.with_browser("git", &[]));
+    bed.services.fail("/issuer/token", Fault::Slow(Duration::from_secs(12)));
+    ended();
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(|| run(&mut bed.command(OURS, &["--status-fd=2", "-bsau", "KEY"]), b"tree 0\n\nm\n"));
+        }
+        wait_for(|| refreshed(&bed) > 0);
+        std::thread::sleep(Duration::from_secs(1));
+        let status = bed.agent("status");
+        assert!(status.ok() && status.stdout.contains("renewed until"), "{status:?}");
+    });
+    assert_eq!(refreshed(&bed), 1, "each waiter renews on its own");
+}
+
+#[test]
+fn only_the_issuers_own_word_ends_a_renewal() {
+    let bed = bed();
+    bed.config("warrant.refresh", "true");
+    bed.commits(bed.with_browser("git", &[]));
+    ended();
+    bed.services.fail("/issuer/token", Fault::Says(404, "a gateway".to_owned()));
+    assert!(bed.unsigned(&[]).contains("the certificate was not renewed"));
+    bed.services.mend();
+    bed.commits(bed.command("git", &[]));
+    assert_eq!(bed.logins(), 1);
+}

@@ -163,3 +163,56 @@ fn of_the_workload_api() {
     bed.config("warrant.tokenSource", "spiffe");
     assert!(bed.unsigned(&[("SIGSTORE_ID_TOKEN", &bed.services.mint(PERSON))]).contains("there is no token"));
 }
+
+#[test]
+fn files_that_are_none_are_not_read() {
+    let bed = Bed::new();
+    let pipe = bed.home.join("pipe");
+    assert!(run(&mut bed.command("mkfifo", &[pipe.to_str().unwrap()]), b"").ok());
+    bed.home.write("long", "x".repeat(70_000));
+    let start = std::time::Instant::now();
+    for (file, says) in
+        [("/dev/zero", "no regular file"), (pipe.to_str().unwrap(), "no regular file"), ("~/long", "longer than 65536 bytes")]
+    {
+        bed.config("warrant.tokenFile", file);
+        let said = bed.unsigned(&[]);
+        assert!(said.contains("cannot read the identity token") && said.contains(says), "{said}");
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(10));
+}
+
+#[test]
+fn the_jobs_own_token_goes_before_the_machines() {
+    let bed = Bed::new();
+    let actions = format!("{}/actions", bed.services.url);
+    let variables = [
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", actions.as_str()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "runner"),
+        ("SPIFFE_ENDPOINT_SOCKET", "unix:///nowhere"),
+    ];
+    signed_by(&bed, &variables, "actions@example.com");
+    // nothing of this machine goes through a proxy
+    let proxy = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
+        .map(|name| (name, "http://127.0.0.1:9"));
+    signed_by(&bed, &[&variables[..], &proxy].concat(), "actions@example.com");
+}
+
+#[test]
+fn a_workload_api_that_takes_nobody_is_not_waited_for() {
+    let bed = Bed::new();
+    let path = bed.home.join("full.sock");
+    let _listener = UnixListener::bind(&path).unwrap();
+    let mut waiting = Vec::new();
+    while waiting.len() < 10_000 {
+        use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None).unwrap();
+        if connect(&socket, &SocketAddrUnix::new(&path).unwrap()).is_err() {
+            break;
+        }
+        waiting.push(socket);
+    }
+    let start = std::time::Instant::now();
+    let said = bed.unsigned(&[("SPIFFE_ENDPOINT_SOCKET", &format!("unix://{}", path.display()))]);
+    assert!(said.contains("register this workload") && said.contains("warrant.tokenSource"), "{said}");
+    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+}

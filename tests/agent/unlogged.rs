@@ -69,6 +69,10 @@ fn whoever_takes_it_says_so() {
     assert_eq!((judged(&bed, ""), judged(&bed, "require = \"timestamp\"")), ("accept".to_owned(), "accept".to_owned()));
     bed.config("warrant.log", "false");
     bed.verifies("HEAD");
+    // whoever only reads needs no authority of their own
+    bed.home.git("", &["config", "--global", "--unset", "warrant.tsa"]);
+    bed.verifies("HEAD");
+    bed.verifies("HEAD~1");
 }
 
 #[test]

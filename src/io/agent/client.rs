@@ -1,7 +1,7 @@
 //! The signer's side of the agent's socket.
 
 use super::protocol::{Answer, Question, Status, Timed, is_own, read, write};
-use super::socket;
+use super::{holding, named, socket};
 use crate::io::sigstore::renewal::Renewal;
 use crate::signature::x509::sign::{Leaf, SignedAttributes};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use std::env;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -51,10 +51,27 @@ pub enum Answered {
 }
 
 impl Agent {
-    /// The agent, if one runs.
+    /// The agent, if one runs and answers.
     pub fn find() -> Option<Self> {
-        let agent = Self(());
-        agent.status().is_ok().then_some(agent)
+        Self::look().ok().flatten()
+    }
+
+    /// The agent, if one runs.
+    ///
+    /// # Errors
+    /// Where somebody listens in an agent's place, and does not answer as one.
+    pub fn look() -> Result<Option<Self>> {
+        let stream = match connect(&socket()?) {
+            Ok(stream) if !is_own(&stream) => return Ok(None), // another user's is none
+            Ok(stream) => Ok(stream),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
+            Err(error) => Err(error),
+        };
+        let asked = stream.map_err(anyhow::Error::from).and_then(|stream| exchange(&stream, &Question::Status, ANSWER));
+        match asked {
+            Ok(Answer::Status(_)) => Ok(Some(Self(()))),
+            Ok(_) | Err(_) => bail!("an agent is there and does not answer{}; end it, or try again", named(holding())),
+        }
     }
 
     /// The agent; started where none runs.
@@ -62,10 +79,9 @@ impl Agent {
     /// # Errors
     /// Where it cannot be started.
     pub fn start() -> Result<Self> {
-        if let Some(agent) = Self::find() {
+        if let Some(agent) = Self::look()? {
             return Ok(agent);
         }
-        socket()?;
         let program = env::current_exe().context("cannot tell where this program lies")?;
         let mut command = Command::new(&program);
         command.args(["agent", "--foreground"]).current_dir("/");
@@ -165,19 +181,23 @@ impl Agent {
 
     fn ask_within(&self, question: &Question, within: Duration) -> Result<Answer> {
         let stream = connect(&socket()?).context("no agent runs")?;
-        if !is_own(&stream) {
-            bail!("what listens at the agent's socket belongs to another user");
-        }
-        write(Timed::new(&stream, ANSWER), question)?;
-        match read(Timed::new(&stream, within))? {
-            Answer::Refused(why) => bail!("the agent says: {why}"),
-            answer => Ok(answer),
-        }
+        exchange(&stream, question, within)
+    }
+}
+
+fn exchange(stream: &UnixStream, question: &Question, within: Duration) -> Result<Answer> {
+    if !is_own(stream) {
+        bail!("what listens at the agent's socket belongs to another user");
+    }
+    write(Timed::new(stream, ANSWER), question)?;
+    match read(Timed::new(stream, within))? {
+        Answer::Refused(why) => bail!("the agent says: {why}"),
+        answer => Ok(answer),
     }
 }
 
 /// Connects, and does not wait for one who accepts nobody.
-fn connect(path: &Path) -> io::Result<UnixStream> {
+pub(in crate::io) fn connect(path: &Path) -> io::Result<UnixStream> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
     let stream = UnixStream::from(socket);

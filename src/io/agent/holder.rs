@@ -9,10 +9,12 @@ use crate::signature::x509::sign::{Leaf, SignedAttributes, certificate_request};
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a key waits for its certificate.
@@ -21,6 +23,10 @@ const WAIT: Duration = Duration::from_secs(120);
 const MARGIN: i64 = 20;
 /// More at a time are somebody's mistake.
 const MOST_KEYS: usize = 16;
+/// Nor do more renew, or wait to: others are to be heard meanwhile.
+const MOST_RENEWALS: usize = 16;
+/// How long one waits while another renews the same certificate.
+const TURN: Duration = Duration::from_secs(10);
 
 /// A key with its certificate, and that by which it may be renewed.
 struct Slot {
@@ -35,10 +41,10 @@ struct Slot {
 #[derive(Default)]
 pub struct Holder {
     slots: Mutex<HashMap<String, Slot>>,
-    /// Keys that wait for their certificate do not take the place of one that has it.
-    pending: Mutex<HashMap<String, (Ephemeral, Instant)>>,
-    /// One renewal at a time: a refresh token may be good for one.
-    renewing: Mutex<()>,
+    /// Keys that wait for their certificate, by services and public key: they take the place of none that has it, nor of each other.
+    pending: Mutex<HashMap<(String, Vec<u8>), (Ephemeral, Instant)>>,
+    /// How many renew, or wait to.
+    renewing: AtomicUsize,
     stop: AtomicBool,
     locked: bool,
 }
@@ -72,19 +78,19 @@ impl Holder {
         match question {
             Question::Request { of } => {
                 let (key, request) = made()?;
+                let public_key = key.public_key()?;
                 let mut pending = lock(&self.pending);
                 if pending.len() >= MOST_KEYS {
                     bail!("too many logins wait for their certificates");
                 }
-                pending.insert(of, (key, Instant::now()));
+                pending.insert((of, public_key), (key, Instant::now()));
                 Ok(Answer::Request(STANDARD.encode(request)))
             }
             Question::Certificate { of, certificate, renewal } => {
                 let leaf = Leaf::parse(&bytes(&certificate)?)?;
-                let (key, _) = lock(&self.pending).remove(&of).context("no key waits for a certificate")?;
-                if key.public_key()? != leaf.public_key() {
-                    bail!("the certificate is of another key");
-                }
+                let waiting = (of, leaf.public_key().to_vec());
+                let (key, _) = lock(&self.pending).remove(&waiting).context("no key waits for this certificate")?;
+                let (of, _) = waiting;
                 let mut slots = lock(&self.slots);
                 if slots.len() >= MOST_KEYS && !slots.contains_key(&of) {
                     bail!("too many certificates are held");
@@ -125,18 +131,36 @@ impl Holder {
     }
 
     fn renew(&self, of: &str) -> Result<Answer> {
-        let _one = lock(&self.renewing);
-        let (renewal, before) = match lock(&self.slots).get(of) {
-            Some(slot) if slot.lives() => return Ok(Answer::Kept), // somebody else was quicker
-            Some(slot) if slot.is_renewable() => (slot.renewal.clone(), slot.leaf.clone()),
-            Some(_) | None => return Ok(Answer::Nothing),
+        let _counted = Counted::of(&self.renewing, MOST_RENEWALS).context("too many renewals wait for their issuers")?;
+        let until = Instant::now() + TURN;
+        loop {
+            let renewal = match lock(&self.slots).get(of) {
+                Some(slot) if slot.lives() => return Ok(Answer::Kept), // somebody else was quicker
+                Some(slot) if slot.is_renewable() => slot.renewal.clone().context("nothing to renew it by")?,
+                Some(_) | None => return Ok(Answer::Nothing),
+            };
+            // one at a time: a refresh token may be good for one
+            match renewal.try_lock() {
+                Ok(mut one) => return self.renew_by(of, &renewal, &mut one),
+                Err(TryLockError::Poisoned(one)) => return self.renew_by(of, &renewal, &mut one.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(Duration::from_millis(20)),
+                Err(TryLockError::WouldBlock) => bail!("it is being renewed, and the issuer or Fulcio takes long to answer"),
+            }
+        }
+    }
+
+    /// `held` is what is in `renewal`, which nobody else uses meanwhile.
+    fn renew_by(&self, of: &str, renewal: &Arc<Mutex<Renewal>>, held: &mut Renewal) -> Result<Answer> {
+        let before = match lock(&self.slots).get(of) {
+            Some(slot) if slot.lives() => return Ok(Answer::Kept), // while this one waited for its turn
+            Some(slot) => slot.leaf.clone(),
+            None => return Ok(Answer::Nothing),
         };
-        let renewal = renewal.context("nothing to renew it by")?;
         let (key, request) = made()?;
-        let renewed = lock(&renewal).renew(&Http::new(), &request);
+        let renewed = held.renew(&Http::new(), &request);
         let mut slots = lock(&self.slots);
         // whoever logged in meanwhile, or had all forgotten, is not overruled
-        let is_same = |slot: &Slot| slot.renewal.as_ref().is_some_and(|other| Arc::ptr_eq(other, &renewal));
+        let is_same = |slot: &Slot| slot.renewal.as_ref().is_some_and(|other| Arc::ptr_eq(other, renewal));
         if !slots.get(of).is_some_and(is_same) {
             return Ok(Answer::Nothing);
         }
@@ -168,6 +192,23 @@ impl Holder {
         let mut pending = lock(&self.pending);
         pending.retain(|_, (_, made)| made.elapsed() < WAIT);
         !slots.is_empty() || !pending.is_empty()
+    }
+}
+
+/// One of so many.
+pub(super) struct Counted<C: Borrow<AtomicUsize>>(C);
+
+impl<C: Borrow<AtomicUsize>> Counted<C> {
+    /// Another one, where there are not so many yet.
+    pub(super) fn of(count: C, most: usize) -> Option<Self> {
+        let more = |before: usize| before.checked_add(1).filter(|after| *after <= most);
+        count.borrow().fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok().then_some(Self(count))
+    }
+}
+
+impl<C: Borrow<AtomicUsize>> Drop for Counted<C> {
+    fn drop(&mut self) {
+        self.0.borrow().fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -44,7 +44,9 @@ pub fn issue(http: &Http, fulcio: &Service, token: &IdentityToken, request: &[u8
     });
     let body = Zeroizing::new(body.to_string());
     let headers = [("Content-Type", "application/json"), ("Accept", "application/json")];
-    let call = Call { path: "/api/v2/signingCert", headers: &headers, body: Some(body.as_bytes()) };
+    let secrets = [token.as_str()];
+    let call =
+        Call { path: "/api/v2/signingCert", headers: &headers, body: Some(body.as_bytes()), secrets: &secrets, ..Call::default() };
     let issued: Issued = http.json(fulcio, call)?;
     let leaf = leaf(fulcio, issued)?;
     let now = clock::now();

@@ -4,6 +4,7 @@
 //! no. Nothing is followed to another place, and nothing is sent in the clear except on this machine: a call may carry an
 //! identity token, which whoever reads it can use.
 
+use super::token::escape_into;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Proxy};
 use zeroize::Zeroizing;
 
 /// How long one try may take; a log that waits for its sequencer takes seconds.
@@ -55,7 +56,7 @@ pub struct Answer {
 }
 
 /// What is sent.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Call<'a> {
     /// What follows the service's URL.
     pub path: &'a str,
@@ -63,6 +64,10 @@ pub struct Call<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// Absent: a GET.
     pub body: Option<&'a [u8]>,
+    /// What of it no message may repeat, as it is before anything is escaped.
+    pub secrets: &'a [&'a str],
+    /// Whether the server may take it only once, as it does codes: it is not sent again where it may have arrived.
+    pub once: bool,
 }
 
 /// No answer came, or none that anybody wants to read to its end.
@@ -73,7 +78,11 @@ pub(super) struct NoAnswer {
 }
 
 /// A client.
-pub struct Http(Agent);
+pub struct Http {
+    far: Agent,
+    /// For services on this machine: what is sent to them in the clear goes through no proxy.
+    here: Agent,
+}
 
 impl Service {
     /// A service at a URL, which must be `https`, or on this machine.
@@ -85,11 +94,9 @@ impl Service {
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             bail!("{name}: its URL has a user name or a password in it, which messages would show; leave it out, and {mend}");
         }
-        let host = uri.host().unwrap_or_default();
-        let here = host == "localhost" || host == "[::1]" || host.strip_prefix("127.").is_some_and(is_numeric);
         match uri.scheme_str() {
-            Some("https") if !host.is_empty() => {}
-            Some("http") if here => {}
+            Some("https") if uri.host().is_some_and(|host| !host.is_empty()) => {}
+            Some("http") if is_here(&uri) => {}
             _ => bail!(
                 "{name}: `{url}` is neither https nor on this machine, and what is sent there must not be read on the way; {mend}"
             ),
@@ -106,6 +113,12 @@ impl Service {
     pub fn refused(&self, answer: &Answer) -> anyhow::Error {
         self.error(format!("it answers with status {}{}", answer.status, answer.said))
     }
+}
+
+/// Whether a URL is of this machine.
+fn is_here(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    host == "localhost" || host == "[::1]" || host.strip_prefix("127.").is_some_and(is_numeric)
 }
 
 fn is_numeric(rest: &str) -> bool {
@@ -138,28 +151,55 @@ fn said(body: &[u8], call: Call<'_>) -> String {
     if said.is_empty() { said } else { format!(" and says: {said}") }
 }
 
-/// A text without what may be a token: some servers repeat what they were sent. Words are short, and so are most names; what is
-/// left out of longer ones is not missed. Of what was sent shorter ones are left out, too.
+/// A text without the secrets of a call, and without what may be another token: some servers repeat what they were sent. Words are
+/// short, and so are most names; what is left out of longer ones is not missed. Parts of secrets are left out where they are no
+/// shorter than a word.
 fn without_secrets(text: &str, call: Call<'_>) -> String {
     const SHORT: usize = 19;
     const SHORTEST: usize = 8;
-    let was_sent = |part: &str| {
-        let headers = call.headers.iter().filter(|(name, _)| *name == "Authorization");
-        let mut sent = headers.map(|(_, value)| value.as_bytes()).chain(call.body);
-        part.len() >= SHORTEST && sent.any(|sent| memchr::memmem::find(sent, part.as_bytes()).is_some())
-    };
-    let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | '.' | '~' | '%');
+    const STRUCK: char = '\0';
+    let mut marked = Zeroizing::new(text.replace(STRUCK, " "));
+    for form in call.secrets.iter().flat_map(|secret| forms(secret)).filter(|form| !form.is_empty()) {
+        marked = Zeroizing::new(marked.replace(form.as_str(), "\0"));
+    }
+    let is_of_secret = |part: &str| part.len() >= SHORTEST && call.secrets.iter().any(|secret| secret.contains(part));
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, STRUCK | '-' | '_' | '+' | '/' | '=' | '.' | '~' | '%');
     let mut out = String::new();
-    for piece in text.split_inclusive(|c: char| !is_of_token(c)) {
+    for piece in marked.split_inclusive(|c: char| !is_of_token(c)) {
         let run = piece.trim_end_matches(|c: char| !is_of_token(c));
         // a path and a host have parts that are short, and a token has none
-        match run.split(['/', '.']).all(|part| part.len() <= SHORT) && !was_sent(run) {
+        let is_plain = run.split(['/', '.']).all(|part| part.len() <= SHORT);
+        match is_plain && !run.contains(STRUCK) && !is_of_secret(run) {
             true => out.push_str(piece),
             false => {
                 out.push_str("[...]");
                 out.push_str(piece.get(run.len()..).unwrap_or_default());
             }
         }
+    }
+    out
+}
+
+/// How a secret may stand in what a server repeats: as it is, escaped for a form, or escaped for JSON.
+fn forms(secret: &str) -> [Zeroizing<String>; 4] {
+    let mut escaped = Zeroizing::new(String::with_capacity(3 * secret.len()));
+    escape_into(&mut escaped, secret);
+    let json = Zeroizing::new(serde_json::Value::from(secret).to_string());
+    let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
+    // the longest first: one that is struck out leaves nothing of the others
+    let lower = Zeroizing::new(lower_escapes(&escaped));
+    [escaped, lower, Zeroizing::new(json.to_owned()), Zeroizing::new(secret.to_owned())]
+}
+
+/// The same with small letters in `%XX`.
+fn lower_escapes(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        out.push('%');
+        out.push_str(&digits.to_ascii_lowercase());
+        out.push_str(rest);
     }
     out
 }
@@ -174,16 +214,20 @@ impl Http {
     pub fn new() -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).unversioned_rustls_crypto_provider(provider).build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(TRY))
-            .timeout_connect(Some(CONNECT))
-            .user_agent(concat!("git-warrant/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self(config.new_agent())
+        let agent = |proxy| {
+            Agent::config_builder()
+                .tls_config(tls.clone())
+                .proxy(proxy)
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .timeout_global(Some(TRY))
+                .timeout_connect(Some(CONNECT))
+                .user_agent(concat!("git-warrant/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .new_agent()
+        };
+        Self { far: agent(Proxy::try_from_env()), here: agent(None) }
     }
 
     /// Calls a service; an answer of any status that is not worth another try is an answer.
@@ -199,7 +243,7 @@ impl Http {
     /// # Errors
     /// Where no answer came, a longer one, or one that is no success: one that points elsewhere is not followed.
     pub fn file(&self, service: &Service, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let answer = self.call_bounded(service, Call { path, headers: &[], body: None }, limit).map_err(|none| none.error)?;
+        let answer = self.call_bounded(service, Call { path, ..Call::default() }, limit).map_err(|none| none.error)?;
         match answer.status {
             403 | 404 => Ok(None), // some stores of files do not say which names they have
             _ if answer.is_good() => Ok(Some(answer.body.to_vec())),
@@ -214,7 +258,9 @@ impl Http {
         loop {
             let result = self.once(&service.url, call, limit);
             let worth = match &result {
+                Ok(answer) if call.once => matches!(answer.status, 429 | 503),
                 Ok(answer) => matches!(answer.status, 429 | 500 | 502 | 503 | 504),
+                Err(error) if call.once => is_before(error),
                 Err(error) => is_passing(error),
             };
             let asked = result.as_ref().ok().and_then(|answer| answer.retry_after).unwrap_or_default();
@@ -244,11 +290,12 @@ impl Http {
     }
 
     fn once(&self, url: &str, call: Call<'_>, limit: u64) -> Result<Answer, ureq::Error> {
+        let agent = if url.parse().is_ok_and(|uri| is_here(&uri)) { &self.here } else { &self.far };
         let url = format!("{url}{}", call.path);
         let mut response = match call.body {
-            None => call.headers.iter().fold(self.0.get(url), |request, (name, value)| request.header(*name, *value)).call()?,
+            None => call.headers.iter().fold(agent.get(url), |request, (name, value)| request.header(*name, *value)).call()?,
             Some(body) => {
-                call.headers.iter().fold(self.0.post(url), |request, (name, value)| request.header(*name, *value)).send(body)?
+                call.headers.iter().fold(agent.post(url), |request, (name, value)| request.header(*name, *value)).send(body)?
             }
         };
         let status = response.status().as_u16();
@@ -280,6 +327,16 @@ fn is_passing(error: &ureq::Error) -> bool {
             | ureq::Error::HostNotFound
             | ureq::Error::Protocol(_)
     )
+}
+
+/// Whether a call failed before the server can have taken it.
+fn is_before(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => true,
+        ureq::Error::Timeout(timeout) => matches!(timeout, ureq::Timeout::Resolve | ureq::Timeout::Connect),
+        ureq::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
+        _ => false,
+    }
 }
 
 fn explained(error: &ureq::Error) -> String {
@@ -332,10 +389,29 @@ mod tests {
         ] {
             assert_eq!(without_secrets(text, CALL), want);
         }
-        // what was sent need not be long
-        let bearer = [("Authorization", "Bearer shorttoken")];
-        let call = Call { path: "/x", headers: &bearer, body: Some(b"secret=hunter2hunter2&grant=code") };
-        assert_eq!(without_secrets("not shorttoken, nor hunter2hunter2: code", call), "not [...], nor [...]: code");
+        // secrets need not be long, and are known in other clothes
+        let secrets = ["shorttoken", "hunter2", "a \u{e9}?\"b", ""];
+        let call = Call { secrets: &secrets, ..Call::default() };
+        for (text, want) in [
+            ("not shorttoken, nor hunter2: code", "not [...], nor [...]: code"),
+            ("grant=x&secret=hunter2&x=y", "grant=x&[...]&x=y"),
+            ("not shorttok", "not [...]"),
+            ("not short", "not short"),
+            (
+                "secret a \u{e9}?\"b or a%20%C3%A9%3F%22b or a%20%c3%a9%3f%22b or a \u{e9}?\\\"b.",
+                "secret [...] or [...] or [...] or [...]",
+            ),
+        ] {
+            assert_eq!(without_secrets(text, call), want);
+        }
+    }
+
+    #[test]
+    fn the_servers_reasons_stay_whatever_was_sent() {
+        let body = b"grant_type=authorization_code&redirect_uri=x&client_secret=hunter2";
+        let call = Call { headers: &[("Content-Type", "application/json")], body: Some(body), secrets: &["hunter2"], ..CALL };
+        let says = "unsupported grant_type authorization_code: client_secret or redirect_uri, Content-Type application/json";
+        assert_eq!(without_secrets(says, call), says);
     }
 
     /// A server that says one of these to each caller in turn; how many called.
@@ -353,7 +429,25 @@ mod tests {
         (Service::new("the test", &url, "mend it").unwrap(), thread)
     }
 
-    const CALL: Call<'_> = Call { path: "/x", headers: &[], body: Some(b"{}") };
+    const CALL: Call<'_> = Call { path: "/x", headers: &[], body: Some(b"{}"), secrets: &[], once: false };
+
+    #[test]
+    fn what_may_have_arrived_is_not_sent_again() {
+        let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        let busy = "HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let half = "HTTP/1.1 200 OK\r\nContent-Length: 200\r\nConnection: close\r\n\r\n{";
+        let broken = "HTTP/1.1 502 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        for (says, status) in [(vec![busy, good], Some(200)), (vec![half], None), (vec![""], None), (vec![broken], Some(502))] {
+            let (service, thread) = server(says);
+            let answer = Http::new().call(&service, Call { once: true, ..CALL });
+            assert_eq!(answer.as_ref().ok().map(|answer| answer.status), status, "{answer:?}");
+            thread.join().unwrap(); // and nobody listens any more, who could say what came then
+            if status.is_none() {
+                let said = format!("{:#}", answer.unwrap_err());
+                assert!(!said.contains("refused"), "it was sent again: {said}");
+            }
+        }
+    }
 
     #[test]
     fn who_says_when_to_come_again_is_believed_for_a_while() {

@@ -127,13 +127,13 @@ impl Number {
 impl Logged<'_> {
     fn in_v1(&self, http: &Http) -> Result<LogEntry> {
         let body = self.body_v1().to_string();
-        let call = Call { path: "/api/v1/log/entries", headers: &HEADERS, body: Some(body.as_bytes()) };
+        let call = Call { path: "/api/v1/log/entries", headers: &HEADERS, body: Some(body.as_bytes()), ..Call::default() };
         let mut answer = http.call(self.rekor, call)?;
         if answer.status == 409 {
             // a try whose answer was lost did log it
             let path = answer.location.as_deref().filter(|path| path.starts_with("/api/v1/log/entries/")).map(str::to_owned);
             let path = path.ok_or_else(|| self.rekor.refused(&answer))?;
-            answer = http.call(self.rekor, Call { path: &path, headers: &HEADERS, body: None })?;
+            answer = http.call(self.rekor, Call { path: &path, headers: &HEADERS, ..Call::default() })?;
         }
         if !answer.is_good() {
             return Err(self.rekor.refused(&answer));
@@ -172,7 +172,7 @@ impl Logged<'_> {
         let signature = json!({ "content": STANDARD.encode(self.signature), "verifier": verifier });
         let digest = STANDARD.encode(self.attributes.digest());
         let request = json!({ "hashedRekordRequestV002": { "digest": digest, "signature": signature } }).to_string();
-        let call = Call { path: "/api/v2/log/entries", headers: &HEADERS, body: Some(request.as_bytes()) };
+        let call = Call { path: "/api/v2/log/entries", headers: &HEADERS, body: Some(request.as_bytes()), ..Call::default() };
         let answer = http.call(self.rekor, call)?;
         if !answer.is_good() {
             return Err(self.rekor.refused(&answer));

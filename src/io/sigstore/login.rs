@@ -9,7 +9,7 @@ mod device;
 use super::http::Call;
 use super::renewal::Renewal;
 use super::services::{Login, Services};
-use super::token::{IdentityToken, escape_into};
+use super::token::{IdentityToken, escape_into, secret_in};
 use super::{Http, Service};
 use crate::io::keys::ephemeral::random;
 use crate::io::keys::terminal;
@@ -19,7 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use std::{env, fs};
+use std::env;
 use zeroize::Zeroizing;
 
 /// Somebody logged in.
@@ -120,15 +120,14 @@ impl<'a> Issuer<'a> {
     fn discover(http: &'a Http, services: &'a Services) -> Result<Self> {
         let service =
             Service::new("the issuer", &services.issuer, "try again, or name another: git config warrant.oidcIssuer URL")?;
-        let call = Call { path: "/.well-known/openid-configuration", headers: &[JSON], body: None };
+        let call = Call { path: "/.well-known/openid-configuration", headers: &[JSON], ..Call::default() };
         let places: Places = http.json(&service, call)?;
         if places.issuer.trim_end_matches('/') != service.url {
-            return Err(service.error(format!("it calls itself {}", places.issuer)));
+            return Err(service.error(format!("it calls itself {}", cut(&places.issuer))));
         }
         let secret = services.client_secret.as_ref().map(|path| {
-            let text = fs::read_to_string(path).map(Zeroizing::new);
-            let text =
-                text.with_context(|| format!("cannot read the client secret {} (warrant.oidcClientSecretFile)", path.display()))?;
+            let text = secret_in(path)
+                .with_context(|| format!("cannot read the client secret {} (warrant.oidcClientSecretFile)", path.display()))?;
             Ok::<_, anyhow::Error>(Zeroizing::new(text.trim().to_owned()))
         });
         Ok(Self { http, services, secret: secret.transpose()?, service, places })
@@ -172,25 +171,26 @@ impl<'a> Issuer<'a> {
         Ok(format!("{place}{joint}{}", form(&fields).as_str()))
     }
 
-    /// Asks for the token that a code, or a device, was granted; the answer, whatever its status.
-    fn token(&self, fields: &[(&str, &str)]) -> Result<(Service, super::http::Answer)> {
+    /// Asks for the token that a code, or a device, was granted; the answer, whatever its status. `once` where asking again could
+    /// spoil what was granted.
+    fn token(&self, fields: &[(&str, &str)], secrets: &[(&str, &str)], once: bool) -> Result<(Service, super::http::Answer)> {
         let place = self.place(&self.places.token_endpoint)?;
         let mut all = vec![("client_id", self.services.client_id.as_str())];
-        all.extend(self.secret.as_ref().map(|secret| ("client_secret", secret.as_str())));
         all.extend(fields);
+        let public = all.len();
+        all.extend(self.secret.as_ref().map(|secret| ("client_secret", secret.as_str())));
+        all.extend(secrets);
         let body = form(&all);
-        let answer = self.http.call(&place, Call { path: "", headers: &[FORM, JSON], body: Some(body.as_bytes()) })?;
+        let secrets: Vec<&str> = all.iter().skip(public).map(|(_, value)| *value).collect();
+        let call = Call { headers: &[FORM, JSON], body: Some(body.as_bytes()), secrets: &secrets, once, ..Call::default() };
+        let answer = self.http.call(&place, call)?;
         Ok((place, answer))
     }
 
     /// The token that a code stands for.
     fn redeem(&self, code: &str, redirect: &str, nonce: &str, pkce: &Pkce) -> Result<LoggedIn> {
-        let (place, answer) = self.token(&[
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", redirect),
-            ("code_verifier", &pkce.verifier),
-        ])?;
+        let fields = [("grant_type", "authorization_code"), ("redirect_uri", redirect)];
+        let (place, answer) = self.token(&fields, &[("code", code), ("code_verifier", &pkce.verifier)], true)?;
         if !answer.is_good() {
             return Err(place.refused(&answer));
         }
@@ -237,6 +237,15 @@ fn by_code(issuer: &Issuer<'_>) -> Result<LoggedIn> {
     let code = code.context("no code was typed; nothing is signed")?;
     let code = std::str::from_utf8(&code).context("the code is not UTF-8")?;
     issuer.redeem(code.trim(), SHOWN, &nonce, &pkce)
+}
+
+/// What somebody else says, no longer than a message takes.
+fn cut(text: &str) -> String {
+    const LONGEST: usize = 200;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 fn unguessable() -> Result<String> {

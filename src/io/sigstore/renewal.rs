@@ -4,7 +4,7 @@
 //! Where the token may go is fixed when it is given: settings that change later never send it to another issuer.
 
 use super::certificate::issue;
-use super::http::{Call, Service};
+use super::http::{Answer, Call, Service};
 use super::login::{FORM, JSON, form};
 use super::token::IdentityToken;
 use super::{Http, services};
@@ -54,6 +54,19 @@ struct Granted {
     refresh_token: Option<Zeroizing<String>>,
 }
 
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+/// Whether an issuer says that a refresh token, or whoever comes with it, is good for nothing any more (RFC 6749 §5.2). What a
+/// gateway before it says is not the issuer's word.
+fn is_final(answer: &Answer) -> bool {
+    let refusal: Option<Refusal> = serde_json::from_slice(&answer.body).ok();
+    let is_named = refusal.is_some_and(|refusal| matches!(refusal.error.as_str(), "invalid_grant" | "invalid_client"));
+    matches!(answer.status, 400 | 401) && is_named
+}
+
 impl Renewal {
     /// The last moment of one that begins now.
     pub(super) fn end() -> i64 {
@@ -76,11 +89,13 @@ impl Renewal {
         ];
         fields.extend(self.client_secret.as_ref().map(|secret| ("client_secret", secret.as_str())));
         let body = form(&fields);
-        let call = Call { path: "", headers: &[FORM, JSON], body: Some(body.as_bytes()) };
+        let secrets: Vec<&str> = self.client_secret.iter().chain([&self.refresh_token]).map(|secret| secret.as_str()).collect();
+        // a token that is good for one use may have been used, though no answer came
+        let call = Call { headers: &[FORM, JSON], body: Some(body.as_bytes()), secrets: &secrets, once: true, ..Call::default() };
         let answer = http.call(&issuer, call).map_err(Unrenewed::Passing)?;
         if !answer.is_good() {
             let error = issuer.refused(&answer);
-            return Err(if (400..429).contains(&answer.status) { refused(error) } else { Unrenewed::Passing(error) });
+            return Err(if is_final(&answer) { refused(error) } else { Unrenewed::Passing(error) });
         }
         let granted: Option<Granted> = serde_json::from_slice(&answer.body).ok();
         let granted = granted.ok_or_else(|| refused(issuer.error("its answer makes no sense")))?;

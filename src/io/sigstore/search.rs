@@ -74,8 +74,10 @@ impl Search {
             "operator": "and",
         });
         let query = query.to_string();
-        let answer =
-            self.ask(Call { path: "/api/v1/index/retrieve", headers: &HEADERS, body: Some(query.as_bytes()) }, MOST_NAMES)?;
+        let answer = self.ask(
+            Call { path: "/api/v1/index/retrieve", headers: &HEADERS, body: Some(query.as_bytes()), ..Call::default() },
+            MOST_NAMES,
+        )?;
         let names: Vec<String> = serde_json::from_slice(&answer.body)
             .map_err(|error| Failure::Here(self.rekor.error(format!("its answer makes no sense: {error}"))))?;
         let mut found = Found { entries: Vec::new(), odd: Vec::new() };
@@ -94,7 +96,7 @@ impl Search {
             return Err(Failure::Here(self.rekor.error("its answer makes no sense: the name of an entry is none")));
         }
         let path = format!("/api/v1/log/entries/{name}");
-        let answer = self.ask(Call { path: &path, headers: &HEADERS, body: None }, MOST_ENTRY)?;
+        let answer = self.ask(Call { path: &path, headers: &HEADERS, ..Call::default() }, MOST_ENTRY)?;
         parse_v1(&self.rekor, &answer.body).map_err(Failure::Here)
     }
 

@@ -4,9 +4,9 @@
 //! are sent as literals (RFC 7541 §6.2.2), and those of the answer are not read, since an answer is a message or none.
 
 use super::token::IdentityToken;
-use crate::io::agent::Timed;
-use anyhow::{Context as _, Result, bail};
-use std::io::{Read, Write};
+use crate::io::agent::{Timed, connect};
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,8 +40,13 @@ const PADDED: u8 = 8;
 /// Where nothing answers there, or with no token.
 pub(super) fn token(address: &str, audience: &str) -> Result<IdentityToken> {
     let path = path(address)?;
-    let fetched = UnixStream::connect(&path).context("nothing answers there").and_then(|stream| fetch(&stream, audience));
-    let token = fetched.with_context(|| format!("the SPIFFE Workload API at {} (SPIFFE_ENDPOINT_SOCKET)", path.display()))?;
+    let fetched = connect(&path).context("nothing answers there").and_then(|stream| fetch(&stream, audience));
+    let token = fetched.map_err(|error| {
+        anyhow!(
+            "the SPIFFE Workload API at {} (SPIFFE_ENDPOINT_SOCKET): {error:#}; register this workload, or choose another source: git config warrant.tokenSource NAME",
+            path.display()
+        )
+    })?;
     IdentityToken::parse(token, "the SPIFFE Workload API")
 }
 
@@ -104,7 +109,7 @@ fn answer(stream: &mut (impl Read + Write)) -> Result<Zeroizing<Vec<u8>>> {
     let mut frames = 0;
     loop {
         let mut head = [0; 9];
-        stream.read_exact(&mut head).context("it says nothing")?;
+        stream.read_exact(&mut head).map_err(|error| unsaid(&error, "it says nothing"))?;
         let [a, b, c, kind, flags, id @ ..] = head;
         let length = usize::try_from(u32::from_be_bytes([0, a, b, c]))?;
         frames += 1;
@@ -112,7 +117,7 @@ fn answer(stream: &mut (impl Read + Write)) -> Result<Zeroizing<Vec<u8>>> {
             bail!("what answers there does not speak HTTP/2 as it should");
         }
         let mut content = Zeroizing::new(vec![0; length]);
-        stream.read_exact(&mut content).context("its answer breaks off")?;
+        stream.read_exact(&mut content).map_err(|error| unsaid(&error, "its answer breaks off"))?;
         let is_ours = u32::from_be_bytes(id) & 0x7fff_ffff == 1;
         match kind {
             kind::SETTINGS if flags & ACK == 0 => stream.write_all(&frame(kind::SETTINGS, ACK, 0, &[])?)?,
@@ -130,6 +135,15 @@ fn answer(stream: &mut (impl Read + Write)) -> Result<Zeroizing<Vec<u8>>> {
         if is_ours && matches!(kind, kind::DATA | kind::HEADERS) && flags & END_STREAM != 0 {
             return Ok(data);
         }
+    }
+}
+
+/// Why there is no more of an answer.
+fn unsaid(error: &io::Error, ended: &str) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => anyhow!("it does not answer in time"),
+        ErrorKind::UnexpectedEof => anyhow!("{ended}"),
+        _ => anyhow!("{ended}: {error}"),
     }
 }
 

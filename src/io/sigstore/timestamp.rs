@@ -16,7 +16,7 @@ const HEADERS: [(&str, &str); 2] = [("Content-Type", "application/timestamp-quer
 pub fn stamp(http: &Http, services: &Services, signature: &[u8]) -> Result<Option<Vec<u8>>> {
     let Some(authority) = services.timestamps()? else { return Ok(None) };
     let query = TimestampQuery::new(signature, random()?);
-    let answer = http.call(&authority, Call { path: "", headers: &HEADERS, body: Some(&query.encode()) })?;
+    let answer = http.call(&authority, Call { path: "", headers: &HEADERS, body: Some(&query.encode()), ..Call::default() })?;
     if !answer.is_good() {
         return Err(authority.refused(&answer));
     }

@@ -7,9 +7,12 @@ use crate::io::clock;
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustix::fs::{Mode, OFlags, open};
 use serde::Deserialize;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
-use std::{env, fmt, fs};
+use std::{env, fmt};
 use zeroize::Zeroizing;
 
 /// A longer one is none.
@@ -129,11 +132,12 @@ struct Source {
 const SOURCES: &[Source] = &[
     Source { names: &["environment", "envvar"], get: |_, _| from_environment("SIGSTORE_ID_TOKEN") },
     Source { names: &["file", "filesystem"], get: |_, services| from_file(services) },
-    Source { names: &["spiffe"], get: |_, services| workload(services) },
     Source { names: &["github", "github-actions"], get: |http, services| github(http, &services.client_id) },
     Source { names: &["buildkite", "buildkite-agent"], get: |http, services| buildkite(http, &services.client_id) },
     Source { names: &["gitlab"], get: |_, _| only_in("GITLAB_CI", "GitLab", "SIGSTORE_ID_TOKEN") },
     Source { names: &["circleci"], get: |_, _| only_in("CIRCLECI", "CircleCI", "CIRCLE_OIDC_TOKEN_V2") },
+    // last: a runner's machine may have its own identity beside that of the job
+    Source { names: &["spiffe"], get: |_, services| workload(services) },
 ];
 
 fn variable(name: &str) -> Option<Zeroizing<String>> {
@@ -159,9 +163,7 @@ fn only_in(mark: &str, service: &str, name: &str) -> Result<Option<IdentityToken
 
 fn from_file(services: &Services) -> Result<Option<IdentityToken>> {
     let read = |path: &Path| {
-        let text = fs::read_to_string(path)
-            .map(Zeroizing::new)
-            .with_context(|| format!("cannot read the identity token {}", path.display()))?;
+        let text = secret_in(path).with_context(|| format!("cannot read the identity token {}", path.display()))?;
         IdentityToken::parse(text, &path.display().to_string()).map(Some)
     };
     match &services.token_file {
@@ -169,6 +171,25 @@ fn from_file(services: &Services) -> Result<Option<IdentityToken>> {
         None if Path::new(MOUNTED).exists() => read(Path::new(MOUNTED)),
         None => Ok(None),
     }
+}
+
+/// The text of a small file with a secret. One that is no file is not read: it may have no end, or keep us waiting.
+///
+/// # Errors
+/// Where it cannot be read, or is no such file.
+pub(super) fn secret_in(path: &Path) -> Result<Zeroizing<String>> {
+    // not waiting for whoever would write to a pipe
+    let file = File::from(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        bail!("it is no regular file");
+    }
+    // of its final size: what grows leaves copies behind
+    let mut text = Zeroizing::new(String::with_capacity(MAX_TOKEN + 1));
+    file.take(u64::try_from(MAX_TOKEN)?.saturating_add(1)).read_to_string(&mut text)?;
+    if text.len() > MAX_TOKEN {
+        bail!("it is longer than {MAX_TOKEN} bytes");
+    }
+    Ok(text)
 }
 
 /// The token of a workload, where a Workload API is named.
@@ -188,14 +209,14 @@ fn github(http: &Http, audience: &str) -> Result<Option<IdentityToken>> {
         return Ok(None);
     }
     let mend = "permissions: id-token: write, in the workflow";
-    let (Some(url), Some(bearer)) = (variable("ACTIONS_ID_TOKEN_REQUEST_URL"), variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN")) else {
+    let (Some(url), Some(secret)) = (variable("ACTIONS_ID_TOKEN_REQUEST_URL"), variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN")) else {
         bail!("this job of GitHub Actions may not have an identity token; {mend}");
     };
     let (base, query) = url.split_once('?').map_or((url.as_str(), String::new()), |(base, query)| (base, format!("{query}&")));
     let service = Service::new("GitHub's token service", base, mend)?;
-    let bearer = Zeroizing::new(format!("Bearer {}", bearer.as_str()));
+    let bearer = Zeroizing::new(format!("Bearer {}", secret.as_str()));
     let path = format!("?{query}audience={}", escaped(audience));
-    let call = Call { path: &path, headers: &[("Authorization", &bearer)], body: None };
+    let call = Call { path: &path, headers: &[("Authorization", &bearer)], secrets: &[&secret], ..Call::default() };
     let answer: Value = http.json(&service, call)?;
     IdentityToken::parse(answer.value, "GitHub Actions").map(Some)
 }
@@ -207,17 +228,18 @@ struct Token {
 
 /// <https://buildkite.com/docs/apis/agent-api/oidc>
 fn buildkite(http: &Http, audience: &str) -> Result<Option<IdentityToken>> {
-    let (Some(bearer), Some(job)) = (variable("BUILDKITE_AGENT_ACCESS_TOKEN"), variable("BUILDKITE_JOB_ID")) else {
+    let (Some(secret), Some(job)) = (variable("BUILDKITE_AGENT_ACCESS_TOKEN"), variable("BUILDKITE_JOB_ID")) else {
         return Ok(None);
     };
     let endpoint = env::var("BUILDKITE_AGENT_ENDPOINT").ok().filter(|url| !url.is_empty());
     let endpoint = endpoint.unwrap_or_else(|| "https://agent.buildkite.com/v3".to_owned());
     let service = Service::new("Buildkite", &endpoint, "see whether the agent may make OIDC tokens")?;
-    let bearer = Zeroizing::new(format!("Token {}", bearer.as_str()));
+    let bearer = Zeroizing::new(format!("Token {}", secret.as_str()));
     let body = serde_json::json!({ "audience": audience }).to_string();
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
     let path = format!("/jobs/{}/oidc/tokens", escaped(&job));
-    let answer: Token = http.json(&service, Call { path: &path, headers: &headers, body: Some(body.as_bytes()) })?;
+    let call = Call { path: &path, headers: &headers, body: Some(body.as_bytes()), secrets: &[&secret], ..Call::default() };
+    let answer: Token = http.json(&service, call)?;
     IdentityToken::parse(answer.token, "Buildkite").map(Some)
 }
 

@@ -1,6 +1,6 @@
 //! By a browser on this machine: it is sent to the issuer, and comes back to a port that only this login listens on.
 
-use super::{Issuer, LoggedIn, Pkce, unguessable};
+use super::{Issuer, LoggedIn, Pkce, cut, unguessable};
 use crate::io::keys::terminal;
 use crate::io::secrecy::without_secrets;
 use crate::report::escape::printable;
@@ -9,6 +9,7 @@ use std::env;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 const WITHIN: Duration = Duration::from_secs(300);
 /// A browser that connects and says nothing keeps nobody waiting.
 const REQUEST: Duration = Duration::from_secs(5);
+/// So many connections are read at once: a browser makes some in advance.
+const MOST: usize = 64;
 const MAX_REQUEST: usize = 16 * 1024;
 const PATH: &str = "/auth/callback";
 
@@ -70,15 +73,28 @@ fn open(page: &str) {
 fn wait(listener: &TcpListener, state: &str) -> Result<String> {
     listener.set_nonblocking(true).context("cannot wait for the browser")?;
     let until = Instant::now() + WITHIN;
+    let (say, heard) = mpsc::channel();
+    let mut waiting = 0_usize;
     while Instant::now() < until {
         match listener.accept() {
-            Ok((stream, _)) => match answer(stream, state) {
-                Callback::Code(code) => return Ok(code),
-                Callback::Refused(why) => bail!("the issuer refuses the login: {why}; nothing is signed"),
-                Callback::Other => {}
-            },
+            Ok((stream, _)) => {
+                let (say, state) = (say.clone(), state.to_owned());
+                let reading = thread::Builder::new().spawn(move || {
+                    let _ = say.send(answer(stream, &state));
+                });
+                waiting += usize::from(reading.is_ok());
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(Duration::from_millis(20)),
             Err(error) => return Err(error).context("cannot wait for the browser"),
+        }
+        // of those who say nothing so many at most; the others stay in the queue
+        while let Some(callback) = if waiting < MOST { heard.try_recv().ok() } else { heard.recv_timeout(REQUEST).ok() } {
+            waiting = waiting.saturating_sub(1);
+            match callback {
+                Callback::Code(code) => return Ok(code),
+                Callback::Refused(why) => bail!("the issuer refuses the login: {}; nothing is signed", cut(&why)),
+                Callback::Other => {}
+            }
         }
     }
     bail!("nobody logged in within {} s; nothing is signed", WITHIN.as_secs())

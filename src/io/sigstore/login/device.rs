@@ -43,7 +43,9 @@ pub(super) fn ask(issuer: &Issuer<'_>) -> Result<LoggedIn> {
     ];
     fields.extend(issuer.secret.as_ref().map(|secret| ("client_secret", secret.as_str())));
     let body = form(&fields);
-    let started: Started = issuer.http.json(&place, Call { path: "", headers: &[FORM, JSON], body: Some(body.as_bytes()) })?;
+    let secrets: Vec<&str> = issuer.secret.iter().map(|secret| secret.as_str()).collect();
+    let call = Call { headers: &[FORM, JSON], body: Some(body.as_bytes()), secrets: &secrets, ..Call::default() };
+    let started: Started = issuer.http.json(&place, call)?;
     let page = started.verification_uri_complete.as_ref().unwrap_or(&started.verification_uri);
     let (page, code) = (printable(page), printable(&started.user_code)); // a server's words, on somebody's terminal
     terminal::tell(&format!("git-warrant: to sign, log in at\n\n    {page}\n\nwith the code {code}\n"));
@@ -51,8 +53,9 @@ pub(super) fn ask(issuer: &Issuer<'_>) -> Result<LoggedIn> {
     let mut pause = Duration::from_secs(started.interval.unwrap_or(5).clamp(1, 60));
     while Instant::now() + pause < until {
         thread::sleep(pause);
-        let (place, answer) =
-            issuer.token(&[("grant_type", GRANT), ("device_code", &started.device_code), ("code_verifier", &pkce.verifier)])?;
+        // whoever hears nothing asks again (§3.5)
+        let secrets = [("device_code", started.device_code.as_str()), ("code_verifier", pkce.verifier.as_str())];
+        let (place, answer) = issuer.token(&[("grant_type", GRANT)], &secrets, false)?;
         if answer.is_good() {
             return issuer.granted(&place, &answer.body);
         }
