@@ -202,7 +202,7 @@ impl<C: Borrow<AtomicUsize>> Counted<C> {
     /// Another one, where there are not so many yet.
     pub(super) fn of(count: C, most: usize) -> Option<Self> {
         let more = |before: usize| before.checked_add(1).filter(|after| *after <= most);
-        count.borrow().fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok().then_some(Self(count))
+        count.borrow().fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok().then(|| Self(count)) // none is made, and dropped, where there are too many
     }
 }
 
