@@ -61,6 +61,23 @@ fn trust_comes_from_a_tuf_repository() {
     // by the fetched root
     let said = run(bed.home.command("git").args(["-C", "r", "verify-commit", "HEAD"]), b"");
     assert!(said.ok() && said.stderr.contains(&format!("[by tuf:{mirror}]")), "{said:?}");
+    // what was fetched of the public instance signs where nothing is named: those who know its built-in root are warned of
+    let metadata = r#"{"signed": {"version": 1, "expires": "2099-01-01T00:00:00Z"}}"#;
+    let file = |name: &str| std::fs::read_to_string(bed.folder.join(name)).unwrap();
+    let public = "https://tuf-repo-cdn.sigstore.dev";
+    let state = serde_json::json!({"mirror": public, "trusted_root.json": file("trusted_root.json"),
+        "signing_config.v0.2.json": file("signing_config.json"), "root.json": metadata, "timestamp.json": metadata});
+    let folder = bed.home.join(".local/share/git-warrant/trust/527c9e84bdb445b592abfcebc9ce1368");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("state.json"), state.to_string()).unwrap();
+    bed.config("warrant.trustedRoot", "tuf:public-good");
+    let mut command = bed.git("r", &[]); // git itself shows a signer's words only where it fails
+    let known: Vec<_> = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+    command = bed.home.command(crate::common::OURS);
+    command.envs(known).current_dir(bed.home.join("r")).args(["--status-fd=2", "-bsau", "KEY"]);
+    let said = run(&mut command, b"tree 0\nauthor A <a@x> 1 +0000\ncommitter A <a@x> 1 +0000\n\nm\n");
+    assert!(said.ok() && said.stderr.contains("the trusted root that is built in does not accept this signature"), "{said:?}");
+    assert!(said.stderr.contains("git warrant trust update --mirror public-good --output FILE"), "{said:?}");
     bed.config("warrant.trustedRoot", "tuf:http://localhost:2");
     let said = run(bed.home.command("git").args(["-C", "r", "verify-commit", "HEAD"]), b"");
     assert!(!said.ok() && said.stderr.contains("nothing was fetched from http://localhost:2"), "{said:?}");
