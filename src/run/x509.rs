@@ -119,9 +119,11 @@ fn sign(gpg: &Gpg) -> Result<u8> {
     Ok(GOOD)
 }
 
+/// Git shows what a signer writes on standard error only where it fails: people read it on their terminal.
 fn warn(warning: Option<&str>) {
-    if let Some(warning) = warning {
-        complain(&printable(warning));
+    if let Some(warning) = warning.map(printable) {
+        complain(&warning);
+        signing::tell(&format!("git-warrant: {warning}"));
     }
 }
 

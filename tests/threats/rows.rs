@@ -71,6 +71,22 @@ const ROWS: &[(u8, &str, &[&str])] = &[
         ],
     ),
     (
+        12,
+        "keyless: parts of two, logs and authorities that lie",
+        &[
+            "tests/x509.rs parts_of_two_good_ones_are_no_third",
+            "tests/x509.rs a_log_that_lies",
+            "tests/x509.rs a_timestamp_authority_that_lies",
+            "tests/x509.rs trusted_roots_have_their_time",
+            "tests/x509.rs what_a_certificate_says_and_does_not",
+            "tests/online.rs what_a_log_may_say_besides_proves_nothing",
+            "tests/tuf.rs thresholds_count_keys",
+            "tests/tuf.rs rollback_of_each_role",
+            "tests/smime_chains.rs keyless_and_mail_certificates_are_not_each_other",
+            "tests/smime_chains.rs another_authority_in_the_middle_is_not_gone_around",
+        ],
+    ),
+    (
         14,
         "a repository that chooses its judge",
         &[

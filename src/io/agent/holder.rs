@@ -37,12 +37,15 @@ struct Slot {
     until: i64,
 }
 
+/// What a certificate that is to come is of: the services, and the public key.
+type Awaited = (String, Vec<u8>);
+
 /// Keys, for one user.
 #[derive(Default)]
 pub struct Holder {
     slots: Mutex<HashMap<String, Slot>>,
     /// Keys that wait for their certificate, by services and public key: they take the place of none that has it, nor of each other.
-    pending: Mutex<HashMap<(String, Vec<u8>), (Ephemeral, Instant)>>,
+    pending: Mutex<HashMap<Awaited, (Ephemeral, Instant)>>,
     /// How many renew, or wait to.
     renewing: AtomicUsize,
     stop: AtomicBool,

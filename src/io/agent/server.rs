@@ -143,7 +143,7 @@ fn only_one(is_ours: bool) -> Result<Option<File>> {
     for _ in 0..40 {
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
             // for messages: that it cannot be written is no reason not to serve
-            let _ = file.set_len(0).and_then(|()| write!(file, "{}\n", std::process::id()));
+            let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
             return Ok(Some(file));
         }
         if is_ours && Agent::find().is_some() {

@@ -20,6 +20,11 @@ use crate::signature::x509::X509Verifier;
 use crate::signature::x509::sign::{Leaf, LogEntry, Proofs, SignedAttributes, assemble, certificate_request};
 use anyhow::{Context as _, Result, anyhow, bail};
 
+/// Says something on the terminal, where there is one.
+pub fn tell(line: &str) {
+    terminal::tell(line);
+}
+
 /// What is signed and not yet logged: nobody sees it.
 pub struct Prepared {
     /// The certificate.
