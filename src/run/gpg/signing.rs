@@ -10,7 +10,7 @@ use crate::io::secrecy::forbid_cores;
 use crate::io::{cert_d, clock};
 use crate::personality::gpg::Gpg;
 use crate::signature::openpgp::detached::{Detached, Outcome};
-use crate::signature::openpgp::sign::{Numbers, SignerKey, SigningHash};
+use crate::signature::openpgp::sign::{MOST_SALT, Numbers, SignerKey, SigningHash};
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -46,7 +46,9 @@ pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
     let status = Status(gpg.status_fd);
     status.line(&format!("KEY_CONSIDERED {} 2", key.certificate))?;
     status.line(&format!("BEGIN_SIGNING H{}", hash.number()))?;
-    let unsigned = key.prepare(&payload, made, &random()?).context("the time cannot be written in OpenPGP")?;
+    // the first random bytes of a process take longer than all the rest
+    let salt = if key.is_salted() { random()? } else { [0; MOST_SALT] };
+    let unsigned = key.prepare(&payload, made, &salt).context("the time cannot be written in OpenPGP")?;
     let numbers = holder.sign(&key, &unsigned.digest)?;
     let armored = unsigned.finish(&numbers).with_context(|| format!("{}'s answer is no signature of this key", holder.name()))?;
     // what an agent says is believed of no agent, and what stands beside a secret key of no file

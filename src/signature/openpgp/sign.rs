@@ -160,10 +160,15 @@ const V4: usize = 20;
 const V6: usize = 32;
 
 impl SignerKey {
+    /// Whether its signatures begin with a salt: those of version 6.
+    pub fn is_salted(&self) -> bool {
+        self.bytes.len() == V6
+    }
+
     /// Everything of a signature over a payload but its numbers; `made` in seconds since 1970 (UTC), `salt` random: it is used as
     /// far as the version of the key asks for one. `None` where the time cannot be written.
     pub fn prepare(&self, payload: &[u8], made: i64, salt: &[u8; MOST_SALT]) -> Option<Unsigned> {
-        let newer = self.bytes.len() == V6;
+        let newer = self.is_salted();
         let version = if newer { 6 } else { 4 };
         let mut hashed = vec![u8::try_from(self.bytes.len() + 2).ok()?, 33, version];
         hashed.extend(&self.bytes);
