@@ -22,6 +22,7 @@ use file::{AuthorityEntry, Kind, PrincipalEntry, SigstoreEntry, Status, X509Entr
 use grant::{Committer, Grant, Person, Speaks, Standing, hold};
 use keyless::Instance;
 use revocation::RevokedKeys;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -225,7 +226,7 @@ impl Policy {
     }
 
     /// What no entry can mend; else the entries that list the key.
-    fn before_grants(&self, evidence: &Evidence, context: &Context<'_>) -> Result<Vec<usize>, Reason> {
+    fn before_grants(&self, evidence: &Evidence, context: &Context<'_>) -> Result<Cow<'_, [usize]>, Reason> {
         let key = &evidence.key;
         let certificate = key.certificate.as_deref();
         if let Some(what) = self.revoked.find(key) {
@@ -245,19 +246,19 @@ impl Policy {
             return Err(Reason::Malleable);
         }
         let indexes = match (certificate, evidence.keyless.as_deref()) {
-            (None, None) if evidence.smime.is_some() => smime::entries(self, evidence)?,
+            (None, None) if evidence.smime.is_some() => smime::entries(self, evidence)?.into(),
             (None, Some(keyless)) => {
                 let (identity, issuer) = (keyless.subject.name().to_owned(), keyless.issuer.clone());
                 let indexes = self.keys.get(&key.blob).ok_or(Reason::IdentityUnlisted { identity, issuer })?;
                 keyless::instance(&self.instances, keyless)?;
-                indexes.clone()
+                Cow::from(indexes)
             }
-            (None, None) => self.keys.get(&key.blob).ok_or(Reason::KeyUnlisted)?.clone(),
+            (None, None) => self.keys.get(&key.blob).ok_or(Reason::KeyUnlisted)?.into(),
             (Some(certificate), _) => {
                 let unlisted = || Reason::AuthorityUnlisted { authority: certificate.authority.fingerprint.clone() };
                 let indexes = self.authorities.get(&certificate.authority.blob).ok_or_else(unlisted)?;
                 check_certificate(certificate, evidence)?;
-                indexes.clone()
+                Cow::from(indexes)
             }
         };
         let mut claims = context.claimed.into_iter().chain(evidence.made);
