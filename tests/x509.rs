@@ -316,6 +316,34 @@ fn trusted_roots_have_their_time() {
 }
 
 #[test]
+fn what_an_authority_between_has_proved_holds_for_no_other() {
+    let mut sigstore = Sigstore::new("example");
+    sigstore.ca_holds = (BEGIN - 10, BEGIN + 1000);
+    let mut bed = Bed { verifier: trusting(&sigstore.trusted_root()), sigstore, key: Key::p256() };
+    let leaf = |begin: i64| Leaf::email("alice@example.org", begin);
+    // by an authority of the same names, whose key the root never signed; the certificate log saw it
+    let ours = std::mem::replace(&mut bed.sigstore.ca, Key::p384());
+    let forged = bed.sigstore.issue(&leaf(BEGIN), &bed.key);
+    bed.sigstore.ca = ours;
+    let says = |certificate: &[u8], begin: i64| {
+        let bare = Signature::new(&bed.key, certificate, PAYLOAD, begin + 1);
+        bed.says(&bare.with_entry(&bed.sigstore.entry(&bare, begin + 2, false, 6)))
+    };
+    let at = |begin: i64| says(&bed.sigstore.issue(&leaf(begin), &bed.key), begin);
+    let mail = bed.sigstore.issue(&Leaf { purpose: "1.3.6.1.5.5.7.3.4", ..leaf(BEGIN) }, &bed.key);
+    assert_eq!(says(&forged, BEGIN), "certificate-untrusted");
+    for _ in 0..2 {
+        assert_eq!(at(BEGIN), "good");
+        assert_eq!(at(BEGIN + 390), "good");
+        assert_eq!(says(&forged, BEGIN), "certificate-untrusted");
+        assert_eq!(at(BEGIN - 11), "certificate-untrusted", "not yet");
+        assert_eq!(at(BEGIN + 1001), "certificate-untrusted", "not any more");
+        assert_eq!(at(BEGIN + 999), "certificate-untrusted", "not when it was used");
+        assert_eq!(says(&mail, BEGIN), "certificate-untrusted", "for something else");
+    }
+}
+
+#[test]
 fn parts_of_two_good_ones_are_no_third() {
     let bed = Bed::new();
     let (one, second) = (bed.full(), Key::p256());

@@ -181,12 +181,17 @@ fn tbs(subject: &[u8], spki: &[u8], window: (i64, i64), extensions: &[Vec<u8>], 
 }
 
 fn ca(common: &str, key: &Key, purpose: &str) -> Vec<u8> {
+    ca_by(common, key, purpose, (0, 4_000_000_000), common, key)
+}
+
+/// The same by another authority.
+fn ca_by(common: &str, key: &Key, purpose: &str, window: (i64, i64), by: &str, with: &Key) -> Vec<u8> {
     let extensions = [
         extension("2.5.29.19", true, &seq(&[&[1, 1, 0xff]])),
         extension("2.5.29.15", true, &[3, 2, 1, 6]),
         extension("2.5.29.37", false, &seq(&[&oid(purpose)])),
     ];
-    certificate(&name(common), &key.spki(), (0, 4_000_000_000), &extensions, &name(common), key)
+    certificate(&name(common), &key.spki(), window, &extensions, &name(by), with)
 }
 
 // ---- the instance
@@ -194,7 +199,11 @@ fn ca(common: &str, key: &Key, purpose: &str) -> Vec<u8> {
 /// A Sigstore instance.
 pub struct Sigstore {
     pub name: String,
+    pub root: Key,
+    /// Of the authority that signs certificates, by the root.
     pub ca: Key,
+    /// When that authority's certificate holds.
+    pub ca_holds: (i64, i64),
     pub ct: Key,
     pub log: Key,
     pub tiles: Ed25519KeyPair,
@@ -213,7 +222,9 @@ impl Sigstore {
         let tsa_certificate = certificate(&tsa_name, &tsa.spki(), (0, 4_000_000_000), &purpose, &root_name, &tsa_root);
         Self {
             name: name_of.to_owned(),
+            root: Key::p384(),
             ca: Key::p384(),
+            ca_holds: (0, 4_000_000_000),
             ct: Key::p256(),
             log: Key::p256(),
             tiles: Ed25519KeyPair::generate().unwrap(),
@@ -252,7 +263,9 @@ impl Sigstore {
             let all: Vec<String> = certificates.iter().map(|raw| format!(r#"{{"rawBytes": "{}"}}"#, b(raw))).collect();
             format!(r#""certChain": {{"certificates": [{}]}}, {window}"#, all.join(", "))
         };
-        let authority = ca(&self.name, &self.ca, "1.3.6.1.5.5.7.3.3");
+        let (root_name, purpose) = (format!("{} root", self.name), "1.3.6.1.5.5.7.3.3");
+        let root = ca(&root_name, &self.root, purpose);
+        let authority = ca_by(&self.name, &self.ca, purpose, self.ca_holds, &root_name, &self.root);
         let tsa_root = ca(&format!("{} tsa root", self.name), &self.tsa_root, "1.3.6.1.5.5.7.3.8");
         let subject = r#""subject": {"organization": "x", "commonName": "x"}, "uri": "https://x""#;
         format!(
@@ -261,7 +274,7 @@ impl Sigstore {
 "timestampAuthorities": [{{{subject}, {}}}]}}"#,
             log(ORIGINS[0], &self.log.spki(), "PKIX_ECDSA_P256_SHA_256", &self.log_id(false)),
             log(ORIGINS[1], &tiles, "PKIX_ED25519", &self.log_id(true)),
-            chain(&[&authority]),
+            chain(&[&authority, &root]),
             log("ct.example", &self.ct.spki(), "PKIX_ECDSA_P256_SHA_256", &Sha256::digest(self.ct.spki())),
             chain(&[&self.tsa_certificate, &tsa_root]),
         )

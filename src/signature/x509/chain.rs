@@ -10,7 +10,7 @@ use sigstore_verify::crypto::{Keyring, SigningScheme, WEBPKI_VERIFICATION_ALGS};
 use sigstore_verify::trust_root::TrustedRoot;
 use sigstore_verify::types::{Sha256Hash, SignatureBytes, TimeRange};
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
@@ -37,6 +37,18 @@ struct Authority {
     intermediates: Vec<CertificateDer<'static>>,
     /// When the trusted root believes the authority.
     valid_for: Option<TimeRange>,
+    /// The certificates between that were found good, each with all above it.
+    proven: Mutex<Vec<Arc<Issuer>>>,
+}
+
+/// A certificate between, whose path to the anchor was found good.
+struct Issuer {
+    /// Itself, as what the next certificate need be signed by.
+    anchor: TrustAnchor<'static>,
+    /// Its key (SubjectPublicKeyInfo, DER).
+    key: Vec<u8>,
+    /// When it and all above it hold.
+    held: (i64, i64),
 }
 
 /// How far the clocks of an authority and of a certificate log may be apart, in seconds.
@@ -89,7 +101,8 @@ impl Chains {
                 chain.map(|it| CertificateDer::from(it.raw_bytes.as_bytes().to_vec())).collect();
             let Some(last) = chain.pop() else { continue };
             let anchor = anchor_from_trusted_cert(&last).map_err(|error| error.to_string())?.to_owned();
-            authorities.push(Authority { anchor, held: held(&last)?, intermediates: chain, valid_for: authority.valid_for });
+            let (held, valid_for) = (held(&last)?, authority.valid_for);
+            authorities.push(Authority { anchor, held, intermediates: chain, valid_for, proven: Mutex::default() });
         }
         let keyring = |(number, scheme)| Ok((number, root.ctfe_keys(scheme).map_err(|error| error.to_string())?));
         let logs = SCHEMES.into_iter().map(keyring).collect::<Result<_, String>>()?;
@@ -128,31 +141,18 @@ impl Chains {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let mut why = "none holds at that time".to_owned();
         for authority in self.authorities.iter().filter(|it| it.valid_for.is_none_or(|window| window.contains(begin))) {
-            let (anchors, usage) = ([authority.anchor.clone()], KeyUsage::required(CODE_SIGNING));
-            let verified =
-                end_entity.verify_for_usage(WEBPKI_VERIFICATION_ALGS, &anchors, &authority.intermediates, time, usage, None, None);
-            let path = match verified {
-                Ok(path) => path,
+            let (issuer, held) = match authority.issuer(&end_entity, leaf.not_before, time) {
+                Ok(found) => found,
                 Err(error) => {
-                    why = error.to_string();
+                    why = error;
                     continue;
                 }
             };
-            let between: Vec<CertificateDer<'_>> = path.intermediate_certificates().map(|it| it.der()).collect();
             if self.logged {
-                let issuer = match between.first() {
-                    Some(issuer) => Certificate::parse(issuer).map_err(|error| error.to_string())?.key.to_vec(),
-                    // webpki gives the content of the key's sequence only
-                    None => super::certificate::der(super::ber::SEQUENCE, path.anchor().subject_public_key_info.as_ref()),
-                };
                 self.check_timestamp(leaf, &issuer)?;
             }
-            let mut window = (leaf.not_before.max(authority.held.0), leaf.not_after.min(authority.held.1));
-            for certificate in &between {
-                let (first, last) = held(certificate)?;
-                window = (window.0.max(first), window.1.min(last));
-            }
-            return Ok(Window { path: window, authority: authority.valid_for });
+            let path = (leaf.not_before.max(held.0), leaf.not_after.min(held.1));
+            return Ok(Window { path, authority: authority.valid_for });
         }
         Err(format!("no authority of the trusted root signed it ({why})"))
     }
@@ -185,6 +185,43 @@ impl Chains {
         let log = Sha256Hash::try_from(sct.log).map_err(|error| wrong(&error))?;
         let signature = SignatureBytes::new(sct.signature.to_vec());
         keyring.verify_with_key_id_at(&log, time, &message, &signature).map_err(|error| wrong(&error))
+    }
+}
+
+impl Authority {
+    /// The key that signed a certificate (SubjectPublicKeyInfo, DER), where the path from there to the anchor is good at a moment;
+    /// and when all on it hold, the certificate itself left out.
+    fn issuer(&self, leaf: &EndEntityCert<'_>, at: i64, time: UnixTime) -> Result<(Vec<u8>, (i64, i64)), String> {
+        let verify = |anchor: &TrustAnchor<'static>, between: &[CertificateDer<'static>]| {
+            let (anchors, usage) = ([anchor.clone()], KeyUsage::required(CODE_SIGNING));
+            let path = leaf.verify_for_usage(WEBPKI_VERIFICATION_ALGS, &anchors, between, time, usage, None, None);
+            path.map(|path| path.intermediate_certificates().map(|it| it.der().into_owned()).collect::<Vec<_>>())
+        };
+        // what is above a certificate between is the same for all that it signed, and costs as much as they do
+        let proven = self.proven.lock().map(|proven| proven.clone()).unwrap_or_default();
+        let within = |held: (i64, i64)| (held.0..=held.1).contains(&at);
+        let holds = |issuer: &&Arc<Issuer>| within(issuer.held) && verify(&issuer.anchor, &[]).is_ok();
+        if let Some(issuer) = proven.iter().find(holds) {
+            return Ok((issuer.key.clone(), issuer.held));
+        }
+        let between = verify(&self.anchor, &self.intermediates).map_err(|error| error.to_string())?;
+        let mut all = self.held;
+        for certificate in &between {
+            let (first, last) = held(certificate)?;
+            all = (all.0.max(first), all.1.min(last));
+        }
+        let Some(first) = between.first() else {
+            // webpki gives the content of the key's sequence only
+            return Ok((super::certificate::der(super::ber::SEQUENCE, self.anchor.subject_public_key_info.as_ref()), all));
+        };
+        let key = Certificate::parse(first).map_err(|error| error.to_string())?.key.to_vec();
+        // names that only those above allow would be forgotten: such an authority is asked each time
+        let alone = between.len() == 1 && self.anchor.name_constraints.is_none();
+        if alone && within(all) && let Ok(mut proven) = self.proven.lock() {
+            let anchor = anchor_from_trusted_cert(first).map_err(|error| error.to_string())?.to_owned();
+            proven.push(Arc::new(Issuer { anchor, key: key.clone(), held: all }));
+        }
+        Ok((key, all))
     }
 }
 
