@@ -217,7 +217,10 @@ impl Authority {
         let key = Certificate::parse(first).map_err(|error| error.to_string())?.key.to_vec();
         // names that only those above allow would be forgotten: such an authority is asked each time
         let alone = between.len() == 1 && self.anchor.name_constraints.is_none();
-        if alone && within(all) && let Ok(mut proven) = self.proven.lock() {
+        if alone
+            && within(all)
+            && let Ok(mut proven) = self.proven.lock()
+        {
             let anchor = anchor_from_trusted_cert(first).map_err(|error| error.to_string())?.to_owned();
             proven.push(Arc::new(Issuer { anchor, key: key.clone(), held: all }));
         }
