@@ -92,7 +92,7 @@ fn descend(source: &mut dyn ObjectSource, tips: impl IntoIterator<Item = ObjectI
             continue;
         }
         match source.read(&id) {
-            Ok(object) if object.kind == ObjectKind::Commit => open.extend(Commit::parse(&object.data, source.hash()).parents),
+            Ok(object) if object.kind == ObjectKind::Commit => open.extend(Commit::links(&object.data, source.hash()).1),
             Ok(_) => {}
             Err(_) => {
                 unread.insert(id);
@@ -111,7 +111,7 @@ pub fn above(source: &mut dyn ObjectSource, tips: &[ObjectId], commit: ObjectId)
             continue;
         }
         if let Ok(RawObject { kind: ObjectKind::Commit, data }) = source.read(&id) {
-            let parents = Commit::parse(&data, source.hash()).parents;
+            let (_, parents) = Commit::links(&data, source.hash());
             parents.iter().for_each(|parent| children.entry(*parent).or_default().push(id));
             open.extend(parents);
         }
@@ -156,10 +156,7 @@ pub fn confirm(source: &mut dyn ObjectSource, judgement: &mut Judgement) {
 fn below_of(source: &mut dyn ObjectSource, id: &ObjectId) -> Result<(i64, Vec<ObjectId>), ReadError> {
     let object = source.read(id)?;
     Ok(match object.kind {
-        ObjectKind::Commit => {
-            let commit = Commit::parse(&object.data, source.hash());
-            (commit.committer.map_or(0, |committer| committer.seconds), commit.parents)
-        }
+        ObjectKind::Commit => Commit::links(&object.data, source.hash()),
         ObjectKind::Tag => (i64::MAX, Tag::parse(&object.data, source.hash()).target.into_iter().collect()),
         ObjectKind::Tree | ObjectKind::Blob => (0, Vec::new()),
     })
@@ -285,9 +282,7 @@ impl Walk {
         }
         let (date, what) = match source.read(&id) {
             Ok(RawObject { kind: ObjectKind::Commit, data }) => {
-                let commit = Commit::parse(&data, source.hash());
-                let date = commit.committer.map_or(0, |committer| committer.seconds);
-                let parents = commit.parents;
+                let (date, parents) = Commit::links(&data, source.hash());
                 let raw = Some(data).filter(|data| self.waiting + data.len() <= WAITING_BYTES);
                 self.waiting += raw.as_ref().map_or(0, Vec::len);
                 (date, Ok(ReadCommit { raw, parents }))

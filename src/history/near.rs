@@ -63,8 +63,7 @@ impl Search<'_> {
         if object.kind != ObjectKind::Commit {
             return Ok(None);
         }
-        let commit = Commit::parse(&object.data, self.source.hash());
-        Ok(Some((commit.committer.map_or(0, |committer| committer.seconds), commit.parents)))
+        Ok(Some(Commit::links(&object.data, self.source.hash())))
     }
 
     /// Takes a commit that is reached from the pushed tips.

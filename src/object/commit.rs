@@ -6,9 +6,6 @@ use super::{
 };
 use crate::armor::Format;
 
-/// Room for most SSH signatures, in bytes: Ed25519 takes 294, ECDSA some 380, RSA of 2048 bits some 950.
-const USUAL_SIGNATURE: usize = 400;
-
 /// A commit as its raw bytes say, whether or not they should be believed (see [`Commit::fault`]).
 #[derive(Clone, Debug)]
 pub struct Commit<'a> {
@@ -36,6 +33,24 @@ pub struct Commit<'a> {
 impl<'a> Commit<'a> {
     /// Reads the content of a commit object of a repository that uses `hash`. Never fails: what is wrong is the `fault`.
     pub fn parse(raw: &'a [u8], hash: HashAlgorithm) -> Self {
+        let mut commit = Self::unsplit(raw, hash);
+        if raw.len() <= MAX_OBJECT {
+            commit.split(raw, hash);
+        }
+        if let Some(bytes) = commit.signature.as_ref().map(Vec::len).filter(|&n| n > MAX_SIGNATURE) {
+            commit.blame(Fault::SignatureTooLarge { bytes });
+        }
+        commit
+    }
+
+    /// What a walk goes by: the committer's date in seconds since 1970, 0 where it cannot be read, and the parents.
+    pub fn links(raw: &[u8], hash: HashAlgorithm) -> (i64, Vec<ObjectId>) {
+        let commit = Commit::unsplit(raw, hash);
+        (commit.committer.map_or(0, |committer| committer.seconds), commit.parents)
+    }
+
+    /// All but the signature, and what it covers.
+    fn unsplit(raw: &'a [u8], hash: HashAlgorithm) -> Self {
         let mut commit = Self {
             parents: Vec::new(),
             author: b"",
@@ -53,7 +68,6 @@ impl<'a> Commit<'a> {
         }
         let (header, message) = split_header(raw);
         commit.message = message.unwrap_or_default();
-        commit.split(raw, hash);
         if message.is_none() {
             commit.blame(Fault::Unterminated);
         }
@@ -61,9 +75,6 @@ impl<'a> Commit<'a> {
             commit.blame(Fault::NulInHeader);
         }
         commit.read_header(header, hash);
-        if let Some(bytes) = commit.signature.as_ref().map(Vec::len).filter(|&n| n > MAX_SIGNATURE) {
-            commit.blame(Fault::SignatureTooLarge { bytes });
-        }
         commit
     }
 
@@ -92,7 +103,8 @@ impl<'a> Commit<'a> {
             };
             if let Some(bytes) = taken {
                 dropping = false;
-                signature.get_or_insert_with(|| Vec::with_capacity(USUAL_SIGNATURE)).extend_from_slice(bytes);
+                let room = (raw.len() - self.message.len()).saturating_sub(at);
+                signature.get_or_insert_with(|| Vec::with_capacity(room)).extend_from_slice(bytes);
             } else if line.starts_with(b"gpgsig") {
                 dropping = true;
             } else if !line.starts_with(b" ") {
