@@ -24,7 +24,7 @@ pub fn decode_cms(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError> {
             ended = true;
             break;
         }
-        body.extend(line.iter().copied().filter(|b| !matches!(b, b' ' | b'\t')));
+        line.split(|b| matches!(b, b' ' | b'\t')).for_each(|part| body.extend_from_slice(part));
     }
     if !ended {
         return Err(ArmorError::MissingFooter);

@@ -80,7 +80,7 @@ fn block<'a>(armored: &'a [u8], kinds: &[&'static [u8]]) -> Result<(Block, impl 
             (false, Some(sum)) if checksum.is_none() => checksum = Some(sum.to_vec()),
             (false, Some(_)) => return Err(ArmorError::InvalidBase64),
             (false, None) if checksum.is_some() && !line.is_empty() => return Err(ArmorError::InvalidBase64),
-            (false, None) => body.extend(line.iter().copied().filter(|b| !matches!(b, b' ' | b'\t'))),
+            (false, None) => line.split(|b| matches!(b, b' ' | b'\t')).for_each(|part| body.extend_from_slice(part)),
         }
     }
     if !ended {
@@ -106,8 +106,10 @@ fn is_version_6(blob: &[u8]) -> bool {
 }
 
 fn encode(blob: &[u8], kind: &[u8], checksum: bool) -> Vec<u8> {
-    let mut out = [b"-----BEGIN ", kind, b"-----\n\n"].concat();
-    for line in STANDARD.encode(blob).as_bytes().chunks(COLUMNS) {
+    let base64 = STANDARD.encode(blob);
+    let mut out = Vec::with_capacity(base64.len() + base64.len() / COLUMNS + 100); // markers and checksum
+    [b"-----BEGIN ", kind, b"-----\n\n"].iter().for_each(|part| out.extend_from_slice(part));
+    for line in base64.as_bytes().chunks(COLUMNS) {
         out.extend_from_slice(line);
         out.push(b'\n');
     }
@@ -116,7 +118,7 @@ fn encode(blob: &[u8], kind: &[u8], checksum: bool) -> Vec<u8> {
         out.extend_from_slice(STANDARD.encode(crc24(blob)).as_bytes());
         out.push(b'\n');
     }
-    out.extend([b"-----END ", kind, b"-----\n"].concat());
+    [b"-----END ", kind, b"-----\n"].iter().for_each(|part| out.extend_from_slice(part));
     out
 }
 
