@@ -48,13 +48,14 @@ pub(super) fn prove(
     if entry.is_some_and(unproved) {
         return Err(Reason::TimeUnproved);
     }
-    let bundle = bundle(cms, leaf, entry, token)?;
-    if let Some(entry) = entry {
+    let subject = subject(cms, leaf);
+    let logged = entry.map(|entry| (entry, subject.body(entry.version)));
+    let bundle = bundle_of(cms, &subject, logged.clone(), token)?;
+    if let Some((entry, body)) = &logged {
         let check = || {
             let proof = entry.proof.as_ref().ok_or("it carries no proof of inclusion")?;
             let checkpoint = Checkpoint::from_text(&proof.checkpoint).map_err(|error| error.to_string())?;
             let hashes: Vec<Sha256Hash> = proof.hashes.iter().copied().map(Sha256Hash::new).collect();
-            let body = subject(cms, leaf).body(entry.version);
             let place = Place {
                 log: &entry.log,
                 body: body.as_bytes(),
@@ -84,9 +85,19 @@ pub(super) fn prove(
 /// A signature in the form of Sigstore's bundles (v0.3): what is signed is the artifact.
 pub(super) fn bundle(cms: &Cms<'_>, leaf: &Certificate<'_>, entry: Option<&Entry>, token: Option<&[u8]>) -> Result<Bundle, Reason> {
     let subject = subject(cms, leaf);
-    let entries = entry.map(|entry| log_entry(entry, &subject)).transpose().map_err(|what| Reason::LogEntry { what })?;
+    bundle_of(cms, &subject, entry.map(|entry| (entry, subject.body(entry.version))), token)
+}
+
+/// The same of an entry with its body.
+fn bundle_of(
+    cms: &Cms<'_>,
+    subject: &Subject<'_>,
+    entry: Option<(&Entry, String)>,
+    token: Option<&[u8]>,
+) -> Result<Bundle, Reason> {
+    let entries = entry.map(|(entry, body)| log_entry(entry, body)).transpose().map_err(|what| Reason::LogEntry { what })?;
     let tokens = token.map(|token| Rfc3161Timestamp::new(TimestampToken::new(response(token)))).into_iter();
-    let leaf = CertificateContent::new(DerCertificate::new(leaf.whole.to_vec()));
+    let leaf = CertificateContent::new(DerCertificate::new(subject.certificate.to_vec()));
     let material = VerificationMaterial::new(VerificationMaterialContent::Certificate(leaf))
         .with_tlog_entries(entries.into_iter().collect())
         .with_timestamp_verification_data(TimestampVerificationData::new(tokens.collect()));
@@ -134,9 +145,9 @@ pub(super) fn is_plain(entry: &Entry) -> bool {
     bare && Checkpoint::from_text(&proof.checkpoint).is_ok_and(same)
 }
 
-fn log_entry(entry: &Entry, subject: &Subject<'_>) -> Result<TransparencyLogEntry, String> {
+fn log_entry(entry: &Entry, body: String) -> Result<TransparencyLogEntry, String> {
     let text = |error: sigstore_verify::types::Error| error.to_string();
-    let body = CanonicalizedBody::new(subject.body(entry.version).into_bytes());
+    let body = CanonicalizedBody::new(body.into_bytes());
     let kind = match entry.version {
         Version::V1 => KindVersion::HashedRekordV001,
         Version::V2 => KindVersion::HashedRekordV002,
