@@ -9,6 +9,8 @@ mod config;
 mod place;
 #[path = "verify/policy.rs"]
 mod policy;
+#[path = "verify/tree.rs"]
+mod tree;
 #[path = "support/world.rs"]
 mod world;
 

@@ -231,8 +231,8 @@ fn user_files() -> Result<Vec<PathBuf>> {
     };
     let named = |name: &str| env::var_os(name).map(PathBuf::from);
     if no_system {
-    } else if let Some(path) = named("GIT_CONFIG_SYSTEM").filter(|path| !path.as_os_str().is_empty()) {
-        files.push(path);
+    } else if let Some(path) = named("GIT_CONFIG_SYSTEM") {
+        files.extend(Some(path).filter(|path| !path.as_os_str().is_empty())); // set but empty, it names no file
     } else {
         files.extend(git2::Config::find_system().ok());
     }

@@ -1,15 +1,17 @@
 //! Repositories. Every call into libgit2 that reads objects or refs is here; objects leave as raw bytes.
 
+mod open;
 mod revision;
 
+pub use open::OpenError;
 pub use revision::Resolved;
 
-use super::config::{Config, Surroundings, is_in_command};
+use super::config::{Config, Surroundings};
 use crate::history::{ObjectSource, RawObject, ReadError};
 use crate::object::{HashAlgorithm, MAX_OBJECT, ObjectId, ObjectKind, Tag};
-use crate::report::escape::shell_word;
 use anyhow::{Context as _, Result, anyhow, bail};
 use git2::{ErrorClass, ErrorCode, ObjectFormat, ObjectType};
+use open::{add_quoted_alternates, common_dir_of, open_here};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -24,22 +26,6 @@ pub struct Repository {
     shallow: HashSet<ObjectId>,
 }
 
-/// Why a repository cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// None is here.
-    #[error("not a git repository (or any of the parent directories); run this inside one, or name it with GIT_DIR or `git -C`")]
-    NotFound,
-    /// It belongs to somebody else.
-    #[error(
-        "the repository belongs to another user, and git trusts only your own; if you trust it: git config --global --add safe.directory {0}"
-    )]
-    Owner(String),
-    /// It needs something that we cannot read.
-    #[error("the repository cannot be read: {0}")]
-    Unsupported(String),
-}
-
 impl Repository {
     /// Opens the repository that git would use here: GIT_DIR and its kin, else the one around the current folder.
     ///
@@ -48,7 +34,7 @@ impl Repository {
     pub fn open() -> Result<Self> {
         // objects are read once: libgit2's cache of them costs memory and gains nothing
         git2::opts::enable_caching(false);
-        let inner = open_here().map_err(open_error)?;
+        let inner = open_here()?;
         // with GIT_NAMESPACE libgit2 would look every name up below it, and find no ref that is named in full
         inner.remove_namespace()?;
         add_quoted_alternates(&inner)?;
@@ -137,6 +123,14 @@ impl Repository {
         main.into_iter().chain(linked).chain(self.inner.workdir().map(Path::to_owned)).collect()
     }
 
+    /// The top of a work tree of the repository around a path, by the `.git` that git would find there: one that was moved by
+    /// hand, or whose git directory lies elsewhere, is not among [`Repository::work_trees`].
+    pub fn work_tree_around(&self, path: &Path) -> Option<PathBuf> {
+        let ours = self.inner.commondir().canonicalize().ok()?;
+        let mut folders = path.ancestors().skip(1).filter(|_| !self.in_git_dir(path));
+        folders.find(|folder| common_dir_of(&folder.join(".git")).is_some_and(|common| common == ours)).map(Path::to_owned)
+    }
+
     /// The commit that an object is or, through any number of tags, names.
     ///
     /// # Errors
@@ -208,7 +202,8 @@ impl Repository {
     /// Git's `safe.bareRepository = explicit`: a bare repository is used only where it was named.
     fn honour_safe_bare_repository(&self) -> Result<()> {
         let named = env::var_os("GIT_DIR").is_some();
-        if named || !self.inner.is_bare() || self.config()?.get_protected("safe.bareRepository")?.as_deref() != Some("explicit") {
+        let bare = self.inner.is_bare() || self.inner.config()?.get_bool("core.bare").unwrap_or(false);
+        if named || !bare || self.config()?.get_protected("safe.bareRepository")?.as_deref() != Some("explicit") {
             return Ok(());
         }
         let path = self.inner.path().display().to_string();
@@ -254,124 +249,6 @@ impl Repository {
     }
 }
 
-/// Opens what git would open here. libgit2 takes a relative GIT_WORK_TREE to start from the git directory, git from the current
-/// folder: where the work tree lies decides whether a policy lies in it.
-fn open_here() -> Result<git2::Repository, git2::Error> {
-    let Some(tree) = env::var_os("GIT_WORK_TREE").filter(|tree| Path::new(tree).is_relative() && !tree.is_empty()) else {
-        return git2::Repository::open_from_env();
-    };
-    let none: [&str; 0] = [];
-    let repository = match env::var_os("GIT_DIR") {
-        Some(git_dir) => git2::Repository::open_ext(git_dir, git2::RepositoryOpenFlags::NO_SEARCH, none)?,
-        None => git2::Repository::open_ext(".", git2::RepositoryOpenFlags::empty(), none)?,
-    };
-    let tree = env::current_dir().and_then(|here| here.join(tree).canonicalize());
-    let tree = tree.map_err(|error| git2::Error::from_str(&format!("GIT_WORK_TREE: {error}")))?;
-    repository.set_workdir(&tree, false)?;
-    Ok(repository)
-}
-
-/// Git quotes what it puts into GIT_ALTERNATE_OBJECT_DIRECTORIES where a path holds a colon or a quote; libgit2 takes the
-/// variable apart at every colon, and would miss the objects that a push builds on.
-fn add_quoted_alternates(repository: &git2::Repository) -> Result<()> {
-    let Some(text) = env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES").and_then(|text| text.into_string().ok()) else {
-        return Ok(());
-    };
-    for path in quoted_paths(&text) {
-        repository.odb()?.add_disk_alternate(&path).with_context(|| format!("cannot read the object store {path}"))?;
-    }
-    Ok(())
-}
-
-/// The entries of a path list that are quoted as git quotes them (C style).
-fn quoted_paths(list: &str) -> Vec<String> {
-    let mut paths = Vec::new();
-    let mut rest = list;
-    while !rest.is_empty() {
-        let Some(quoted) = rest.strip_prefix('"') else {
-            rest = rest.split_once(':').map_or("", |(_, after)| after);
-            continue;
-        };
-        let mut bytes = Vec::new();
-        let mut characters = quoted.bytes().enumerate();
-        let mut end = quoted.len();
-        while let Some((at, byte)) = characters.next() {
-            match byte {
-                b'"' => {
-                    end = at + 1;
-                    break;
-                }
-                b'\\' => match characters.next().map(|(_, escaped)| escaped) {
-                    Some(b'n') => bytes.push(b'\n'),
-                    Some(b't') => bytes.push(b'\t'),
-                    Some(first @ b'0'..=b'3') => {
-                        let digits = [Some(first), characters.next().map(|it| it.1), characters.next().map(|it| it.1)];
-                        let octal =
-                            digits.iter().flatten().fold(0u8, |n, digit| n.wrapping_mul(8) | (digit.wrapping_sub(b'0') & 7));
-                        bytes.push(octal);
-                    }
-                    Some(other) => bytes.push(other),
-                    None => {}
-                },
-                byte => bytes.push(byte),
-            }
-        }
-        paths.extend(String::from_utf8(bytes).ok());
-        rest = quoted.get(end..).unwrap_or_default().trim_start_matches(':');
-    }
-    paths
-}
-
-fn open_error(error: git2::Error) -> OpenError {
-    match error.code() {
-        ErrorCode::NotFound => OpenError::NotFound,
-        ErrorCode::Owner => {
-            let directory = shell_word(&safe_directory().display().to_string());
-            // libgit2 asks the files only, and to overrule it takes unsafe code
-            OpenError::Owner(if is_in_command("safe.directory") {
-                format!(
-                    "{directory} (what git -c and GIT_CONFIG_COUNT set does not count here; where your own file cannot be written, let GIT_CONFIG_GLOBAL name another)"
-                )
-            } else {
-                directory
-            })
-        }
-        _ => OpenError::Unsupported(match error.message().split_once("unsupported extension name extensions.") {
-            Some((_, name)) => unsupported_extension(name),
-            None => error.message().to_owned(),
-        }),
-    }
-}
-
-fn unsupported_extension(name: &str) -> String {
-    let (what, mend) = match name {
-        "refstorage" => (
-            "it keeps its refs in a reftable (extensions.refStorage)".to_owned(),
-            "git refs migrate --ref-format=files, or judge a clone that keeps them in files",
-        ),
-        "partialclone" => {
-            ("it is a partial clone (extensions.partialClone)".to_owned(), "judge a complete clone: git clone without --filter")
-        }
-        "compatobjectformat" => {
-            ("it has two hash functions (extensions.compatObjectFormat)".to_owned(), "judge a clone that has one: git clone")
-        }
-        _ => (format!("it has the extension extensions.{name}"), "judge a clone that lacks it: git clone"),
-    };
-    format!("{what}, which this version does not read; {mend}")
-}
-
-/// What `safe.directory` has to name: the top of the work tree, of a bare repository the git directory.
-fn safe_directory() -> PathBuf {
-    let git_dir = env::var_os("GIT_DIR").map(PathBuf::from).or_else(|| git2::Repository::discover_path(".", [""; 0]).ok());
-    let Some(git_dir) = git_dir.and_then(|path| path.canonicalize().ok()) else { return PathBuf::from(".") };
-    let linked = fs::read_to_string(git_dir.join("gitdir")).ok().map(|link| PathBuf::from(link.trim_end()));
-    let git_file = linked.unwrap_or_else(|| git_dir.clone());
-    match git_file.parent() {
-        Some(top) if git_file.file_name().is_some_and(|name| name == ".git") => top.to_owned(),
-        _ => git_dir,
-    }
-}
-
 fn read_error(error: &git2::Error) -> ReadError {
     match (error.code(), error.class()) {
         (ErrorCode::NotFound, _) => ReadError::Missing,
@@ -400,16 +277,4 @@ fn kind_of(kind: ObjectType) -> Option<ObjectKind> {
 
 fn our_id(id: git2::Oid) -> Result<ObjectId> {
     ObjectId::from_bytes(id.as_bytes()).context("an object id of neither 20 nor 32 bytes")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quoted_paths_are_taken_whole() {
-        assert_eq!(quoted_paths("/plain:/other"), [""; 0]);
-        assert_eq!(quoted_paths("\"/a:b/objects\":/plain:\"/c\\\"d\\303\\251\""), ["/a:b/objects", "/c\"dé"]);
-        assert_eq!(quoted_paths("\"/open"), ["/open"]);
-    }
 }

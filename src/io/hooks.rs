@@ -99,7 +99,7 @@ fn within_work_tree(repository: &Repository, named: &Path, real: &Path) -> Optio
     let on_the_way: Vec<PathBuf> = links.chain([real.to_owned()]).collect();
     let tops = repository.work_trees().into_iter().map(|top| top.canonicalize().unwrap_or(top));
     let mut tops = tops.filter(|top| on_the_way.iter().any(|path| path.starts_with(top) && !repository.in_git_dir(path)));
-    tops.next()
+    tops.next().or_else(|| on_the_way.iter().find_map(|path| repository.work_tree_around(path)))
 }
 
 /// Whether a program lies in a work tree of the repository.

@@ -343,10 +343,17 @@ impl Finder<'_> {
             format!("cannot read {}{hint}", path.display())
         })?;
         if let Some(inside) = self.inside_work_tree(&path, &real)? {
+            // nobody who names the git directory alone thinks of the current folder as the work tree
+            let implied = env::var_os("GIT_DIR").is_some() && env::var_os("GIT_WORK_TREE").is_none();
+            let hint = if implied {
+                "; or, as GIT_DIR alone makes the current folder the work tree, name that by GIT_WORK_TREE"
+            } else {
+                ""
+            };
             return match &self.search.range_start {
                 Some(commit) => self.in_tree(commit, format!("{commit}:{}", inside.display()), &inside),
                 None => bail!(
-                    "{} lies inside the work tree, so whoever changes the tree would choose its judge; name the revision that you trust: --policy REV:{} (REV a full id or refs/…)",
+                    "{} lies inside the work tree, so whoever changes the tree would choose its judge; name the revision that you trust: --policy REV:{} (REV a full id or refs/…){hint}",
                     path.display(),
                     inside.display()
                 ),
@@ -390,9 +397,10 @@ impl Finder<'_> {
         let mut tops: Vec<PathBuf> =
             self.repository.work_trees().into_iter().map(|top| top.canonicalize().unwrap_or(top)).collect();
         tops.sort_by_key(|top| std::cmp::Reverse(top.as_os_str().len())); // one may lie in another: the innermost first
+        let names = [real, &by_folder, &named];
+        tops.extend(names.iter().find_map(|path| self.repository.work_tree_around(path)));
         for top in tops {
-            let inside =
-                [real, &by_folder, &named].into_iter().find(|path| path.starts_with(&top) && !self.repository.in_git_dir(path));
+            let inside = names.into_iter().find(|path| path.starts_with(&top) && !self.repository.in_git_dir(path));
             let Some(below) = inside.and_then(|path| path.strip_prefix(&top).ok()) else { continue };
             if ours.as_ref() != Some(&top) {
                 bail!(

@@ -245,7 +245,8 @@ impl Push<'_> {
 
     /// Counts what had to wait for all refs.
     fn release(&mut self, repository: &mut Repository, updates: &[Update]) -> io::Result<()> {
-        let tips: Vec<ObjectId> = updates.iter().filter_map(|update| repository.peel_to_commit(&update.new).ok()).collect();
+        let judged = updates.iter().filter(|update| matches!(coverage(&update.reference), Coverage::Judged));
+        let tips: Vec<ObjectId> = judged.filter_map(|update| repository.peel_to_commit(&update.new).ok()).collect();
         self.exemptions.release(repository, &tips).into_iter().try_for_each(|judgement| self.count(judgement))
     }
 

@@ -42,9 +42,10 @@ fn the_repository_can_be_named_by_the_environment() {
     let world = World::new();
     world.signed("r", 1);
     world.home.git("", &["clone", "-q", "--bare", "r", "bare.git"]);
+    std::fs::create_dir(world.home.join("aside")).unwrap();
     let policy = world.policy();
     for (folder, variables, status) in [
-        ("", &[("GIT_DIR", "r/.git")][..], 0),
+        ("aside", &[("GIT_DIR", "../r/.git")][..], 0),
         ("", &[("GIT_DIR", "bare.git")], 0),
         ("", &[("GIT_DIR", "r/.git"), ("GIT_WORK_TREE", "r")], 0),
         ("r", &[("GIT_WORK_TREE", ".")], 0),
@@ -60,8 +61,8 @@ fn the_repository_can_be_named_by_the_environment() {
     world.home.write("r/allowed_signers", world.line("alice", ""));
     let mut command = world.warrant("r", &["verify", "--policy", "allowed_signers"]);
     says(&done(command.env("GIT_DIR", ".git").env("GIT_WORK_TREE", ".")), 2, &["inside the work tree"]);
-    for git_dir in ["r/.git", "bare.git"] {
-        let ran = done(&mut world.installed("", &["--git-dir", git_dir, "warrant", "verify", "--policy", &policy]));
+    for git_dir in ["../r/.git", "../bare.git"] {
+        let ran = done(&mut world.installed("aside", &["--git-dir", git_dir, "warrant", "verify", "--policy", &policy]));
         assert_eq!(ran.status, Some(0), "{ran:?}");
     }
 }
