@@ -17,6 +17,8 @@ mod services;
 mod sigstore;
 #[path = "agent/systemd.rs"]
 mod systemd;
+#[path = "support/terminal.rs"]
+mod terminal;
 #[path = "agent/tls.rs"]
 mod tls;
 #[path = "agent/tokens.rs"]

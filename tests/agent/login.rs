@@ -2,38 +2,14 @@
 
 use crate::common::{OURS, Running, has, run, skipped, wait_for};
 use crate::services::{Bed, PERSON, get};
+use crate::terminal;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 
 /// Runs a line of shell at a terminal, and types what `answer` makes of the screen, once it makes something; the screen.
 fn at_a_terminal(bed: &Bed, line: &str, answer: &dyn Fn(&str) -> Option<String>) -> String {
-    let mut command = bed.command("script", &["-qec", &format!("{line} </dev/null >out 2>err; echo status $?"), "/dev/null"]);
-    command.env("SHELL", "/bin/sh");
-    let mut child = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
-    let mut keyboard = child.0.stdin.take().unwrap();
-    let mut screen = child.0.stdout.take().unwrap();
-    let shown = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&shown);
-    let reader = std::thread::spawn(move || {
-        let mut chunk = [0; 256];
-        while let Ok(count @ 1..) = screen.read(&mut chunk) {
-            sink.lock().unwrap().extend_from_slice(&chunk[..count]);
-        }
-    });
-    let text = || String::from_utf8_lossy(&shown.lock().unwrap()).into_owned();
-    let mut typed = false;
-    wait_for(|| {
-        if let Some(line) = answer(&text()).filter(|_| !typed) {
-            keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
-            typed = true;
-        }
-        text().contains("status ")
-    });
-    drop(keyboard);
-    reader.join().unwrap();
-    text()
+    terminal::at_a_terminal(bed.command("script", &[]), line, |screen, typed| answer(screen).filter(|_| typed == 0))
 }
 
 /// The address on a screen.

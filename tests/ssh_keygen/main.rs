@@ -14,5 +14,7 @@ mod passphrases;
 mod pem;
 mod regress;
 mod signing;
+#[path = "../support/terminal.rs"]
+mod terminal;
 mod tokens;
 mod verifying;

@@ -1,41 +1,24 @@
 //! Encrypted keys and the terminal.
 
-use crate::common::{Done, Home, OURS, Running, has, skipped, wait_for};
+use crate::common::{Done, Home, OURS, Running, has, skipped};
 use crate::signing::{assert_good, assert_refused, assert_signed};
+use crate::terminal;
 use std::fs::{File, Permissions};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Runs a signature in a terminal of its own, with standard input closed, and types a line whenever a passphrase is asked for.
 /// What the terminal showed, and whether a signature came.
 fn at_a_terminal(home: &Home, lines: &[&str]) -> (String, bool) {
-    let line = format!("'{OURS}' -Y sign -n git -f k message </dev/null >out 2>err; echo status $?");
-    let mut command = home.command("script");
-    command.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh");
-    let mut child = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
-    let mut keyboard = child.0.stdin.take().unwrap();
-    let mut screen = child.0.stdout.take().unwrap();
-    let shown = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&shown);
-    let reader = std::thread::spawn(move || {
-        let mut chunk = [0; 256];
-        while let Ok(count @ 1..) = screen.read(&mut chunk) {
-            sink.lock().unwrap().extend_from_slice(&chunk[..count]);
-        }
-    });
-    let text = || String::from_utf8_lossy(&shown.lock().unwrap()).into_owned();
-    for (asked, line) in lines.iter().enumerate() {
-        wait_for(|| text().matches("Enter passphrase for k: ").count() > asked);
-        keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
-    }
-    wait_for(|| text().contains("status "));
-    drop(keyboard);
-    reader.join().unwrap();
-    (text(), home.join("message.sig").exists())
+    let shown =
+        terminal::at_a_terminal(home.command("script"), &format!("'{OURS}' -Y sign -n git -f k message"), |screen, typed| {
+            let asked = screen.matches("Enter passphrase for k: ").count() > typed;
+            lines.get(typed).filter(|_| asked).map(ToString::to_string)
+        });
+    (shown, home.join("message.sig").exists())
 }
 
 fn encrypted(options: &[&str]) -> Home {
