@@ -1,6 +1,6 @@
 //! `kill -9` of the agent and of the signer, and services that break off anywhere: a commit is there whole, or not at all.
 
-use crate::common::{OURS, Running, run};
+use crate::common::{OURS, Running, run, wait_for};
 use crate::services::{Bed, Fault, PERSON};
 use std::process::Stdio;
 use std::thread;
@@ -30,6 +30,7 @@ fn kill_the_agent(kills: u64) {
     let mut whole = u64::try_from(start.elapsed().as_micros()).unwrap();
     for _ in 0..kills {
         let logins = bed.logins();
+        wait_for(|| !bed.agent("status").stdout.is_empty()); // one that is being killed neither answers nor is gone
         if bed.agent("status").stdout.contains("no agent runs") {
             bed.log_in(PERSON);
         }
