@@ -3,10 +3,11 @@
 //! Whatever is not understood is an error: a list of which a part was passed over would let a revoked key stand. What is kept
 //! is never larger than the file: ranges stay ranges, bitmaps stay bitmaps.
 
+use super::public_key::revoked_blob;
 use crate::evidence::{Certificate, Key};
+use crate::signature::ssh::PublicKey;
 use crate::signature::ssh::fingerprint::{sha1, sha256};
 use crate::signature::ssh::wire::{Reader, WireError};
-use crate::signature::ssh::{KeyError, PublicKey};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -267,14 +268,9 @@ fn extension(section: &mut Reader<'_>) -> Result<(), KrlError> {
     if critical == 0 { Ok(()) } else { Err(KrlError::Extension(String::from_utf8_lossy(name).escape_debug().to_string())) }
 }
 
-/// A plain key's blob in the form that keys are compared in. A key of a type that we never verify with stands as it is: no
-/// signature by it is accepted.
+/// A plain key's blob in the form that keys are compared in.
 fn canonical(blob: &[u8]) -> Result<Vec<u8>, KrlError> {
-    match PublicKey::parse_plain(blob) {
-        Ok(key) => Ok(key.info().blob.clone()),
-        Err(KeyError::Unsupported(_) | KeyError::RsaSize(_)) => Ok(blob.to_vec()),
-        Err(_) => Err(KrlError::Key),
-    }
+    revoked_blob(blob, PublicKey::parse_plain(blob)).ok_or(KrlError::Key)
 }
 
 #[cfg(test)]

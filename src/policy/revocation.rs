@@ -1,7 +1,7 @@
 //! Revoked keys: a file of plain public keys, or a KRL (ssh-keygen(1), `-r`; git's `gpg.ssh.revocationFile`).
 
 use super::krl::{Krl, KrlError, MAGIC};
-use super::public_key::read_key;
+use super::public_key::read_revoked;
 use crate::evidence::Key;
 use crate::verdict::Revoked;
 use std::collections::HashSet;
@@ -53,8 +53,7 @@ impl RevokedKeys {
             if matches!(line.first(), None | Some(b'#')) {
                 continue;
             }
-            let key = read_key(line).map_err(|_| RevocationError::Line(index + 1))?;
-            blobs.insert(key.blob.clone());
+            blobs.insert(read_revoked(line).map_err(|_| RevocationError::Line(index + 1))?);
         }
         if blobs.is_empty() { Err(RevocationError::Empty) } else { Ok(Self(List::Keys(blobs))) }
     }
@@ -91,7 +90,7 @@ mod tests {
     #[test]
     fn lists() {
         let revoked = RevokedKeys::parse(format!("# gone\n\n {KEY} bob\r\n").as_bytes()).unwrap();
-        let key = read_key(KEY.as_bytes()).unwrap();
+        let key = crate::policy::public_key::read_key(KEY.as_bytes()).unwrap();
         assert_eq!(revoked.find(&key), Some(Revoked::Key));
         assert_eq!(RevokedKeys::default().find(&key), None);
         for (text, error) in [
@@ -100,8 +99,13 @@ mod tests {
             ("SSHKRL\n\0...", RevocationError::Krl(KrlError::Damaged)),
             (&format!("{KEY}\nnonsense\n"), RevocationError::Line(2)),
             (&format!("bob {KEY}\n"), RevocationError::Line(1)),
+            ("ssh-xss AAAAB3NzaC14c3M=\n", RevocationError::Line(1)), // a type that nobody knows
+            ("ssh-dsa AAAAB3NzaC1kc3M=\n", RevocationError::Line(1)), // of ssh-dss
         ] {
             assert_eq!(RevokedKeys::parse(text.as_bytes()).unwrap_err(), error, "{text:?}");
         }
+        // lists of what is revoked hold old keys, by which nothing here is good
+        let old = RevokedKeys::parse(format!("ssh-dss AAAAB3NzaC1kc3M= old\n{KEY}\n").as_bytes()).unwrap();
+        assert_eq!(old.find(&key), Some(Revoked::Key));
     }
 }

@@ -116,4 +116,9 @@ fn what_need_not_be_understood_is_passed_over() {
     // keys of types that no signature is taken from
     let dss = string(&Writer::default().string(b"ssh-dss").raw(b"whatever").into_bytes());
     assert!(with(&[(2, dss)]).is_ok());
+    // of one that nobody knows, nobody can say that it was understood
+    let unknown = Writer::default().string(b"ssh-xd25519").raw(b"whatever").into_bytes();
+    for section in [(2, string(&unknown)), certificates(&unknown, &[(0x23, string(b"id"))])] {
+        assert_eq!(with(&[section]).map(|_| ()), Err(KrlError::Key));
+    }
 }
