@@ -113,6 +113,21 @@ fn a_range_leaves_out_what_its_start_reaches() {
         assert_eq!((judged.status, judged.words()), (Some(0), vec!["accept".to_owned()]), "{range}");
         assert_eq!(judged.count("outside"), 0);
     }
+    // a tag at its end is one of what is asked about, as it is without a range
+    world.home.git("r", &["tag", "-a", "-m", "m", "unsigned-tag"]);
+    world.home.git("r", &["tag", "-s", "-m", "m", "v1"]);
+    world.home.git("r", &["tag", "light"]);
+    world.home.git("r", &["update-ref", "refs/tags/v9", "refs/tags/v1"]);
+    for (tip, words) in [
+        ("v1", &["accept", "accept"][..]),
+        ("unsigned-tag", &["unsigned", "accept"]),
+        ("v9", &["tag-name-mismatch", "accept"]),
+        ("light", &["accept"]),
+    ] {
+        let range = format!("HEAD~1..{tip}");
+        assert_eq!(world.judged("r", &[&range]).words(), words, "{tip}");
+        assert_eq!(world.verify("r", &[&range]).stderr.contains("a lightweight tag"), tip == "light", "{tip}");
+    }
     says(&world.verify("r", &["HEAD~1...HEAD"]), 2, &["HEAD~1...HEAD", "only A..B is known"]);
     says(&world.verify("r", &["^HEAD~1"]), 2, &["^HEAD~1"]);
 }

@@ -199,6 +199,11 @@ impl Targets {
         self.0.iter().take(MOST).map(one).collect::<Vec<_>>().join(", ") + &more
     }
 
+    /// Their names and ids.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&str, ObjectId)> {
+        self.0.iter().map(|target| (target.name.as_str(), target.id))
+    }
+
     pub(super) fn tips(&self) -> Vec<ObjectId> {
         self.0.iter().map(|target| target.id).collect()
     }
@@ -302,10 +307,6 @@ fn named(place: &Place, revision: &str) -> Result<Named> {
     if resolved.kind == ObjectKind::Commit && ["^", "~", ":", "@{"].iter().any(|mark| tip.contains(mark)) {
         resolved.reference = None; // it begins with a ref's name, and goes on to something else
     }
-    if start.is_some() {
-        resolved.id = place.repository.peel_to_commit(&resolved.id)?;
-        resolved.kind = ObjectKind::Commit;
-    }
     if !matches!(resolved.kind, ObjectKind::Commit | ObjectKind::Tag) {
         bail!("`{revision}` is a {}, which cannot carry a signature; name a commit or a tag", resolved.kind);
     }
@@ -315,7 +316,7 @@ fn named(place: &Place, revision: &str) -> Result<Named> {
     });
     let tag = tag.map(<[u8]>::to_vec);
     let name = resolved.reference.map_or_else(|| revision.to_owned(), |name| String::from_utf8_lossy(&name).into_owned());
-    Ok(Named { name, id: resolved.id, kind: resolved.kind, tag: tag.filter(|_| start.is_none()), start })
+    Ok(Named { name, id: resolved.id, kind: resolved.kind, tag, start })
 }
 
 /// How far a long walk is, on standard error where that is a terminal.
