@@ -6,12 +6,15 @@ use crate::object::ObjectId;
 use crate::policy::file::PolicyFile;
 use crate::report::mend::is_toml;
 use anyhow::{Context as _, Result, anyhow, bail};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, fchown};
 use std::path::{Component, Path, PathBuf};
-use std::{env, fs};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 /// Files larger than this are not read, in bytes.
 const MAX_FILE: u64 = 64 << 20;
@@ -208,20 +211,56 @@ fn check_beside(name: &str) -> Result<()> {
 /// Where its folder or it cannot be written, or somebody else changed it meanwhile.
 pub fn replace(path: &Path, old: &[u8], text: &str) -> Result<()> {
     let why = || format!("cannot write {}", path.display());
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let held = fs::File::open(folder).with_context(why)?;
+    if lock(&held).with_context(|| format!("another program changes {}; ask again", path.display()))? {
+        sweep(folder);
+    }
+    let there = fs::metadata(path).with_context(why)?;
+    if there.nlink() > 1 {
+        bail!(
+            "{0} has other names (hard links), which would keep the old text; make it a file of its own: cp -p {0} {0}.new && mv {0}.new {0}",
+            path.display()
+        );
+    }
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).with_context(why)?;
+    file.write_all(text.as_bytes()).with_context(why)?;
+    fchown(file.as_file(), Some(there.uid()), Some(there.gid()))
+        .with_context(|| format!("{} cannot be kept the file of its owner; run this as whoever owns it", path.display()))?;
+    file.as_file().set_permissions(there.permissions()).with_context(why)?;
+    file.as_file().sync_all().with_context(why)?;
+    // as late as can be: whoever edits the file by hand asks for no lock
     if fs::read(path).with_context(why)? != old {
         bail!("{} was changed meanwhile; nothing is written, ask again", path.display());
     }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let old = fs::metadata(path).with_context(why)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(why)?;
-    file.write_all(text.as_bytes()).with_context(why)?;
-    fchown(file.as_file(), Some(old.uid()), Some(old.gid()))
-        .with_context(|| format!("{} cannot be kept the file of its owner; run this as whoever owns it", path.display()))?;
-    file.as_file().set_permissions(old.permissions()).with_context(why)?;
-    file.as_file().sync_all().with_context(why)?;
     file.persist(path).with_context(why)?;
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(why)?;
+    held.sync_all().with_context(why)?;
     Ok(())
+}
+
+/// How a file begins that is to take a policy's place.
+const UNFINISHED: &str = ".policy.git-warrant-";
+
+/// Locks a folder against others of us until the file is closed; whether that can be done there.
+fn lock(folder: &fs::File) -> io::Result<bool> {
+    const WAIT: Duration = Duration::from_secs(10);
+    let until = Instant::now() + WAIT;
+    loop {
+        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => thread::sleep(Duration::from_millis(20)),
+            Err(error @ Errno::WOULDBLOCK) => return Err(error.into()),
+            Err(_) => return Ok(false), // some file systems have no locks
+        }
+    }
+}
+
+/// Takes away what others of us left who were killed; the folder is locked.
+fn sweep(folder: &Path) {
+    let left = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in left.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes())) {
+        let _ = fs::remove_file(entry.path());
+    }
 }
 
 /// Reads a policy in TOML.
@@ -278,7 +317,7 @@ pub fn name_in_full(named: &str) -> Result<String> {
 }
 
 /// The revision and the path of a name of the form `REV:PATH`, where REV begins with `refs/` or is a full id.
-fn in_revision(named: &str) -> Option<(&str, &str)> {
+pub fn in_revision(named: &str) -> Option<(&str, &str)> {
     named.split_once(':').filter(|(revision, _)| revision.starts_with("refs/") || revision.parse::<ObjectId>().is_ok())
 }
 
@@ -368,6 +407,7 @@ impl Finder<'_> {
         }
         if self.search.hook {
             refuse_foreign(&real, &metadata)?;
+            absolute(&path).ancestors().chain(real.ancestors()).skip(1).try_for_each(refuse_foreign_way)?;
         }
         let text = fs::read(&real).with_context(|| format!("cannot read {}", path.display()))?;
         // links are followed first: what lies beside the policy lies beside the file itself
@@ -443,6 +483,25 @@ fn refuse_foreign(path: &Path, metadata: &fs::Metadata) -> Result<()> {
     }
     if metadata.mode() & 0o022 != 0 {
         bail!("{0} is writable by others; chmod go-w {0}", path.display());
+    }
+    Ok(())
+}
+
+/// Whoever can put something else in the place of a folder or of a link on the way to a policy chooses the policy. Where only the
+/// owner of an entry may replace it (the sticky bit, as in /tmp), that is nobody else.
+fn refuse_foreign_way(part: &Path) -> Result<()> {
+    const STICKY: u32 = 0o1000;
+    let user = rustix::process::geteuid().as_raw();
+    let metadata = fs::symlink_metadata(part).with_context(|| format!("cannot read {}", part.display()))?;
+    if metadata.uid() != 0 && metadata.uid() != user {
+        bail!(
+            "{} belongs to user {}, who could put another policy in its place; what leads to a hook's policy must belong to root or to user {user}",
+            part.display(),
+            metadata.uid()
+        );
+    }
+    if metadata.is_dir() && metadata.mode() & 0o022 != 0 && metadata.mode() & STICKY == 0 {
+        bail!("{0} is writable by others, who could put another policy in its place; chmod go-w {0}", part.display());
     }
     Ok(())
 }

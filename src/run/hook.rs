@@ -4,6 +4,7 @@ pub mod install;
 
 mod graph;
 mod known;
+mod own;
 mod script;
 
 use self::graph::Graph;
@@ -59,6 +60,10 @@ pub fn pre_receive(args: &PreReceive) -> Result<ExitStatus> {
     let Rules { loaded, baseline, settled } = Rules::find(&mut place, args)?;
     for note in &loaded.notes {
         complain(&format!("warning: {}", printable(note)));
+    }
+    if let Some(why) = own::refusal(&mut place, args, &loaded, &updates)? {
+        complain(&format!("git-warrant: the push is refused: {}", printable(&why)));
+        return Ok(ExitStatus::Rejected);
     }
     let baseline: Vec<_> = baseline.into_iter().map(|id| (id, place.repository.peel_to_commit(&id).ok())).collect();
     let settled: Vec<_> = settled.into_iter().map(|id| (id, place.repository.kind(&id).map(|_| id))).collect();

@@ -84,7 +84,9 @@ impl Draft {
             io::stderr().write_all(&lines)?;
         }
         if freed {
-            complain("git-warrant: settling would let an exempt commit stand everywhere, also where it is not mended");
+            complain(
+                "git-warrant: settling would let an exempt commit stand everywhere, also where it is not mended; where it may, add its id to `settled` and take its [[exempt]] out, then ask again",
+            );
             summary.rejected += 1;
         }
         Ok(summary)
@@ -111,12 +113,12 @@ impl Draft {
         Ok(branch.into_iter().chain(tags).filter(judged).collect())
     }
 
-    /// What has to be added to `settled` for some refs, with a comment each: the tips that no other covers, and every tag on the
+    /// What has to be added to `settled` for what was judged, with a comment each: the tips that no other covers, and every tag on the
     /// way to them, for nothing covers a tag. And what lies below these.
-    fn settled_with(&mut self, refs: &[String]) -> Result<(Vec<Addition>, HashSet<ObjectId>)> {
+    fn settled_with(&mut self, targets: &Targets) -> (Vec<Addition>, HashSet<ObjectId>) {
         let (mut wanted, mut commits) = (Vec::new(), HashSet::new());
-        for name in refs {
-            let id = self.place.repository.resolve(name)?.id;
+        // the very ids that were judged: a ref may have moved meanwhile
+        for (name, id) in targets.named() {
             for (id, kind) in self.place.chain(id) {
                 match kind {
                     ObjectKind::Commit => commits.insert(id),
@@ -130,7 +132,7 @@ impl Draft {
         let known = self.place.ancestry(self.file.settled.clone()).objects;
         let mut seen = HashSet::new();
         wanted.retain(|(id, _)| !below.contains(id) && !known.contains(id) && seen.insert(*id));
-        Ok((wanted, below))
+        (wanted, below)
     }
 }
 

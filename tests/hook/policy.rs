@@ -102,10 +102,58 @@ fn a_policy_on_a_branch_counts_as_it_was_before_the_push() {
     server.passes(&["main"]);
     // names that merely end like the policy's do not stand in for it
     server.passes(&["policy:refs/tags/refs/heads/policy", "policy:refs/heads/refs/heads/policy"]);
-    server.passes(&["--delete", "policy"]);
-    world.home.git("c", &["checkout", "-q", "main"]);
+}
+
+#[test]
+fn the_ref_of_the_policy_leads_to_one_and_never_back_to_another() {
+    let server = Server::new();
+    let world = &server.0;
+    let write = |text: &str| world.home.write("c/allowed_signers", text);
+    write(&(world.line("alice", "") + &world.line("bob", "")));
+    world.commit("c", "alice and bob", &["-S"]);
+    server.passes(&["main"]); // still by the file
+    server.set("warrant.policy", "refs/heads/main:allowed_signers");
+    write(&world.line("alice", ""));
+    world.commit("c", "bob leaves", &["-S"]);
+    server.passes(&["main"]);
+    // what is older has good signatures, and another policy
+    server.refused(&["-f", "main~1:main"], &["refs/heads/main:allowed_signers", "may not go back", "git revert", "git update-ref"]);
+    server.refused(&["--delete", "main"], &["refs/heads/main:allowed_signers", "may not be deleted"]);
+    // back to the same one it may go, as any other
     world.commit("c", "after", &["-S"]);
-    server.refused(&["main"], &["refs/heads/policy"]);
+    server.passes(&["main"]);
+    server.passes(&["-f", "main~1:main"]);
+    // one that is no policy would keep everybody out, also who mends it
+    for text in ["", "alice@example.com ssh-ed25519 AAAA\n", &world.line("alice", "valid-before=\"soon\"")] {
+        write(text);
+        world.commit("c", "a slip", &["-S"]);
+        server.refused(&["main"], &["refs/heads/main:allowed_signers", "nobody could push any more"]);
+        world.home.git("c", &["reset", "-q", "--hard", "HEAD~1"]);
+    }
+    std::fs::remove_file(world.home.join("c/allowed_signers")).unwrap();
+    world.commit("c", "gone", &["-S"]);
+    server.refused(&["main"], &["nobody could push any more", "allowed_signers is not in the tree"]);
+}
+
+#[test]
+fn nobody_else_can_put_another_policy_in_its_place() {
+    let server = Server::new();
+    let world = &server.0;
+    world.commit("c", "two", &["-S"]);
+    std::fs::create_dir_all(world.home.join("open/deep")).unwrap();
+    world.home.write("open/deep/signers", world.line("alice", ""));
+    server.mode("open/deep/signers", 0o644);
+    std::os::unix::fs::symlink("open/deep/signers", world.home.join("link")).unwrap();
+    for named in ["open/deep/signers", "link"] {
+        server.set("warrant.policy", world.home.join(named).to_str().unwrap());
+        for folder in ["open/deep", "open"] {
+            server.mode(folder, 0o777);
+            server.refused(&["main"], &["is writable by others", "another policy in its place", "chmod go-w"]);
+            server.mode(folder, 0o755);
+        }
+    }
+    server.mode("open", 0o1777); // as /tmp is
+    server.passes(&["main"]);
 }
 
 #[test]

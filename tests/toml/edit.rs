@@ -1,8 +1,11 @@
 //! `git warrant policy check | settle | retire`.
 
 use crate::Toml;
-use crate::common::{Done, digits};
+use crate::common::{Done, Running, digits};
 use crate::world::{done, says};
+use std::io::Read as _;
+use std::process::Stdio;
+use std::time::Duration;
 
 impl Toml {
     fn policy(&self, args: &[&str]) -> Done {
@@ -120,6 +123,41 @@ fn retiring_settles_other_refs_on_request() {
     says(&toml.policy(&["retire", &fingerprint, "--settle", "topic"]), 0, &[]);
     assert!(toml.text().contains(&unmerged), "{}", toml.text());
     assert_eq!(toml.judged(&["main", "topic", "v1"]).status, Some(0));
+}
+
+#[test]
+fn two_who_change_a_policy_do_not_undo_each_other() {
+    let toml = toml();
+    let folder = toml.0.home.path().to_owned();
+    toml.0.home.write(".policy.git-warrant-XYZ", "of one who was killed");
+    let mut lock = toml.0.home.command("flock");
+    let mut held = Running(
+        lock.arg(&folder).args(["sh", "-c", "echo held; read line"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap(),
+    );
+    let mut said = [0; 5];
+    held.0.stdout.take().unwrap().read_exact(&mut said).unwrap();
+    let text = toml.text();
+    let mut settle = toml.0.warrant("r", &["policy", "settle"]);
+    let settling = settle.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(1)); // it has read the file, and waits for the other
+    let by_hand = text.replace("# who signs here", "# who signs");
+    toml.0.home.write("policy.toml", &by_hand);
+    drop(held.0.stdin.take()); // the other is done
+    let settled = settling.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&settled.stderr);
+    assert!(settled.status.code() == Some(2) && error.contains("was changed meanwhile"), "{error}");
+    assert_eq!(toml.text(), by_hand);
+    says(&toml.policy(&["settle"]), 0, &[]);
+    assert!(!toml.0.home.join(".policy.git-warrant-XYZ").exists());
+}
+
+#[test]
+fn a_policy_of_two_names_stays_one_file() {
+    let toml = toml();
+    std::fs::hard_link(toml.0.home.join("policy.toml"), toml.0.home.join("second.toml")).unwrap();
+    let before = toml.text();
+    says(&toml.policy(&["settle"]), 2, &["hard links", "cp -p"]);
+    assert_eq!(toml.text(), before);
 }
 
 #[test]

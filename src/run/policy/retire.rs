@@ -29,7 +29,8 @@ pub(super) fn run(args: &PolicyRetire) -> Result<ExitStatus> {
     let leaving = Leaving::find(&draft, &args.who)?;
     let mut refs = draft.protected()?;
     refs.extend(args.settle.iter().cloned());
-    let beyond = leaving.beyond(&mut draft, &refs)?;
+    let targets = Targets::resolve(&draft.place, &refs)?;
+    let beyond = leaving.beyond(&mut draft, &refs, &targets)?;
     if !beyond.is_empty() && !args.leave {
         let mut lines = vec![format!("these refs hold more that {} signed, which would be rejected from now on:", args.who)];
         let flags: Vec<String> = beyond.iter().map(|(name, _)| format!("--settle {}", shell_word(name))).collect();
@@ -37,14 +38,13 @@ pub(super) fn run(args: &PolicyRetire) -> Result<ExitStatus> {
         lines.push(format!("settle them with {}, or leave them with --leave; nothing is written yet", flags.join(" ")));
         bail!("{}", lines.join("\n"));
     }
-    let targets = Targets::resolve(&draft.place, &refs)?;
     let mut editor = Editor::new(&draft.source.text).map_err(|error| anyhow!("{}: {error}", draft.source.name))?;
     if !refs.is_empty() {
         let summary = draft.judge(&draft.source.text.clone(), &targets)?;
         if summary.exit_status() != ExitStatus::Accepted {
             return Ok(refuse(&summary, &targets.heading()));
         }
-        let (added, covered) = draft.settled_with(&refs)?;
+        let (added, covered) = draft.settled_with(&targets);
         editor.settle(&added, &covered);
     }
     let before = Utc(clock::now()).to_string();
@@ -179,8 +179,8 @@ impl Leaving {
     }
 
     /// The refs that hold more of what they signed than the given ones, and how many commits; each commit counts once.
-    fn beyond(&self, draft: &mut Draft, refs: &[String]) -> Result<Vec<(String, usize)>> {
-        let tips = Targets::resolve(&draft.place, refs)?.commits(&draft.place.repository);
+    fn beyond(&self, draft: &mut Draft, refs: &[String], targets: &Targets) -> Result<Vec<(String, usize)>> {
+        let tips = targets.commits(&draft.place.repository);
         let hidden = [draft.place.peeled(&draft.file.baseline), draft.file.settled.clone(), tips].concat();
         let repository = &mut draft.place.repository;
         let mut walk = Walk::new(Hidden { unasked: ancestors(repository, hidden), baseline: HashSet::new() });

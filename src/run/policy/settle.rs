@@ -26,7 +26,7 @@ pub(super) fn run(args: &PolicySettle) -> Result<ExitStatus> {
         return Ok(refuse(&summary, &targets.heading()));
     }
     let mut editor = Editor::new(&draft.source.text).map_err(|error| anyhow!("{}: {error}", draft.source.name))?;
-    let (added, covered) = draft.settled_with(&refs)?;
+    let (added, covered) = draft.settled_with(&targets);
     editor.settle(&added, &covered);
     draft.write(&editor, args.edit.dry_run)?;
     if !args.edit.dry_run {
