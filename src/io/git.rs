@@ -104,7 +104,7 @@ impl Repository {
             if judged.iter().any(|prefix| name.starts_with(prefix)) && reference.symbolic_target_bytes().is_none() {
                 let text = std::str::from_utf8(name).ok();
                 names.push(
-                    text.with_context(|| format!("the ref `{}` has a name that is not UTF-8", name.escape_ascii()))?.to_owned(),
+                    text.with_context(|| format!("the ref `{}` has a name that is not UTF-8; give it another (git branch -m, or git update-ref) or delete it", name.escape_ascii()))?.to_owned(),
                 );
             }
         }

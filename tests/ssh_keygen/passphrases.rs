@@ -34,7 +34,7 @@ fn a_passphrase_is_asked_at_the_terminal() {
     if !has("script") {
         return skipped("script (util-linux)");
     }
-    for cipher in ["aes256-ctr", "aes256-gcm@openssh.com", "aes128-cbc", "chacha20-poly1305@openssh.com"] {
+    for cipher in ["aes256-ctr", "aes256-gcm@openssh.com", "aes128-cbc", "chacha20-poly1305@openssh.com", "3des-cbc"] {
         let home = encrypted(&["-Z", cipher, "-a", "4"]);
         let (shown, signed) = at_a_terminal(&home, &["open sesame"]);
         assert!(signed, "{cipher}: {shown} {}", String::from_utf8_lossy(&home.read("err")));

@@ -65,6 +65,10 @@ impl Agent {
             Ok(stream) if !is_own(&stream) => return Ok(None), // another user's is none
             Ok(stream) => Ok(stream),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                let path = socket()?;
+                bail!("{} is longer than the path of a socket may be; let XDG_RUNTIME_DIR name a shorter folder", path.display());
+            }
             Err(error) => Err(error),
         };
         let asked = stream.map_err(anyhow::Error::from).and_then(|stream| exchange(&stream, &Question::Status, ANSWER));

@@ -4,7 +4,7 @@
 //! SSH_ASKPASS_REQUIRE prefers it, if there is a display; with `force` in any case, with `never` in none.
 
 use super::terminal;
-use crate::io::secrecy::without_secrets;
+use crate::io::secrecy::without_known_secrets;
 use rustix::termios::isatty;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -66,7 +66,7 @@ impl Choice {
 fn by_program(program: &OsStr, prompt: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut command = Command::new(program);
     command.arg(prompt).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    without_secrets(&mut command);
+    without_known_secrets(&mut command);
     let failed = |error: io::Error| io::Error::other(format!("SSH_ASKPASS ({}): {error}", program.display()));
     let mut child = command.spawn().map_err(failed)?;
     let mut answer = Zeroizing::new(Vec::with_capacity(1024)); // what grows leaves copies behind
