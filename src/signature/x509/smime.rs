@@ -8,7 +8,7 @@ use super::authority::Authority;
 use super::certificate::{Certificate, Kind, PublicKey};
 use super::cms::{Cms, Hash};
 use super::path::{self, Why};
-use super::{check_payload, check_signature, decode, hexadecimal, is_high, key_in, key_of, malformed, name, read, unsupported};
+use super::{check_payload, check_signature, decode, has_high_s, hexadecimal, key_in, key_of, malformed, name, read, unsupported};
 use crate::armor::{ArmorForm, Format};
 use crate::evidence::{Evidence, Malleable, Name, Smime, SmimePath};
 use crate::object::Payload;
@@ -59,7 +59,7 @@ impl Chains {
         let malleable = [
             (form != ArmorForm::Canonical, Malleable::Armor),
             (!plain, Malleable::Encoding),
-            (is_high(key.kind(), cms.signature), Malleable::HighS),
+            (has_high_s(cms), Malleable::HighS),
         ];
         let smime = Smime {
             addresses,
