@@ -14,7 +14,7 @@ use git_warrant::policy::file::PolicyFile;
 use git_warrant::policy::revocation::RevokedKeys;
 use git_warrant::policy::{Demands, Parts, Policy};
 use git_warrant::signature::Verifier;
-use git_warrant::signature::x509::{Authority, Content, Root, X509Verifier, to_bundle, verify_bundle};
+use git_warrant::signature::x509::{Authority, Bundled, Content, Root, X509Verifier, to_bundle, verify_bundle};
 use git_warrant::verdict::Reason;
 use sigstore::{Signature, content, elements};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -229,7 +229,7 @@ fn as_bundles_they_prove_the_same() {
         if keyless.entry.is_none() {
             continue;
         }
-        let (bundle, artifact) = to_bundle(&signed.armored).unwrap();
+        let Bundled { json: bundle, signed: artifact, .. } = to_bundle(&signed.armored, &Payload::whole(&signed.payload)).unwrap();
         assert_eq!(verify_bundle(&root, bundle.as_bytes(), Content::Bytes(&artifact)).unwrap(), *keyless);
         assert!(verify_bundle(&root, bundle.as_bytes(), Content::Bytes(b"other")).is_err());
         n += 1;
