@@ -98,6 +98,7 @@ fn which_are_asked() {
         let done = run(&mut command, PAYLOAD);
         assert!(!done.ok() && done.stdout.is_empty(), "{settings:?}: {done:?}");
         assert!(done.stderr.contains(says), "{settings:?} {variables:?}: {says}: {done:?}");
+        done.stderr
     };
     for (config, settings, variables, says) in cases {
         ask(config, settings, variables, &says);
@@ -107,6 +108,13 @@ fn which_are_asked() {
     ask(&both, &[("warrant.signingConfig", "config.json")], &[], "config.json lies inside the work tree");
     home.write("r/root.json", Sigstore::new("x").trusted_root());
     ask(&both, &[named, ("warrant.trustedRoot", "root.json")], &[], "root.json lies inside the work tree");
+    // nobody verifies what services of one's own answer, unless a root is named
+    let unverified = "warning: no trusted root is named, so that nothing verifies what the services answer";
+    ask(&both, &[named], &[], unverified);
+    ask(&both, &[named], &[("SIGSTORE_REKOR_PUBLIC_KEY", "rekor.pub")], "SIGSTORE_REKOR_PUBLIC_KEY of gitsign's is not read here");
+    ask(&both, &[named, ("gitsign.fulcioRoot", "ca.pem")], &[], "gitsign.fulcioRoot of gitsign's is not read here");
+    let said = ask(&both, &[named, ("warrant.trustedRoot", "none")], &[], &at(&listed));
+    assert!(!said.contains("no trusted root"), "{said}");
     // true and false in the words of git and of Go, by the name of what is wrong
     for word in ["True", "t", "1", "T", "FALSE", "f", "0", "yes", "off"] {
         ask(&both, &[named, ("gitsign.matchCommitter", word)], &[], &at(&listed));
@@ -166,6 +174,8 @@ fn the_public_instance_by_its_name() {
     let (signature, payload) = (home.write("signature", signature.armored()), home.write("payload", PAYLOAD));
     let said = |config: &str| {
         let mut command = home.command(common::OURS);
+        // where gitsign reads whom it trusts
+        command.env("GITSIGN_FULCIO_ROOT", "ca.pem").env("SIGSTORE_REKOR_PUBLIC_KEY", "rekor.pub");
         command.env("GIT_CONFIG_COUNT", "2").env("GIT_CONFIG_KEY_0", "gpg.format").env("GIT_CONFIG_VALUE_0", "x509");
         command.env("GIT_CONFIG_KEY_1", "warrant.signingConfig").env("GIT_CONFIG_VALUE_1", config);
         run(command.args(["--status-fd=1", "--verify"]).args([&signature, &payload]).current_dir(home.join("r")), b"").stderr
@@ -174,5 +184,6 @@ fn the_public_instance_by_its_name() {
     for config in ["none", "tuf:public-good", "tuf:https://tuf-repo-cdn.sigstore.dev/"] {
         assert!(said(config).contains("public-good: no authority of the trusted root signed it"), "{config}: {}", said(config));
     }
-    assert!(said("tuf:staging").contains("no trusted root is named"), "{}", said("tuf:staging"));
+    let words = ["no trusted root is named; git config warrant.trustedRoot", "GITSIGN_FULCIO_ROOT, SIGSTORE_REKOR_PUBLIC_KEY of gitsign's"];
+    assert!(words.iter().all(|word| said("tuf:staging").contains(word)), "{}", said("tuf:staging"));
 }

@@ -369,7 +369,8 @@ fn forms_by_openssl() {
         let id = bed.commit("alice", &alice, &format!("2026-01-0{day}"));
         let judged = bed.0.judged_by("r", &policy, &["--no-walk", &id]);
         assert_eq!(judged.of_object(&id), want, "{what}: {}", judged.stdout);
-        assert!(judged.stdout.contains(word), "{what}: {}", judged.stdout);
+        let human = bed.0.verify_by("r", &policy, &["--no-walk", &id]).stdout;
+        assert!(human.contains(word), "{what}: {human}");
         if want == "accept" {
             assert_eq!(bed.shown(OURS, &id), bed.shown("gpgsm", &id), "{what}");
         }

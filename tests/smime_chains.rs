@@ -125,6 +125,8 @@ fn a_chain_of_every_length() {
 fn what_a_signers_certificate_must_say() {
     let bed = Bed::new();
     let unknown = |critical| extension("1.2.3.4", critical, &[5, 0]);
+    let p256 = seq(&[&oid("1.2.840.10045.2.1"), &oid("1.2.840.10045.3.1.7")]);
+    let compressed = seq(&[&p256, &sigstore::bits(&[&[2], &[1; 32][..]].concat())]);
     let forged = |what: Cert| Cert { algorithm: Some("1.2.840.10045.4.1"), ..what };
     for (what, leaf, want) in [
         ("as usual", bed.person(), "good"),
@@ -138,6 +140,7 @@ fn what_a_signers_certificate_must_say() {
         ("without a key usage", bed.person().without("2.5.29.15"), "good"),
         ("for encryption", bed.person().with(usage(0x20)), "certificate-untrusted: keyUsage"),
         ("for certificates", bed.person().with(usage(0x06)), "certificate-untrusted: keyUsage"),
+        ("with a point in the shorter form", Cert { spki: compressed, ..bed.person() }, "malformed-signature: uncompressed"),
         ("an authority's", bed.person().with(constraints(true, None)), "certificate-untrusted: an authority's own"),
         ("no authority's", bed.person().with(constraints(false, None)), "good"),
         ("with an extension", bed.person().with(unknown(false)), "good"),
@@ -267,14 +270,11 @@ fn roots_are_authorities() {
     let bed = Bed::new();
     let root = || Cert::authority("root", "root", &bed.root_key);
     let parse = |der: &[u8]| Authority::parse("corp", pem("CERTIFICATE", &[&bed.root, der]).as_bytes());
-    let p256 = seq(&[&oid("1.2.840.10045.2.1"), &oid("1.2.840.10045.3.1.7")]);
-    let compressed = seq(&[&p256, &sigstore::bits(&[&[2], &[1; 32][..]].concat())]);
     for (what, root, want) in [
         ("as usual", root(), ""),
         ("a person's", bed.person(), "not an authority's"),
         ("that says it is none", root().with(extension("2.5.29.19", true, &seq(&[&[1, 1, 0]]))), "not an authority's"),
         ("not for certificates", root().with(usage(0x80)), "keyUsage"),
-        ("with a point in the shorter form", Cert { spki: compressed, ..root() }, "of a kind"),
         ("for some names", root().with(extension("2.5.29.30", false, &seq(&[]))), "nameConstraints"),
         ("for servers", root().with(purposes(&["1.3.6.1.5.5.7.3.1"])), "not for e-mail"),
         ("for e-mail", root().with(purposes(&[EMAIL])), ""),
