@@ -7,14 +7,14 @@ mod pki;
 mod sigstore;
 
 use git_warrant::armor::encode_cms;
-use git_warrant::evidence::Evidence;
+use git_warrant::evidence::{Evidence, Malleable};
 use git_warrant::object::Payload;
 use git_warrant::signature::Verifier as _;
 use git_warrant::signature::x509::{Authority, Root, X509Verifier};
 use git_warrant::verdict::Reason;
 use pki::{Cert, List, pem};
 use sha2::{Digest as _, Sha256, Sha384};
-use sigstore::{Key, Leaf, Signature, Sigstore, oid, octets, seq, set, signer_id, tlv};
+use sigstore::{Entry, Key, Leaf, Signature, Sigstore, octets, oid, seq, set, signer_id, tlv};
 
 const PAYLOAD: &[u8] = b"tree 1\n\nmessage\n";
 const BEGIN: i64 = 1_750_000_000;
@@ -140,42 +140,81 @@ fn forms_that_are_refused() {
     let rows: [Row<'_>; 22] = [
         ("as it is", &|_| {}, "good []"),
         ("bytes behind it", &|form| form.trailing = vec![5, 0], "malformed-signature: something follows"),
-        ("enclosed content", &|form| form.enclosed = [oid(data), tlv(0xa0, &octets(PAYLOAD))].concat(), "malformed-signature: it encloses"),
-        ("other content", &|form| form.enclosed = oid("1.2.840.113549.1.9.16.1.4"), "malformed-signature: what it signs is not data"),
+        (
+            "enclosed content",
+            &|form| form.enclosed = [oid(data), tlv(0xa0, &octets(PAYLOAD))].concat(),
+            "malformed-signature: it encloses",
+        ),
+        (
+            "other content",
+            &|form| form.enclosed = oid("1.2.840.113549.1.9.16.1.4"),
+            "malformed-signature: what it signs is not data",
+        ),
         ("no signer", &|form| form.signers = 0, "malformed-signature: it has no signer"),
         ("two signers", &|form| form.signers = 2, "multiple-signatures"),
         ("attributes not in DER", &|form| form.der = false, "malformed-signature: its signed attributes are not in DER"),
         ("an attribute not in DER", &|form| form.attributes[0] = long(&form.attributes[0]), "malformed-signature: a length"),
         ("no certificate", &|form| form.certificates.clear(), "malformed-signature: the certificate of its signer is not in it"),
-        ("a certificate not in DER", &|form| form.certificates.push(long(&bed.leaf)), "malformed-signature: a certificate in it is not in DER"),
+        (
+            "a certificate not in DER",
+            &|form| form.certificates.push(long(&bed.leaf)),
+            "malformed-signature: a certificate in it is not in DER",
+        ),
         ("17 certificates", &|form| form.certificates.extend(many.clone()), "malformed-signature: it carries more certificates"),
-        ("a hash with parameters", &|form| form.hash = seq(&[&oid(SHA256), &octets(b"x")]), "malformed-signature: an algorithm has parameters"),
-        ("a hash with more than NULL", &|form| form.hash = seq(&[&oid(SHA256), NULL, NULL]), "malformed-signature: something follows"),
+        (
+            "a hash with parameters",
+            &|form| form.hash = seq(&[&oid(SHA256), &octets(b"x")]),
+            "malformed-signature: an algorithm has parameters",
+        ),
+        (
+            "a hash with more than NULL",
+            &|form| form.hash = seq(&[&oid(SHA256), NULL, NULL]),
+            "malformed-signature: something follows",
+        ),
         (
             "an algorithm with parameters",
             &|form| form.algorithm = seq(&[&oid("1.2.840.10045.4.3.2"), &oid("1.2.3")]),
             "malformed-signature: an algorithm has parameters",
         ),
-        ("a signed attribute twice", &|form| form.attributes.extend([more(1), more(1)]), "malformed-signature: a signed attribute stands in it twice"),
+        (
+            "a signed attribute twice",
+            &|form| form.attributes.extend([more(1), more(1)]),
+            "malformed-signature: a signed attribute stands in it twice",
+        ),
         ("18 signed attributes", &|form| form.attributes.extend((1..17).map(more)), "malformed-signature: a signed attribute"),
         (
             "two content types",
             &|form| form.attributes[0] = attribute("1.2.840.113549.1.9.3", &[&oid(data), &oid(data)]),
             "malformed-signature: something follows",
         ),
-        ("signed as something else", &|form| form.attributes[0] = content_type("1.2.840.113549.1.9.16.1.4"), "malformed-signature: its signed attributes do not say that data"),
-        ("no content type", &|form| drop(form.attributes.remove(0)), "malformed-signature: its signed attributes do not say that data"),
+        (
+            "signed as something else",
+            &|form| form.attributes[0] = content_type("1.2.840.113549.1.9.16.1.4"),
+            "malformed-signature: its signed attributes do not say that data",
+        ),
+        (
+            "no content type",
+            &|form| drop(form.attributes.remove(0)),
+            "malformed-signature: its signed attributes do not say that data",
+        ),
         ("no digest", &|form| drop(form.attributes.remove(1)), "malformed-signature: its signed attributes name no digest"),
         (
             "an unsigned attribute of two values",
             &|form| form.unsigned.push(attribute("1.2.3", &[NULL, NULL])),
             "malformed-signature: an unsigned attribute has more than one value",
         ),
-        ("an unsigned attribute twice", &|form| form.unsigned.extend([more(1), more(1)]), "malformed-signature: an unsigned attribute has more"),
+        (
+            "an unsigned attribute twice",
+            &|form| form.unsigned.extend([more(1), more(1)]),
+            "malformed-signature: an unsigned attribute has more",
+        ),
     ];
     for (what, edit, want) in rows {
         let found = bed.says(edit);
-        assert!(found.starts_with(want) || (found.starts_with(&want[..19]) && found.contains(&want[20..])), "{what}: {found}, not {want}");
+        assert!(
+            found.starts_with(want) || (found.starts_with(&want[..19]) && found.contains(&want[20..])),
+            "{what}: {found}, not {want}"
+        );
     }
     // 16 of each are read
     let most = bed.says(&|form| form.certificates.extend(many[1..].to_vec()));
@@ -263,7 +302,12 @@ fn keyless_signatures() {
         ("its values in BER", vec![set_in_ber], "good [Encoding]"),
         ("one more", vec![token, attribute("1.2.3", &[NULL])], "good [Encoding]"),
     ] {
-        let form = Form { unsigned, signature: Some(bare.signature.clone()), attributes: vec![bare.attributes.clone()], ..Form::of(&leaf) };
+        let form = Form {
+            unsigned,
+            signature: Some(bare.signature.clone()),
+            attributes: vec![bare.attributes.clone()],
+            ..Form::of(&leaf)
+        };
         assert_eq!(says(&own, &form.armored(&leaf, &key), PAYLOAD), want, "{what}");
     }
     // attributes that are sent in one order and signed in another: in DER's, or in none of both
@@ -276,6 +320,101 @@ fn keyless_signatures() {
     let in_order = sorted.iter().map(|it| it.to_vec()).collect();
     let form = Form { attributes: in_order, ..Form::of(&leaf) };
     assert_eq!(says(&own, &form.armored(&leaf, &key), PAYLOAD), "good [Encoding]", "signed as they are sent");
+}
+
+/// An instance, and somebody who signs by it.
+struct Instance {
+    sigstore: Sigstore,
+    key: Key,
+    verifier: X509Verifier,
+}
+
+impl Instance {
+    fn new() -> Self {
+        let sigstore = Sigstore::new("example");
+        let verifier = X509Verifier::new(vec![Root::parse(sigstore.trusted_root().as_bytes(), "x").unwrap()]);
+        Self { sigstore, key: Key::p256(), verifier }
+    }
+
+    fn leaf(&self) -> Vec<u8> {
+        self.sigstore.issue(&Leaf::email("alice@example.org", BEGIN), &self.key)
+    }
+
+    fn bare(&self) -> Signature {
+        Signature::new(&self.key, &self.leaf(), PAYLOAD, BEGIN + 1)
+    }
+
+    fn entry(&self, signature: &Signature) -> Entry {
+        self.sigstore.entry(signature, BEGIN + 2, false, 6)
+    }
+
+    fn verify(&self, signature: &Signature) -> Result<Evidence, Reason> {
+        self.verifier.verify(&signature.armored(), &Payload::whole(PAYLOAD))
+    }
+}
+
+/// Whoever has a signature could write what nobody signs of its proofs otherwise, and have another commit of the same content.
+#[test]
+fn proofs_have_one_form() {
+    let mut bed = Instance::new();
+    let bare = bed.bare();
+    let set_high = |sigstore: &mut Sigstore, high: bool| {
+        [&mut sigstore.log, &mut sigstore.tsa, &mut sigstore.ca].into_iter().for_each(|key| key.high = high);
+    };
+    set_high(&mut bed.sigstore, true);
+    let (high, high_token) = (bed.entry(&bare), bed.sigstore.token(&bare.signature, BEGIN + 4));
+    let issued = bed.leaf();
+    set_high(&mut bed.sigstore, false);
+    let malleable = |signature: &Signature| bed.verify(signature).unwrap().malleable;
+    let token = bed.sigstore.token(&bare.signature, BEGIN + 4);
+    let (good, v2) = (bed.entry(&bare), bed.sigstore.entry(&bare, 0, true, 6));
+    let note = |entry: &Entry, edit: &dyn Fn(&str) -> String| {
+        let mut entry = entry.clone();
+        entry.proof.as_mut().into_iter().for_each(|proof| proof.checkpoint = edit(&proof.checkpoint));
+        entry
+    };
+    let imprint = seq(&[&seq(&[&oid("2.16.840.1.101.3.4.2.1")]), &octets(&Sha256::digest(&bare.signature))]);
+    let certificate = &bed.sigstore.tsa_certificate;
+    let with = |certificates: &[u8], unsigned: &[u8]| bed.sigstore.token_with(&imprint, &[], BEGIN + 4, certificates, unsigned);
+    let unsigned = tlv(0xa1, &seq(&[&oid("1.2.3.4"), &set(&[NULL])]));
+    let more = [&certificate[..], &bed.leaf()].concat();
+    let cosigned = |text: &str| format!("{text}\u{2014} witness.example AAAAAAAAAAAA\n");
+    let (encoding, high_s) = (&[Malleable::Encoding][..], &[Malleable::HighS][..]);
+    for (what, signature, want) in [
+        ("as it is", bare.with_entry(&good).with_token(&token), &[][..]),
+        ("the promise's S", bare.with_entry(&Entry { promise: high.promise.clone(), ..good.clone() }), high_s),
+        ("the checkpoint's S", bare.with_entry(&Entry { proof: high.proof.clone(), ..good.clone() }), high_s),
+        ("a signature more", bare.with_entry(&note(&good, &cosigned)), encoding),
+        ("nothing behind the checkpoint", bare.with_entry(&note(&good, &|text| text.trim_end().to_owned())), encoding),
+        ("text behind the checkpoint", bare.with_entry(&note(&good, &|text| format!("{text}\ntext"))), encoding),
+        (
+            "the checkpoint by another name",
+            bare.with_entry(&note(&good, &|text| text.replace("\u{2014} log.", "\u{2014} lag."))),
+            encoding,
+        ),
+        ("blanks in the checkpoint", bare.with_entry(&note(&good, &|text| text.replace("\u{2014} ", "\u{2014}  "))), encoding),
+        ("v2, cosigned", bare.with_entry(&note(&v2, &cosigned)).with_token(&token), &[]),
+        ("v2, text behind it", bare.with_entry(&note(&v2, &|text| format!("{text}\n"))).with_token(&token), encoding),
+        ("the token's S", bare.with_token(&high_token), high_s),
+        ("the token's S, logged", bare.with_entry(&good).with_token(&high_token), high_s),
+        ("the token again", bare.with_token(&with(certificate, &[])), &[]),
+        ("no certificate in the token", bare.with_token(&with(&[], &[])), encoding),
+        ("more certificates in the token", bare.with_token(&with(&more, &[])), encoding),
+        ("another certificate in the token", bare.with_token(&with(&bed.leaf(), &[])), encoding),
+        ("an unsigned attribute in the token", bare.with_token(&with(certificate, &unsigned)), encoding),
+    ] {
+        assert_eq!(malleable(&signature), want, "{what}");
+    }
+    // the authority's S of the certificate, which a log entry holds and a token does not; and the signer's own
+    let signed_by = |key: &Key, certificate: &[u8]| Signature::new(key, certificate, PAYLOAD, BEGIN + 1);
+    let by = signed_by(&bed.key, &issued);
+    assert_eq!(malleable(&by.with_token(&bed.sigstore.token(&by.signature, BEGIN + 4))), high_s);
+    assert_eq!(malleable(&by.with_entry(&bed.entry(&by))), []);
+    let mut key = Key::p256();
+    key.high = true;
+    let own = signed_by(&key, &bed.sigstore.issue(&Leaf::email("alice@example.org", BEGIN), &key));
+    assert_eq!(malleable(&own.with_token(&bed.sigstore.token(&own.signature, BEGIN + 4))), high_s);
+    assert_eq!(malleable(&own.with_entry(&bed.entry(&own))), []);
 }
 
 #[test]

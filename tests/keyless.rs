@@ -192,7 +192,8 @@ fn an_instance_is_in_one_table_only() {
     end["certificateAuthorities"][0]["certChain"]["certificates"].as_array_mut().unwrap().pop().unwrap();
     for again in [format!("{root} "), more.to_string(), end.to_string()] {
         bed.world.home.write("again.json", again);
-        for (first, second) in [("", "status = \"retired\""), ("status = \"retired\"", ""), ("", "deny = [\"alice@example.com\"]")] {
+        for (first, second) in [("", "status = \"retired\""), ("status = \"retired\"", ""), ("", "deny = [\"alice@example.com\"]")]
+        {
             bed.policy("", &format!("{first}\n[authorities.twin]\ntrusted-root = \"again.json\"\n{second}"));
             let words = ["policy.toml:9", "is in the trusted roots of example and of twin", "keep one of both tables"];
             says(&bed.world.verify_by("r", &bed.named(), &["main"]), 2, &words);

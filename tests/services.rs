@@ -184,6 +184,7 @@ fn the_public_instance_by_its_name() {
     for config in ["none", "tuf:public-good", "tuf:https://tuf-repo-cdn.sigstore.dev/"] {
         assert!(said(config).contains("public-good: no authority of the trusted root signed it"), "{config}: {}", said(config));
     }
-    let words = ["no trusted root is named; git config warrant.trustedRoot", "GITSIGN_FULCIO_ROOT, SIGSTORE_REKOR_PUBLIC_KEY of gitsign's"];
+    let words =
+        ["no trusted root is named; git config warrant.trustedRoot", "GITSIGN_FULCIO_ROOT, SIGSTORE_REKOR_PUBLIC_KEY of gitsign's"];
     assert!(words.iter().all(|word| said("tuf:staging").contains(word)), "{}", said("tuf:staging"));
 }

@@ -222,7 +222,7 @@ fn what_is_derived_from_the_good_ones_is_refused() {
 fn as_bundles_they_prove_the_same() {
     let Some(corpus) = shared("corpus", "keyless signatures as bundles", 22) else { return };
     let (verifier, root) = (verifier(), Root::embedded("public-good", "public-good").unwrap());
-    let (mut n, mut ways) = (0, std::collections::BTreeMap::new());
+    let (mut n, mut ways) = (0, BTreeMap::new());
     for signed in signatures(&corpus, "x509-gitsign") {
         let Ok(evidence) = verifier.verify(&signed.armored, &Payload::whole(&signed.payload)) else { continue };
         let keyless = evidence.keyless.unwrap();

@@ -193,7 +193,11 @@ impl<'a> Cms<'a> {
 }
 
 fn certificates<'a>(set: Option<Element<'a>>, plain: &mut bool) -> Result<Vec<Element<'a>>, CmsError> {
-    let Some(set) = set else { return Err(CmsError::What("it carries no certificate, and none is looked for elsewhere (gpgsm --include-certs -2 puts them in)")) };
+    let Some(set) = set else {
+        return Err(CmsError::What(
+            "it carries no certificate, and none is looked for elsewhere (gpgsm --include-certs -2 puts them in)",
+        ));
+    };
     let mut reader = set.inside();
     let mut found = Vec::new();
     while !reader.is_empty() {
@@ -218,7 +222,8 @@ pub(super) fn find_by_serial<'a>(certificates: &[Element<'a>], id: Element<'_>) 
     let named =
         |certificate: &&Element<'a>| issuer_and_serial(certificate).is_ok_and(|found| found == (issuer.whole, serial.content));
     let mut found = certificates.iter().filter(named).map(|certificate| certificate.whole);
-    let signer = found.next().ok_or(CmsError::What("the certificate of its signer is not in it (gpgsm --include-certs -2 puts it in)"))?;
+    let signer =
+        found.next().ok_or(CmsError::What("the certificate of its signer is not in it (gpgsm --include-certs -2 puts it in)"))?;
     match found.all(|other| other == signer) {
         true => Ok(signer),
         false => Err(CmsError::What("two certificates in it have the issuer and the serial number of its signer's")),

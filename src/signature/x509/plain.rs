@@ -159,7 +159,8 @@ mod tests {
             let r = der(ber::INTEGER, &vec![kind; curve.size]);
             let value = |s: &[u8]| der(ber::SEQUENCE, &[r.clone(), der(ber::INTEGER, s)].concat());
             // a little more than half of all numbers that there are: its twin is a little less
-            let half = if curve.size == 66 { [vec![1], vec![0; 65]].concat() } else { [vec![0, 0x80], vec![0; curve.size - 1]].concat() };
+            let half =
+                if curve.size == 66 { [vec![1], vec![0; 65]].concat() } else { [vec![0, 0x80], vec![0; curve.size - 1]].concat() };
             assert!(is_high(&value(&half)) && !is_high(&value(&[5])), "{}", curve.name);
             let twin = low(&value(&half));
             assert!(!is_high(&twin) && twin != value(&half), "{}", curve.name);

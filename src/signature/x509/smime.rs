@@ -56,11 +56,8 @@ impl Chains {
         let paths = self.paths(leaf, &cms.certificates)?;
         // certificates and unsigned attributes can be put to it and taken from it
         let plain = cms.plain && usual && cms.unsigned.is_empty();
-        let malleable = [
-            (form != ArmorForm::Canonical, Malleable::Armor),
-            (!plain, Malleable::Encoding),
-            (has_high_s(cms), Malleable::HighS),
-        ];
+        let malleable =
+            [(form != ArmorForm::Canonical, Malleable::Armor), (!plain, Malleable::Encoding), (has_high_s(cms), Malleable::HighS)];
         let smime = Smime {
             addresses,
             holder: name::read(leaf.holder),

@@ -65,7 +65,9 @@ pub fn unread(config: &Config) -> Result<Option<String>> {
         found.extend(config.get(name)?.filter(|value| !value.is_empty()).map(|_| name));
     }
     let names = found.join(", ");
-    let told = format!("{names} of gitsign's is not read here; cosign trusted-root create makes a FILE for warrant.trustedRoot of the same keys");
+    let told = format!(
+        "{names} of gitsign's is not read here; cosign trusted-root create makes a FILE for warrant.trustedRoot of the same keys"
+    );
     Ok((!found.is_empty()).then_some(told))
 }
 
@@ -91,7 +93,10 @@ pub(super) fn trusted_file(repository: Option<&Repository>, named: &str) -> Resu
     if let Some(repository) = there
         && is_in_work_tree(repository, &path).with_context(|| path.display().to_string())?
     {
-        bail!("{} lies inside the work tree, so whoever changes the tree would choose what is trusted; keep it elsewhere", path.display());
+        bail!(
+            "{} lies inside the work tree, so whoever changes the tree would choose what is trusted; keep it elsewhere",
+            path.display()
+        );
     }
     Ok(path)
 }

@@ -98,8 +98,11 @@ fn in_one_form(token: &[u8]) -> Option<Vec<u8>> {
     let mut signers = data.expect(SET)?.inside();
     let mut signer = signers.expect(SEQUENCE)?.inside();
     let before_signature = signer;
-    let id = (signer.expect(INTEGER)?, signer.expect(SEQUENCE)?).1;
-    (signer.expect(SEQUENCE)?, signer.expect(CONTEXT_0)?, signer.expect(SEQUENCE)?);
+    signer.expect(INTEGER)?; // the version
+    let id = signer.expect(SEQUENCE)?;
+    for tag in [SEQUENCE, CONTEXT_0, SEQUENCE] {
+        signer.expect(tag)?; // hash function, signed attributes, algorithm
+    }
     let fixed = before_signature.0.get(..before_signature.0.len() - signer.0.len())?;
     let signature = plain::low(signer.expect(OCTET_STRING)?.content);
     signer.optional(CONTEXT_1);
@@ -120,7 +123,9 @@ fn in_one_form(token: &[u8]) -> Option<Vec<u8>> {
 /// When a token says that it was made, in seconds since 1970; `None` where it says so in another form than in whole seconds.
 pub fn time_of(token: &[u8]) -> Option<i64> {
     let mut parts = Reader(info_of(token)?).expect(SEQUENCE)?.inside();
-    (parts.expect(INTEGER)?, parts.expect(OID)?, parts.expect(SEQUENCE)?, parts.expect(INTEGER)?);
+    for tag in [INTEGER, OID, SEQUENCE, INTEGER] {
+        parts.expect(tag)?; // version, policy, imprint, serial number
+    }
     leaf::time(parts.expect(TIME)?)
 }
 
