@@ -56,10 +56,18 @@ pub(super) fn verify(status: &Status, armored: &[u8], data: &[u8]) -> Result<u8>
     }
     let repository = Repository::open()?;
     let config = repository.config()?;
-    let (root, logged) = (services::root(&repository, &config)?, services::logged(&config)?);
+    let unchecked = |why: &str| -> Result<u8> {
+        status.line(&format!("ERRSIG - {ECDSA} {SHA256} 00 0 1"))?;
+        complain(&printable(&format!("git-warrant: Can't check signature: {why}")));
+        Ok(FAILED)
+    };
+    status.line("NEWSIG")?;
+    let (root, logged) = match services::root(&repository, &config).and_then(|root| Ok((root, services::logged(&config)?))) {
+        Ok(found) => found,
+        Err(error) => return unchecked(&format!("{error:#}")), // else git would show that there is no signature
+    };
     let unread = if root.is_none() { services::unread(&config)? } else { None };
     let roots = root.into_iter().collect();
-    status.line("NEWSIG")?;
     let refused = match X509Verifier::new(roots).verify(armored, &Payload::whole(data)) {
         Err(reason) => reason,
         Ok(evidence) => match evidence.keyless.as_deref().map(|keyless| (keyless, keyless.attested())) {
@@ -80,12 +88,8 @@ pub(super) fn verify(status: &Status, armored: &[u8], data: &[u8]) -> Result<u8>
         complain("git-warrant: BAD signature");
         return Ok(BAD);
     }
-    status.line(&format!("ERRSIG - {ECDSA} {SHA256} 00 0 1"))?;
-    complain(&printable(&format!("git-warrant: Can't check signature: {refused}; git warrant show REV says more")));
-    if let Some(unread) = unread {
-        complain(&printable(&format!("git-warrant: {unread}")));
-    }
-    Ok(FAILED)
+    let unread = unread.map(|unread| format!("; {unread}")).unwrap_or_default();
+    unchecked(&format!("{refused}; git warrant show REV says more{unread}"))
 }
 
 fn tell_good(status: &Status, evidence: &Evidence, keyless: &Keyless, time: i64) -> Result<u8> {
