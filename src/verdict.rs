@@ -71,6 +71,9 @@ impl Verdict {
     }
 }
 
+/// What [`Reason::LogEntry`] says where the log is none that the trusted root knows: the root may be the older of both.
+pub const UNKNOWN_LOG: &str = "its log is not one of the trusted root";
+
 /// Why something is rejected. Times are seconds since 1970 (UTC).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the messages say what each one is

@@ -2,6 +2,8 @@
 //! and whatever can come between.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)] // a test says what went wrong by failing there
 
+#[path = "agent/answers.rs"]
+mod answers;
 mod common;
 #[path = "agent/killed.rs"]
 mod killed;

@@ -177,6 +177,37 @@ fn a_policy_that_cannot_be_used_is_named() {
     );
 }
 
+/// The first of two tables would decide alone, so that what the other says of the instance counted for nothing.
+#[test]
+fn an_instance_is_in_one_table_only() {
+    let bed = Bed::new();
+    let id = bed.commit(None, true);
+    let root = bed.sigstore.trusted_root();
+    // the same instance: written otherwise, with more in it, and one of its authorities only
+    let mut more: serde_json::Value = serde_json::from_str(&root).unwrap();
+    let foreign: serde_json::Value = serde_json::from_str(&Sigstore::new("other").trusted_root()).unwrap();
+    let authorities = more["certificateAuthorities"].as_array_mut().unwrap();
+    authorities.insert(0, foreign["certificateAuthorities"][0].clone());
+    let mut end: serde_json::Value = serde_json::from_str(&root).unwrap();
+    end["certificateAuthorities"][0]["certChain"]["certificates"].as_array_mut().unwrap().pop().unwrap();
+    for again in [format!("{root} "), more.to_string(), end.to_string()] {
+        bed.world.home.write("again.json", again);
+        for (first, second) in [("", "status = \"retired\""), ("status = \"retired\"", ""), ("", "deny = [\"alice@example.com\"]")]
+        {
+            bed.policy("", &format!("{first}\n[authorities.twin]\ntrusted-root = \"again.json\"\n{second}"));
+            let words = ["policy.toml:9", "is in the trusted roots of example and of twin", "keep one of both tables"];
+            says(&bed.world.verify_by("r", &bed.named(), &["main"]), 2, &words);
+            says(&done(&mut bed.world.warrant("r", &["policy", "check", &bed.named()])), 2, &words);
+        }
+    }
+    bed.world.home.write("again.json", foreign.to_string());
+    bed.policy(
+        "",
+        "[authorities.other]\ntrusted-root = \"again.json\"\n[authorities.public]\ntrusted-root = \"public-good\"\n[authorities.github]\ntrusted-root = \"github\"\nrequire = \"timestamp\"\n[authorities.staging]\ntrusted-root = \"staging\"",
+    );
+    assert_eq!(bed.of(&id), "accept");
+}
+
 #[test]
 fn show_tells_all_of_it() {
     let bed = Bed::new();
@@ -240,6 +271,63 @@ fn a_signature_as_a_bundle_and_back() {
 }
 
 #[test]
+fn a_bundle_is_of_a_good_signature() {
+    let bed = Bed::new();
+    let bundle = |id: &str| done(&mut bed.world.warrant("r", &["show", "--bundle", id]));
+    let good = bed.commit(None, true);
+    let raw = bed.world.raw("r", &good);
+    let changed = bed.world.object("r", "commit", raw.replacen("alice@", "eve@", 1).as_bytes());
+    let refused = bundle(&changed);
+    says(&refused, 2, &["no bundle can be made of its signature: the signature does not match the content"]);
+    assert_eq!(refused.stdout, "");
+    // nothing proves its time: nobody will accept it
+    let unlogged = bundle(&bed.commit(None, false));
+    says(&unlogged, 0, &["warning: neither a log entry nor a timestamp"]);
+    // attributes are sent in one order, and signed in DER's: the bundle is of what is signed
+    let raw = commit(&bed.tree, None, "alice@example.com", BEGIN + 1, |payload| {
+        let bare = bed.sign(payload, false);
+        let logged = bare.with_entry(&bed.sigstore.entry(&bare, BEGIN + 2, false, 5));
+        let mut attributes = sigstore::elements(&bare.attributes);
+        attributes.reverse();
+        Signature { attributes: attributes.concat(), ..logged }
+    });
+    let id = bed.world.object("r", "commit", &raw);
+    assert_eq!(bed.of(&id), "accept");
+    let shown = bundle(&id);
+    assert!(shown.ok() && shown.stderr.is_empty(), "{shown:?}");
+    bed.world.home.write("bundle.json", &shown.stdout);
+    let payload = sigstore::payload(&String::from_utf8(raw).unwrap());
+    bed.world.home.write("artifact", bed.sign(payload.as_bytes(), false).signed());
+    let args = ["verify", "--bundle", "bundle.json", "--trusted-root", "root.json", "--identity", "alice@example.com", "--issuer"];
+    let verified = done(bed.world.home.ours(&args).args(["https://issuer.example", "artifact"]));
+    assert!(verified.ok(), "{verified:?}");
+}
+
+#[test]
+fn a_log_or_an_authority_may_be_newer_than_the_root() {
+    let bed = Bed::new();
+    let read = |sigstore: &Sigstore| -> serde_json::Value { serde_json::from_str(&sigstore.trusted_root()).unwrap() };
+    let other = read(&Sigstore::new("other"));
+    let logged = bed.commit(None, true);
+    let raw = commit(&bed.tree, Some(&logged), "alice@example.com", BEGIN + 1, |payload| {
+        let signature = bed.sign(payload, true);
+        signature.with_token(&bed.sigstore.token(&signature.signature, BEGIN + 3))
+    });
+    let stamped = bed.world.object("r", "commit", &raw);
+    for (part, id, code) in [("tlogs", &logged, "log-entry-invalid"), ("timestampAuthorities", &stamped, "timestamp-invalid")] {
+        let mut root = read(&bed.sigstore);
+        root[part] = other[part].clone();
+        bed.world.home.write("root.json", root.to_string());
+        assert_eq!(bed.of(id), code);
+        let human = bed.world.verify_by("r", &bed.named(), &["--no-walk", id]);
+        for word in ["is newer than the trusted root", "git warrant trust update --output FILE", "`trusted-root` can name"] {
+            assert!(human.stdout.contains(word), "{word}: {human:?}");
+        }
+        assert!(part == "timestampAuthorities" || !human.stdout.contains("no honest tool"), "{human:?}");
+    }
+}
+
+#[test]
 fn what_mends_it_stays_one_line_of_toml() {
     let bed = Bed::new();
     let hostile = Leaf { names: vec![(0x81, "a\"b\\@x".to_owned())], ..Leaf::email("", BEGIN) };
@@ -283,8 +371,19 @@ fn git_shows_what_is_proved_without_any_policy() {
     }
     bed.world.home.write("root.json", Sigstore::new("other").trusted_root());
     assert!(shown(&good).starts_with('E'));
+    let verified = || done(bed.world.home.command("git").args(["-C", "r", "verify-commit", &good]));
     bed.world.config("warrant.trustedRoot", "none");
-    says(&done(bed.world.home.command("git").args(["-C", "r", "verify-commit", &good])), 1, &["no trusted root"]);
+    says(&verified(), 1, &["no trusted root is named", "git config warrant.trustedRoot"]);
+    // in the work tree a pull request would bring its own trust
+    bed.world.home.write("r/mine.json", bed.sigstore.trusted_root());
+    bed.world.home.write("root.json", bed.sigstore.trusted_root());
+    for name in ["mine.json", "./mine.json", "../r/mine.json"] {
+        bed.world.config("warrant.trustedRoot", name);
+        says(&verified(), 1, &["mine.json", "lies inside the work tree", "warrant.trustedRoot"]);
+        assert!(shown(&good).starts_with('E'), "{name}: {}", shown(&good));
+    }
+    bed.world.config("warrant.trustedRoot", "../root.json");
+    says(&verified(), 0, &[]);
 }
 
 #[test]

@@ -42,8 +42,8 @@ fn which_are_asked() {
     let mut nobody = both.clone();
     nobody["caUrls"] = json!([service(&ended, 1, (-9, -1), "o")]);
     let at = |url: &str| format!("Fulcio at {url}");
-    let lacks = |what: &str| format!("the signing configuration config.json has no {what} that holds now");
-    let named = ("warrant.signingConfig", "config.json");
+    let lacks = |what: &str| format!("the signing configuration ../config.json has no {what} that holds now");
+    let named = ("warrant.signingConfig", "../config.json");
     type Settings<'a> = &'a [(&'a str, &'a str)];
     let twice = config(json!([v1, v2, other]), json!({"selector": "ALL"}), stamps.clone());
     let cases: [(&Value, Settings<'_>, Settings<'_>, String); 18] = [
@@ -74,9 +74,9 @@ fn which_are_asked() {
             &config(json!([v2, other]), json!({"selector": "ALL"}), stamps),
             &[named],
             &[],
-            "the signing configuration config.json: it asks for 2 of its logs".to_owned(),
+            "the signing configuration ../config.json: it asks for 2 of its logs".to_owned(),
         ),
-        (&json!({}), &[named], &[], "the signing configuration config.json: not a signing configuration".to_owned()),
+        (&json!({}), &[named], &[], "the signing configuration ../config.json: not a signing configuration".to_owned()),
         (&both, &[("warrant.signingConfig", "absent.json")], &[], "warrant.signingConfig: cannot read absent.json".to_owned()),
         (
             &both,
@@ -87,7 +87,7 @@ fn which_are_asked() {
         (&both, &[("warrant.rekorVersion", "2")], &[], "git warrant trust update learns where it is".to_owned()),
     ];
     let ask = |config: &Value, settings: Settings<'_>, variables: Settings<'_>, says: &str| {
-        home.write("r/config.json", config.to_string());
+        home.write("config.json", config.to_string());
         let mut command = home.command(common::OURS);
         command.args(["--status-fd=2", "-bsau", "KEY"]).current_dir(home.join("r"));
         command.env("SIGSTORE_ID_TOKEN", TOKEN).envs(variables.iter().copied());
@@ -98,10 +98,30 @@ fn which_are_asked() {
         let done = run(&mut command, PAYLOAD);
         assert!(!done.ok() && done.stdout.is_empty(), "{settings:?}: {done:?}");
         assert!(done.stderr.contains(says), "{settings:?} {variables:?}: {says}: {done:?}");
+        done.stderr
     };
     for (config, settings, variables, says) in cases {
         ask(config, settings, variables, &says);
     }
+    // in the work tree a pull request would choose who signs, and for whom tokens are
+    home.write("r/config.json", both.to_string());
+    ask(&both, &[("warrant.signingConfig", "config.json")], &[], "config.json lies inside the work tree");
+    home.write("r/root.json", Sigstore::new("x").trusted_root());
+    ask(&both, &[named, ("warrant.trustedRoot", "root.json")], &[], "root.json lies inside the work tree");
+    // nobody verifies what services of one's own answer, unless a root is named
+    let unverified = "warning: no trusted root is named, so that nothing verifies what the services answer";
+    ask(&both, &[named], &[], unverified);
+    ask(&both, &[named], &[("SIGSTORE_REKOR_PUBLIC_KEY", "rekor.pub")], "SIGSTORE_REKOR_PUBLIC_KEY of gitsign's is not read here");
+    ask(&both, &[named, ("gitsign.fulcioRoot", "ca.pem")], &[], "gitsign.fulcioRoot of gitsign's is not read here");
+    let said = ask(&both, &[named, ("warrant.trustedRoot", "none")], &[], &at(&listed));
+    assert!(!said.contains("no trusted root"), "{said}");
+    // true and false in the words of git and of Go, by the name of what is wrong
+    for word in ["True", "t", "1", "T", "FALSE", "f", "0", "yes", "off"] {
+        ask(&both, &[named, ("gitsign.matchCommitter", word)], &[], &at(&listed));
+    }
+    ask(&both, &[named, ("gitsign.matchCommitter", "maybe")], &[], "gitsign.matchCommitter is `maybe`, which is neither");
+    ask(&both, &[named], &[("GITSIGN_MATCH_COMMITTER", "maybe")], "GITSIGN_MATCH_COMMITTER is `maybe`, which is neither");
+    ask(&both, &[named, ("warrant.refresh", "maybe")], &[], "warrant.refresh is `maybe`, which is neither");
     // what was fetched of the public instance counts where nothing at all is named
     let digest = hexadecimal(&Sha256::digest("https://tuf-repo-cdn.sigstore.dev")[..16]);
     let folder = home.join(format!(".local/share/git-warrant/trust/{digest}"));
@@ -154,6 +174,8 @@ fn the_public_instance_by_its_name() {
     let (signature, payload) = (home.write("signature", signature.armored()), home.write("payload", PAYLOAD));
     let said = |config: &str| {
         let mut command = home.command(common::OURS);
+        // where gitsign reads whom it trusts
+        command.env("GITSIGN_FULCIO_ROOT", "ca.pem").env("SIGSTORE_REKOR_PUBLIC_KEY", "rekor.pub");
         command.env("GIT_CONFIG_COUNT", "2").env("GIT_CONFIG_KEY_0", "gpg.format").env("GIT_CONFIG_VALUE_0", "x509");
         command.env("GIT_CONFIG_KEY_1", "warrant.signingConfig").env("GIT_CONFIG_VALUE_1", config);
         run(command.args(["--status-fd=1", "--verify"]).args([&signature, &payload]).current_dir(home.join("r")), b"").stderr
@@ -162,5 +184,7 @@ fn the_public_instance_by_its_name() {
     for config in ["none", "tuf:public-good", "tuf:https://tuf-repo-cdn.sigstore.dev/"] {
         assert!(said(config).contains("public-good: no authority of the trusted root signed it"), "{config}: {}", said(config));
     }
-    assert!(said("tuf:staging").contains("no trusted root is named"), "{}", said("tuf:staging"));
+    let words =
+        ["no trusted root is named; git config warrant.trustedRoot", "GITSIGN_FULCIO_ROOT, SIGSTORE_REKOR_PUBLIC_KEY of gitsign's"];
+    assert!(words.iter().all(|word| said("tuf:staging").contains(word)), "{}", said("tuf:staging"));
 }

@@ -346,6 +346,37 @@ fn revocation_lists_of_the_policy() {
     says(&check(), 2, &["policy.toml:9", "is one of corp and of twin"]);
 }
 
+/// Forms of CMS that gpgsm does not write itself: what it reads is read, the rest is refused by name.
+#[test]
+fn forms_by_openssl() {
+    let Some(bed) = Bed::new() else { return };
+    let alice = bed.person("alice", LONG);
+    let policy = bed.policy("", "");
+    let (pss, mut day) = ("-keyopt rsa_padding_mode:pss", 0);
+    for (what, options, want, word) in [
+        ("as usual", String::new(), "accept", ""),
+        ("PSS", format!("{pss} -keyopt rsa_pss_saltlen:-1"), "accept", ""),
+        ("PSS with SHA-512", format!("{pss} -keyopt rsa_pss_saltlen:-1 -md sha512"), "accept", ""),
+        ("PSS with a longer salt", format!("{pss} -keyopt rsa_pss_saltlen:64"), "malformed-signature", "rsa_pss_saltlen:-1"),
+        ("no certificate", "-nocerts".to_owned(), "malformed-signature", "gpgsm --include-certs -2"),
+        ("a key identifier", "-keyid".to_owned(), "malformed-signature", "key identifier"),
+    ] {
+        let sign = format!(
+            "#!/bin/sh\nprintf '\\n[GNUPG:] SIG_CREATED D\\n' >&2\ncd \"$HOME\" && openssl cms -sign -binary -signer alice.pem -inkey alice.key -certfile between.pem -outform PEM -md sha256 {options} | sed 's/ CMS-/ SIGNED MESSAGE-/'\n"
+        );
+        bed.0.home.write("signer", sign);
+        day += 1;
+        let id = bed.commit("alice", &alice, &format!("2026-01-0{day}"));
+        let judged = bed.0.judged_by("r", &policy, &["--no-walk", &id]);
+        assert_eq!(judged.of_object(&id), want, "{what}: {}", judged.stdout);
+        let human = bed.0.verify_by("r", &policy, &["--no-walk", &id]).stdout;
+        assert!(human.contains(word), "{what}: {human}");
+        if want == "accept" {
+            assert_eq!(bed.shown(OURS, &id), bed.shown("gpgsm", &id), "{what}");
+        }
+    }
+}
+
 #[test]
 fn who_leaves_is_retired() {
     let Some(bed) = Bed::new() else { return };

@@ -125,6 +125,8 @@ fn a_chain_of_every_length() {
 fn what_a_signers_certificate_must_say() {
     let bed = Bed::new();
     let unknown = |critical| extension("1.2.3.4", critical, &[5, 0]);
+    let p256 = seq(&[&oid("1.2.840.10045.2.1"), &oid("1.2.840.10045.3.1.7")]);
+    let compressed = seq(&[&p256, &sigstore::bits(&[&[2], &[1; 32][..]].concat())]);
     let forged = |what: Cert| Cert { algorithm: Some("1.2.840.10045.4.1"), ..what };
     for (what, leaf, want) in [
         ("as usual", bed.person(), "good"),
@@ -138,6 +140,7 @@ fn what_a_signers_certificate_must_say() {
         ("without a key usage", bed.person().without("2.5.29.15"), "good"),
         ("for encryption", bed.person().with(usage(0x20)), "certificate-untrusted: keyUsage"),
         ("for certificates", bed.person().with(usage(0x06)), "certificate-untrusted: keyUsage"),
+        ("with a point in the shorter form", Cert { spki: compressed, ..bed.person() }, "malformed-signature: uncompressed"),
         ("an authority's", bed.person().with(constraints(true, None)), "certificate-untrusted: an authority's own"),
         ("no authority's", bed.person().with(constraints(false, None)), "good"),
         ("with an extension", bed.person().with(unknown(false)), "good"),
@@ -270,6 +273,7 @@ fn roots_are_authorities() {
     for (what, root, want) in [
         ("as usual", root(), ""),
         ("a person's", bed.person(), "not an authority's"),
+        ("that says it is none", root().with(extension("2.5.29.19", true, &seq(&[&[1, 1, 0]]))), "not an authority's"),
         ("not for certificates", root().with(usage(0x80)), "keyUsage"),
         ("for some names", root().with(extension("2.5.29.30", false, &seq(&[]))), "nameConstraints"),
         ("for servers", root().with(purposes(&["1.3.6.1.5.5.7.3.1"])), "not for e-mail"),
@@ -419,8 +423,10 @@ fn what_lists_revoke() {
     // the signer's own goes first, and what is hard before what is soft
     assert_eq!(of(&[&between(&[(&serial, Some(4))]), &root(&[(&above, Some(4))])]), revoked(true, false, true));
     assert_eq!(of(&[&between(&[(&serial, Some(4))]), &root(&[(&above, Some(2))])]), revoked(false, true, true));
-    // two lists: what either of them revokes is revoked
+    // two lists: what either of them revokes is revoked, and what is hard goes before what is soft
     assert_eq!(of(&[&between(&[]), &between(&[(&serial, Some(1))])]), revoked(true, true, true));
+    let (soft, hard) = (between(&[(&serial, Some(4))]), between(&[(&serial, Some(1))]));
+    assert_eq!([of(&[&soft, &hard]), of(&[&hard, &soft])], [revoked(true, true, true), revoked(true, true, true)]);
     // lists that say nothing of the signer
     let unknown = |lists: &[&[u8]]| match of(lists) {
         ChainStanding::Unknown(what) => what,
@@ -677,6 +683,15 @@ fn what_the_root_itself_allows() {
     expect("no length", &with_length(None, &bed.between), "good");
     expect("one below", &with_length(Some(1), &bed.between), "good");
     expect("none below", &with_length(Some(0), &bed.between), "certificate-untrusted: pathLen");
+    // an authority's new key, certified by its old one, is not one more
+    let root = Cert::authority("root", "root", &bed.root_key).with(constraints(true, Some(1))).by(&bed.root_key);
+    for (name, want) in [("between", "good"), ("below", "certificate-untrusted: pathLen")] {
+        let new = Key::p256();
+        let renewed = Cert::authority("between", name, &new).by(&bed.between_key);
+        let leaf = Cert::person(name, "alice@example.org", &bed.key).by(&new);
+        let authority = Authority::parse("corp", pem("CERTIFICATE", &[&root]).as_bytes()).unwrap();
+        expect(name, &bed.says_by(vec![authority], &[&leaf, &renewed, &bed.between]), want);
+    }
     // renewed, since: the old root is needed for what is older
     let old = bed.person().within((1_100_000_000, 1_200_000_000)).by(&bed.between_key);
     let root = |from| Cert::authority("root", "root", &bed.root_key).within((from, 2_000_000_000)).by(&bed.root_key);

@@ -171,6 +171,9 @@ fn a_timestamp_whose_files_are_withheld_is_not_forgotten() {
         world.lower(version, version, version).publish(&world.mirror);
         world.refused("5 was seen before");
     }
+    // an older one of the same snapshot
+    world.lower(4, 5, 5).publish(&world.mirror);
+    world.refused("its timestamp has the version 4, and 5 was seen before");
     // one that is newer than what is in use, and older than what was seen, lowers nothing either
     world.lower(4, 4, 4).publish(&world.mirror);
     world.mirror.remove("4.snapshot.json");

@@ -6,7 +6,7 @@ mod sigstore;
 #[path = "support/corpus.rs"]
 mod support;
 
-use git_warrant::evidence::{Evidence, Subject};
+use git_warrant::evidence::{Evidence, Malleable, Subject};
 use git_warrant::judge::Judge;
 use git_warrant::object::{Commit, HashAlgorithm, ObjectId, Payload, Tag};
 use git_warrant::policy::ancestry::Ancestry;
@@ -14,7 +14,7 @@ use git_warrant::policy::file::PolicyFile;
 use git_warrant::policy::revocation::RevokedKeys;
 use git_warrant::policy::{Demands, Parts, Policy};
 use git_warrant::signature::Verifier;
-use git_warrant::signature::x509::{Authority, Content, Root, X509Verifier, to_bundle, verify_bundle};
+use git_warrant::signature::x509::{Authority, Bundled, Content, Root, X509Verifier, to_bundle, verify_bundle};
 use git_warrant::verdict::Reason;
 use sigstore::{Signature, content, elements};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -222,19 +222,22 @@ fn what_is_derived_from_the_good_ones_is_refused() {
 fn as_bundles_they_prove_the_same() {
     let Some(corpus) = shared("corpus", "keyless signatures as bundles", 22) else { return };
     let (verifier, root) = (verifier(), Root::embedded("public-good", "public-good").unwrap());
-    let mut n = 0;
+    let (mut n, mut ways) = (0, BTreeMap::new());
     for signed in signatures(&corpus, "x509-gitsign") {
         let Ok(evidence) = verifier.verify(&signed.armored, &Payload::whole(&signed.payload)) else { continue };
         let keyless = evidence.keyless.unwrap();
         if keyless.entry.is_none() {
             continue;
         }
-        let (bundle, artifact) = to_bundle(&signed.armored).unwrap();
+        *ways.entry(evidence.malleable).or_insert(0) += 1;
+        let Bundled { json: bundle, signed: artifact, .. } = to_bundle(&signed.armored, &Payload::whole(&signed.payload)).unwrap();
         assert_eq!(verify_bundle(&root, bundle.as_bytes(), Content::Bytes(&artifact)).unwrap(), *keyless);
         assert!(verify_bundle(&root, bundle.as_bytes(), Content::Bytes(b"other")).is_err());
         n += 1;
     }
     assert_eq!(n, 22);
+    println!("what a log signed is written {ways:?}");
+    assert_eq!(ways.keys().filter(|ways| ways.contains(&Malleable::Encoding)).count(), 0);
 }
 
 /// A policy whose authority has the roots of Debian, and all S/MIME signers.

@@ -19,7 +19,7 @@ fn check(armored: &[u8], payload: &Payload<'_>) {
     if let Ok((blob, _)) = decode_cms(armored) {
         assert_eq!(decode_cms(&encode_cms(&blob)).map(|(blob, _)| blob), Ok(blob));
     }
-    let _ = to_bundle(armored);
+    let _ = to_bundle(armored, payload);
     if let Ok(evidence) = VERIFIER.verify(armored, payload) {
         assert_eq!(evidence.payload_id, payload.id());
         let other = [&payload.to_vec()[..], b"x"].concat();

@@ -45,6 +45,14 @@ impl Config {
         Ok(Self(reader.settings))
     }
 
+    /// Reads the system's and the user's files, and the environment: what git sees outside of a repository.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn of_user() -> Result<Self> {
+        Self::load(&Surroundings { common_dir: None, git_dir: None, branch: None })
+    }
+
     /// The last value of a setting. A setting without `=` reads as `true`.
     ///
     /// # Errors
@@ -100,9 +108,12 @@ impl Reader<'_> {
         for path in user_files()? {
             self.file(&path, true, 0)?;
         }
-        self.file(&self.place.common_dir.join("config"), false, 0)?;
-        if self.has_worktree_config()? {
-            self.file(&self.place.git_dir.join("config.worktree"), false, 0)?;
+        if let (Some(common_dir), Some(git_dir)) = (self.place.common_dir, self.place.git_dir) {
+            let own = common_dir.join("config");
+            self.file(&own, false, 0)?;
+            if has_worktree_config(&own)? {
+                self.file(&git_dir.join("config.worktree"), false, 0)?;
+            }
         }
         for (name, value) in from_environment()? {
             let (name, value) = (name.into_bytes(), value.into_bytes());
@@ -117,27 +128,6 @@ impl Reader<'_> {
             }
         }
         Ok(())
-    }
-
-    /// `extensions.worktreeConfig`, which git takes from the repository's own file alone, whatever that includes.
-    fn has_worktree_config(&self) -> Result<bool> {
-        let path = self.place.common_dir.join("config");
-        if !is_there(&path)? {
-            return Ok(false);
-        }
-        let mut config = git2::Config::new()?;
-        config.add_file(&path, ConfigLevel::Local, false)?;
-        let mut entries = config.entries(None)?;
-        let mut last = false;
-        while let Some(entry) = entries.next() {
-            let entry = entry?;
-            if entry.include_depth() == 0 && entry.name_bytes() == b"extensions.worktreeconfig" {
-                let value =
-                    if entry.has_value() { String::from_utf8_lossy(entry.value_bytes()).into_owned() } else { "true".to_owned() };
-                last = git2::Config::parse_bool(value.as_str()).context("extensions.worktreeConfig is neither true nor false")?;
-            }
-        }
-        Ok(last)
     }
 
     /// Reads a file, if there is one; what it includes on a condition stands where it is included, as all else does.
@@ -191,6 +181,26 @@ impl Reader<'_> {
             )
         })
     }
+}
+
+/// `extensions.worktreeConfig`, which git takes from the repository's own file alone, whatever that includes.
+fn has_worktree_config(path: &Path) -> Result<bool> {
+    if !is_there(path)? {
+        return Ok(false);
+    }
+    let mut config = git2::Config::new()?;
+    config.add_file(path, ConfigLevel::Local, false)?;
+    let mut entries = config.entries(None)?;
+    let mut last = false;
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        if entry.include_depth() == 0 && entry.name_bytes() == b"extensions.worktreeconfig" {
+            let value =
+                if entry.has_value() { String::from_utf8_lossy(entry.value_bytes()).into_owned() } else { "true".to_owned() };
+            last = git2::Config::parse_bool(value.as_str()).context("extensions.worktreeConfig is neither true nor false")?;
+        }
+    }
+    Ok(last)
 }
 
 /// The path that an include names: relative to the file that names it.

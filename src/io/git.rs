@@ -57,7 +57,7 @@ impl Repository {
         let head = head.and_then(|head| head.symbolic_target_bytes().map(<[u8]>::to_vec));
         let head = head.map(|name| self.resolve_symbolic(&name).unwrap_or(name));
         let branch = head.and_then(|name| name.strip_prefix(b"refs/heads/").map(<[u8]>::to_vec));
-        Config::load(&Surroundings { common_dir: self.inner.commondir(), git_dir: self.inner.path(), branch })
+        Config::load(&Surroundings { common_dir: Some(self.inner.commondir()), git_dir: Some(self.inner.path()), branch })
     }
 
     /// The top of the work tree, or the git directory of a bare repository: what configured paths are relative to.

@@ -24,7 +24,12 @@ impl Instance {
 
     /// What speaks against evidence that this instance vouches for.
     pub(super) fn refuses(&self, keyless: &Keyless, evidence: &Evidence, context: &Context<'_>) -> Result<(), Verdict> {
-        if self.deny.iter().any(|name| name == keyless.subject.name()) {
+        // an address in other letters speaks for nobody, but whoever is refused stays so in any
+        let is_denied = |name: &String| match &keyless.subject {
+            Subject::Email(own) => name.eq_ignore_ascii_case(own),
+            Subject::Uri(own) => name == own,
+        };
+        if self.deny.iter().any(is_denied) {
             Err(Reason::IdentityDenied { name: keyless.subject.name().to_owned() })?;
         }
         self.standing.refuses(true, evidence, context).map_or(Ok(()), Err)?;

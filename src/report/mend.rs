@@ -3,7 +3,7 @@
 use super::escape::{is_plain_name, name, shell_word};
 use crate::evidence::Evidence;
 use crate::object::ObjectKind;
-use crate::verdict::{Fault, Judgement, Reason, Revoked, Unjudged, Utc, Verdict};
+use crate::verdict::{Fault, Judgement, Reason, Revoked, UNKNOWN_LOG, Unjudged, Utc, Verdict};
 
 /// Whether a file of this name is a policy in TOML; another is one of allowed_signers.
 pub fn is_toml(name: &str) -> bool {
@@ -103,6 +103,14 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             "add the revocation list to the `crl` of {}, or take `crl` out to accept without; or, if it was looked through and stands, add {} to `settled` of {policy}",
             at_line(judgement, policy),
             judgement.id
+        ),
+        Reason::LogEntry { what } if what == UNKNOWN_LOG && is_toml(policy) => {
+            format!("{} or {}", newer("log"), make_again(judgement))
+        }
+        Reason::TimestampInvalid { .. } if is_toml(policy) => format!(
+            "{} else no honest tool writes this: find out who pushed it, and {}",
+            newer("timestamp authority"),
+            make_again(judgement)
         ),
         Reason::LogEntry { .. } | Reason::TimestampInvalid { .. } => {
             format!("no honest tool writes this; find out who pushed it, and {}", make_again(judgement))
@@ -239,6 +247,10 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
             "nobody signs which certificates come with an S/MIME signature: a policy whose roots include the authority that issued the signer's certificate needs none but that (gpgsm --include-certs 1); {}",
             make_again(judgement)
         ),
+        Reason::Malleable if judgement.evidence.as_ref().is_some_and(|evidence| evidence.keyless.is_some()) => format!(
+            "gitsign leaves what the services answer in one form of several: {} with git-warrant in its place (git config gpg.x509.program git-warrant), which writes each in one",
+            make_again(judgement)
+        ),
         Reason::Malleable => {
             format!("{} with ssh-keygen's own armour and, for ECDSA, a low S (git-warrant writes both)", make_again(judgement))
         }
@@ -250,6 +262,13 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::NoRule => "push to refs/heads/… or refs/tags/…; nothing else is covered".to_owned(),
         Reason::ReplaceRef => "do not push refs/replace/…; rewrite the history instead".to_owned(),
     }
+}
+
+/// A Sigstore instance has new keys from time to time.
+fn newer(what: &str) -> String {
+    format!(
+        "where the {what} is newer than the trusted root of the instance: git warrant trust update --output FILE writes the newest, which `trusted-root` can name;"
+    )
 }
 
 /// A basic string of TOML: what a certificate says stays inside of it.

@@ -1,12 +1,12 @@
 //! `verify --bundle`: a Sigstore bundle of a file; `show --bundle`: a commit's keyless signature as one.
 
-use super::stdout;
+use super::{complain, stdout};
 use crate::cli::Verify;
 use crate::io::trust::{read_bounded, trusted_root};
 use crate::object::{Commit, HashAlgorithm, ObjectKind, PushCertificate, Tag};
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
-use crate::signature::x509::{Content, MOST_ROOT_BYTES, statement_type, to_bundle, verify_bundle, verify_bundle_by_key};
+use crate::signature::x509::{Bundled, Content, MOST_ROOT_BYTES, statement_type, to_bundle, verify_bundle, verify_bundle_by_key};
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::fs;
@@ -73,17 +73,33 @@ fn digest(named: &str) -> Option<[u8; 32]> {
 /// Writes an object's keyless signature as a bundle; what it is of are the signed attributes.
 ///
 /// # Errors
-/// Where it carries no keyless signature.
+/// Where it carries no keyless signature, or one that is not over it.
 pub(super) fn show(kind: ObjectKind, raw: &[u8], hash: HashAlgorithm) -> Result<ExitStatus> {
-    let signature = match kind {
-        ObjectKind::Tag => Tag::parse(raw, hash).signature.map(<[u8]>::to_vec),
-        ObjectKind::Blob => PushCertificate::parse(raw).signature.map(<[u8]>::to_vec),
-        _ => Commit::parse(raw, hash).signature.as_deref().map(<[u8]>::to_vec),
+    let (commit, tag, push);
+    let (signature, payload) = match kind {
+        ObjectKind::Tag => {
+            tag = Tag::parse(raw, hash);
+            (tag.signature, &tag.payload)
+        }
+        ObjectKind::Blob => {
+            push = PushCertificate::parse(raw);
+            (push.signature, &push.payload)
+        }
+        _ => {
+            commit = Commit::parse(raw, hash);
+            (commit.signature.as_deref(), &commit.payload)
+        }
     };
     let signature = signature.context("it is not signed")?;
-    let (bundle, _) = to_bundle(&signature).map_err(|reason| anyhow!("no bundle can be made of its signature: {reason}"))?;
+    let Bundled { json, timed, .. } =
+        to_bundle(signature, payload).map_err(|reason| anyhow!("no bundle can be made of its signature: {reason}"))?;
+    if !timed {
+        complain(
+            "warning: neither a log entry nor a timestamp in the signature proves its time, so nobody accepts the bundle; git warrant show --online says whether the log has an entry",
+        );
+    }
     let mut out = stdout();
-    writeln!(out, "{bundle}")?;
+    writeln!(out, "{json}")?;
     out.flush()?;
     Ok(ExitStatus::Accepted)
 }

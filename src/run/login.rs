@@ -2,7 +2,8 @@
 
 use super::{complain, stdout};
 use crate::cli;
-use crate::io::git::Repository;
+use crate::io::config::Config;
+use crate::io::git::{OpenError, Repository};
 use crate::io::secrecy::forbid_dumps;
 use crate::io::sigstore::login::LoggedIn;
 use crate::io::sigstore::services::Services;
@@ -14,13 +15,22 @@ use crate::verdict::Utc;
 use anyhow::Result;
 use std::io::Write as _;
 
+/// Those that the settings name; outside of a repository, where people log in as well, those of the user.
+fn services() -> Result<Services> {
+    match Repository::open() {
+        Ok(repository) => Services::of(Some(&repository), &repository.config()?),
+        Err(error) if matches!(error.downcast_ref(), Some(OpenError::NotFound)) => Services::of(None, &Config::of_user()?),
+        Err(error) => Err(error),
+    }
+}
+
 /// Logs in, by a token at hand or by asking; what the agent held before is replaced.
 ///
 /// # Errors
 /// Where nobody logs in, no certificate is issued, or no agent can hold it.
 pub fn run(args: &cli::Login) -> Result<ExitStatus> {
     forbid_dumps();
-    let mut services = Services::of(&Repository::open()?.config()?)?;
+    let mut services = services()?;
     if let Some(warning) = &services.warning {
         complain(&printable(warning));
     }

@@ -1,9 +1,9 @@
 //! `--online`: log entries that signatures do not carry, asked of Rekor. Nothing else here asks a network to judge.
 
 use super::complain;
+use super::session::Place;
 use crate::armor::Format;
 use crate::evidence::Evidence;
-use crate::io::config::Config;
 use crate::io::sigstore::search::{Failure, Found, Search};
 use crate::io::sigstore::services::searched;
 use crate::object::{ObjectId, Payload};
@@ -55,8 +55,8 @@ impl Drop for Log {
 
 impl Online {
     /// The log that the settings name.
-    pub(super) fn new(config: &Config) -> Result<Self> {
-        let (rekor, warning) = searched(config)?;
+    pub(super) fn new(place: &Place) -> Result<Self> {
+        let (rekor, warning) = searched(&place.repository, &place.config)?;
         if let Some(warning) = warning {
             complain(&printable(&warning));
         }

@@ -11,7 +11,7 @@ use crate::judge::{Judge, TagPlace};
 use crate::object::{Commit, ObjectId, ObjectKind, Tag};
 use crate::policy::allowed_signers::{AllowedSigners, utc_seconds};
 use crate::policy::ancestry::Ancestry;
-use crate::policy::file::{AuthorityEntry, Credential, Exempt, PolicyFile, RootName, SigstoreEntry, X509Entry, certificate_file};
+use crate::policy::file::{AuthorityEntry, Credential, Exempt, PolicyFile, RootName, X509Entry, certificate_file};
 use crate::policy::revocation::RevokedKeys;
 use crate::policy::{Demands, Parts, Policy, STRICT_RSA_BITS};
 use crate::report::Heading;
@@ -207,19 +207,7 @@ impl Material {
         if file.sigstores.is_empty() {
             return Ok(Self { certificates, authorities, ..Self::default() });
         }
-        let root = |instance: &SigstoreEntry| {
-            let what = || format!("{}:{}: `trusted-root`", source.name, instance.line);
-            match &instance.root {
-                RootName::Embedded(which) => {
-                    Root::embedded(which, &instance.name).context("no such root is built in").with_context(what)
-                }
-                RootName::File(name) => {
-                    let json = source.beside.get(name).context("it was not read").with_context(what)?;
-                    Root::parse(json, &instance.name).with_context(what)
-                }
-            }
-        };
-        let roots = file.sigstores.iter().map(root).collect::<Result<_>>()?;
+        let roots = roots(file, source)?;
         Ok(Self { certificates, authorities, roots, online: None })
     }
 
@@ -227,6 +215,34 @@ impl Material {
     pub(super) fn x509(&self) -> X509Verifier {
         X509Verifier::new(self.roots.clone()).with_authorities(self.authorities.clone())
     }
+}
+
+/// The trusted roots of the Sigstore instances that a policy names; no authority's key is in two of them.
+fn roots(file: &PolicyFile, source: &Source) -> Result<Vec<Root>> {
+    let mut all: Vec<Root> = Vec::new();
+    for (at, instance) in file.sigstores.iter().enumerate() {
+        let what = || format!("{}:{}: `trusted-root`", source.name, instance.line);
+        let root = match &instance.root {
+            RootName::Embedded(which) => {
+                Root::embedded(which, &instance.name).context("no such root is built in").with_context(what)?
+            }
+            RootName::File(name) => {
+                let json = source.beside.get(name).context("it was not read").with_context(what)?;
+                Root::parse(json, &instance.name).with_context(what)?
+            }
+        };
+        for (other, known) in file.sigstores.iter().take(at).zip(&all) {
+            if let Some(authority) = root.shared_authority(known).with_context(what)? {
+                let (other, name) = (&other.name, &instance.name);
+                bail!(
+                    "{}: the certificate authority {authority} is in the trusted roots of {other} and of {name}: what it certified would have two states; keep one of both tables, with the newer of the two roots",
+                    what()
+                );
+            }
+        }
+        all.push(root);
+    }
+    Ok(all)
 }
 
 /// The X.509 authorities that a policy names, each with its roots and revocation lists; no root is in two of them.

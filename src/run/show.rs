@@ -51,7 +51,7 @@ pub fn run(args: &Show) -> Result<ExitStatus> {
         }
         loaded => Some(loaded?),
     };
-    let online = args.online.then(|| Online::new(&place.config)).transpose()?;
+    let online = args.online.then(|| Online::new(&place)).transpose()?;
     if let Some(loaded) = &mut loaded {
         loaded.material.online.clone_from(&online);
     }

@@ -43,7 +43,7 @@ pub fn run(args: &Verify) -> Result<ExitStatus> {
         }
         loaded => loaded?,
     };
-    loaded.material.online = args.online.then(|| Online::new(&place.config)).transpose()?;
+    loaded.material.online = args.online.then(|| Online::new(&place)).transpose()?;
     for note in &loaded.notes {
         complain(&format!("warning: {}", printable(note)));
     }

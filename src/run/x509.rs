@@ -8,6 +8,7 @@ use crate::evidence::{Evidence, Keyless};
 use crate::io::git::Repository;
 use crate::io::secrecy::forbid_dumps;
 use crate::io::sigstore::services::{self, Services};
+use crate::io::sigstore::signing::Ended;
 use crate::io::sigstore::{Http, signing};
 use crate::object::{Identity, Payload};
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
@@ -53,9 +54,20 @@ pub(super) fn verify(status: &Status, armored: &[u8], data: &[u8]) -> Result<u8>
     if let Ok(Some(signer)) = x509::smime::signer(armored) {
         return smime::verify(status, &signer, armored, data);
     }
-    let config = Repository::open()?.config()?;
-    let (roots, logged) = (services::root(&config)?.into_iter().collect(), services::logged(&config)?);
+    let repository = Repository::open()?;
+    let config = repository.config()?;
+    let unchecked = |why: &str| -> Result<u8> {
+        status.line(&format!("ERRSIG - {ECDSA} {SHA256} 00 0 1"))?;
+        complain(&printable(&format!("git-warrant: Can't check signature: {why}")));
+        Ok(FAILED)
+    };
     status.line("NEWSIG")?;
+    let (root, logged) = match services::root(&repository, &config).and_then(|root| Ok((root, services::logged(&config)?))) {
+        Ok(found) => found,
+        Err(error) => return unchecked(&format!("{error:#}")), // else git would show that there is no signature
+    };
+    let unread = if root.is_none() { services::unread(&config)? } else { None };
+    let roots = root.into_iter().collect();
     let refused = match X509Verifier::new(roots).verify(armored, &Payload::whole(data)) {
         Err(reason) => reason,
         Ok(evidence) => match evidence.keyless.as_deref().map(|keyless| (keyless, keyless.attested())) {
@@ -76,9 +88,8 @@ pub(super) fn verify(status: &Status, armored: &[u8], data: &[u8]) -> Result<u8>
         complain("git-warrant: BAD signature");
         return Ok(BAD);
     }
-    status.line(&format!("ERRSIG - {ECDSA} {SHA256} 00 0 1"))?;
-    complain(&printable(&format!("git-warrant: Can't check signature: {refused}; git warrant show REV says more")));
-    Ok(FAILED)
+    let unread = unread.map(|unread| format!("; {unread}")).unwrap_or_default();
+    unchecked(&format!("{refused}; git warrant show REV says more{unread}"))
 }
 
 fn tell_good(status: &Status, evidence: &Evidence, keyless: &Keyless, time: i64) -> Result<u8> {
@@ -97,15 +108,23 @@ fn tell_good(status: &Status, evidence: &Evidence, keyless: &Keyless, time: i64)
 fn sign(gpg: &Gpg) -> Result<u8> {
     forbid_dumps();
     let payload = read_stdin()?; // first: git takes a broken pipe for failure of another kind
-    let services = Services::of(&Repository::open()?.config()?)?;
+    let repository = Repository::open()?;
+    let services = Services::of(Some(&repository), &repository.config()?)?;
     warn(services.warning.as_deref());
     let http = Http::new();
-    let prepared = signing::prepare(&http, &services, &payload)?;
+    let attempt = || {
+        let prepared = signing::prepare(&http, &services, &payload)?;
+        if services.match_committer {
+            refuse_others(&prepared.leaf, &payload)?;
+        }
+        let signed = prepared.finish(&http, &services, &payload)?;
+        anyhow::Ok((prepared, signed))
+    };
+    let (prepared, signed) = match attempt() {
+        Err(error) if error.is::<Ended>() => attempt()?, // a newer certificate
+        done => done?,
+    };
     let leaf = &prepared.leaf;
-    if services.match_committer {
-        refuse_others(leaf, &payload)?;
-    }
-    let signed = prepared.finish(&http, &services, &payload)?;
     warn(signed.warning.as_deref());
     let status = Status(gpg.status_fd);
     status.line(&format!("BEGIN_SIGNING H{SHA256}"))?;

@@ -17,6 +17,7 @@ mod name;
 mod online;
 mod path;
 mod pem;
+mod plain;
 mod prototype;
 mod roots;
 pub mod sign;
@@ -29,7 +30,6 @@ pub use crl::CrlError;
 pub use roots::{MOST_ROOT_BYTES, Root, RootError};
 
 use super::Verifier;
-use super::curve::{Curve, P256, P384, P521};
 use crate::armor::{self, ArmorError, ArmorForm, Format};
 use crate::evidence::{Evidence, Key, Keyless, Malleable};
 use crate::object::Payload;
@@ -40,6 +40,7 @@ use certificate::{Certificate, Kind};
 use chain::Window;
 use cms::{Cms, CmsError, Hash};
 use entry::Entry;
+use plain::{Loose, is_high};
 use roots::Ready;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use sigstore::Proved;
@@ -84,7 +85,7 @@ impl X509Verifier {
             }
         }
         if whys.is_empty() {
-            whys.push("no trusted root is named".to_owned());
+            whys.push("no trusted root is named; git config warrant.trustedRoot FILE names one".to_owned());
         }
         Err(Reason::CertificateUntrusted { what: whys.join("; ") })
     }
@@ -116,7 +117,7 @@ impl Verifier for X509Verifier {
             return Err(malformed(&"a keyless signature is by a certificate for code signing, over SHA-256"));
         }
         let usual = key.is_usual(cms.algorithm, cms.hash).map_err(|_| unsupported(&cms, &key))?;
-        let Proofs { entry, token, plain } = attributes(&cms, &leaf)?;
+        let Proofs { entry, token, loose } = attributes(&cms, &leaf)?;
         let proved = if entry.is_none() && token.is_none() {
             check_signature(&mut cms, &key)?;
             Proved::default()
@@ -127,11 +128,12 @@ impl Verifier for X509Verifier {
             }
         };
         let keyless = keyless(&leaf, root, proved)?;
-        let plain = cms.plain && plain && usual;
+        // what is in a log is there as it is
+        let high_s = loose.high_s || (keyless.entry.is_none() && has_high_s(&cms));
         let malleable = [
             (form != ArmorForm::Canonical, Malleable::Armor),
-            (!plain, Malleable::Encoding),
-            (keyless.entry.is_none() && is_high(key.kind(), cms.signature), Malleable::HighS),
+            (!cms.plain || loose.form || !usual, Malleable::Encoding),
+            (high_s, Malleable::HighS),
         ];
         Ok(Evidence {
             format: Format::X509,
@@ -149,17 +151,33 @@ impl Verifier for X509Verifier {
     }
 }
 
-/// A keyless signature as a Sigstore bundle of what it signs (DER of the signed attributes), in JSON; and these bytes.
+/// A keyless signature as a Sigstore bundle.
+pub struct Bundled {
+    /// The bundle, in JSON.
+    pub json: String,
+    /// What it is of: DER of the signed attributes.
+    pub signed: Vec<u8>,
+    /// Whether anything in it is to prove the time: without that nobody accepts it.
+    pub timed: bool,
+}
+
+/// Makes a bundle of the signature over a payload. By whom it is, and what its proofs are worth, is not asked.
 ///
 /// # Errors
-/// Where it is none, or its log entry is not of a form that bundles have.
-pub fn to_bundle(armored: &[u8]) -> Result<(String, Vec<u8>), Reason> {
+/// Where it is no keyless signature, or not over the payload, or its log entry is not of a form that bundles have.
+pub fn to_bundle(armored: &[u8], payload: &Payload<'_>) -> Result<Bundled, Reason> {
     let (blob, _) = decode(armored)?;
-    let cms = Cms::parse(&blob).map_err(|error| malformed(&error))?;
+    let mut cms = read(&blob)?;
     let leaf = Certificate::parse(cms.signer).map_err(|error| malformed(&error))?;
+    if !leaf.is_fulcio() {
+        return Err(malformed(&"it is by an S/MIME certificate, and not by one of a Sigstore instance"));
+    }
+    check_payload(&cms, payload)?;
+    check_signature(&mut cms, &key_in(&leaf)?)?; // also finds the order in which the attributes are signed
     let Proofs { entry, token, .. } = attributes(&cms, &leaf)?;
     let bundle = sigstore::bundle(&cms, &leaf, entry.as_ref(), token)?;
-    Ok((bundle.to_json().map_err(|error| malformed(&error))?, cms.signed.clone()))
+    let json = bundle.to_json().map_err(|error| malformed(&error))?;
+    Ok(Bundled { json, timed: sigstore::is_timed(entry.as_ref(), token), signed: cms.signed })
 }
 
 fn decode(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), Reason> {
@@ -243,8 +261,8 @@ fn digest(hash: Hash, payload: &Payload<'_>) -> Option<Vec<u8>> {
 struct Proofs<'a> {
     entry: Option<Entry>,
     token: Option<&'a [u8]>,
-    /// Whether nothing else is there, and the entry is written as gitsign writes it.
-    plain: bool,
+    /// In which ways they could be written otherwise.
+    loose: Loose,
 }
 
 /// What the unsigned attributes hold.
@@ -252,20 +270,18 @@ fn attributes<'a>(cms: &Cms<'a>, leaf: &Certificate<'_>) -> Result<Proofs<'a>, R
     let entry_error = |error: entry::EntryError| Reason::LogEntry { what: error.to_string() };
     let find = |oid: &[u8]| cms.unsigned.iter().find(|(found, _)| *found == oid).map(|(_, value)| *value);
     let token = find(TOKEN).map(|token| token.whole);
-    if let Some(entry) = prototype::read(&cms.unsigned) {
-        let plain = cms.unsigned.len() == 9 + usize::from(token.is_some());
-        return Ok(Proofs { entry: Some(entry.map_err(entry_error)?), token, plain });
-    }
-    let entry = match find(ENTRY) {
-        None => None,
-        Some(value) if value.tag == ber::OCTET_STRING => {
-            Some(Entry::parse(value.content, &sigstore::subject(cms, leaf)).map_err(entry_error)?)
+    let (entry, parts) = match (prototype::read(&cms.unsigned), find(ENTRY)) {
+        (Some(entry), _) => (Some(entry.map_err(entry_error)?), 9),
+        (None, None) => (None, 0),
+        (None, Some(value)) if value.tag == ber::OCTET_STRING => {
+            (Some(Entry::parse(value.content, &sigstore::subject(cms, leaf)).map_err(entry_error)?), 1)
         }
-        Some(_) => return Err(Reason::LogEntry { what: "it is not an octet string".to_owned() }),
+        (None, Some(_)) => return Err(Reason::LogEntry { what: "it is not an octet string".to_owned() }),
     };
-    let known = usize::from(entry.is_some()) + usize::from(token.is_some());
-    let plain = entry.as_ref().is_none_or(|entry| entry.plain && sigstore::is_plain(entry)) && cms.unsigned.len() == known;
-    Ok(Proofs { entry, token, plain })
+    let more = cms.unsigned.len() != parts + usize::from(token.is_some()) || entry.as_ref().is_some_and(|entry| !entry.plain);
+    let loose = [entry.as_ref().map(plain::of_entry), token.map(plain::of_token)];
+    let loose = loose.into_iter().flatten().fold(Loose { form: more, high_s: false }, Loose::and);
+    Ok(Proofs { entry, token, loose })
 }
 
 fn keyless(leaf: &Certificate<'_>, root: &Root, proved: Proved) -> Result<Keyless, Reason> {
@@ -299,20 +315,10 @@ fn key_of(leaf: &Certificate<'_>, kind: Kind, blob: Vec<u8>) -> Key {
     }
 }
 
-/// Whether the S of an ECDSA signature in DER is the larger of the two that are as good.
-fn is_high(kind: Kind, signature: &[u8]) -> bool {
-    let curve: &Curve = match kind {
-        Kind::P256 => &P256,
-        Kind::P384 => &P384,
-        Kind::P521 => &P521,
-        Kind::Rsa { .. } => return false,
-    };
-    let s = || {
-        let mut numbers = ber::Reader::der(signature).next(ber::SEQUENCE).ok()?.inside();
-        numbers.next(ber::INTEGER).ok()?;
-        Some(numbers.next(ber::INTEGER).ok()?.content)
-    };
-    s().is_some_and(|s| curve.is_high(s.strip_prefix(&[0]).unwrap_or(s)))
+/// Whether the signature, or that of whoever issued the certificate, has another S that is as good, and nothing says which it is.
+fn has_high_s(cms: &Cms<'_>) -> bool {
+    let issued = || algorithms::signature(cms.signer).is_ok_and(is_high);
+    is_high(cms.signature) || (!cms.names_signer && issued())
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -31,6 +31,20 @@ fn went_well(bed: &Bed, screen: &str) {
 }
 
 #[test]
+fn outside_of_a_repository() {
+    let bed = Bed::new();
+    // what is for one repository only is not looked for where there is none
+    bed.config("includeIf.gitdir:~/r/.path", "~/absent");
+    bed.config("includeIf.onbranch:main.path", "~/absent");
+    let mut login = bed.command(OURS, &["login"]);
+    login.current_dir(bed.home.join("run")).env("SIGSTORE_ID_TOKEN", bed.services.mint(PERSON));
+    let done = run(&mut login, b"");
+    assert!(done.ok() && done.stdout.contains(&format!("logged in as {PERSON}")), "{done:?}");
+    bed.commits(bed.command("git", &[]));
+    assert_eq!(bed.logins(), 0);
+}
+
+#[test]
 fn by_a_code_that_is_typed() {
     if !has("script") {
         return skipped("script (util-linux)");

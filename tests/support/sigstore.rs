@@ -78,6 +78,8 @@ pub struct Key {
     pair: EcdsaKeyPair,
     /// Its curve, and the algorithm of its signatures.
     ids: (&'static str, &'static str),
+    /// Whether it signs with the larger of the two S that are as good.
+    pub high: bool,
 }
 
 impl Key {
@@ -85,6 +87,7 @@ impl Key {
         Self {
             pair: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap(),
             ids: ("1.2.840.10045.3.1.7", "1.2.840.10045.4.3.2"),
+            high: false,
         }
     }
 
@@ -92,6 +95,7 @@ impl Key {
         Self {
             pair: EcdsaKeyPair::generate(&ECDSA_P521_SHA512_ASN1_SIGNING).unwrap(),
             ids: ("1.3.132.0.35", "1.2.840.10045.4.3.4"),
+            high: false,
         }
     }
 
@@ -99,6 +103,7 @@ impl Key {
         Self {
             pair: EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).unwrap(),
             ids: ("1.3.132.0.34", "1.2.840.10045.4.3.3"),
+            high: false,
         }
     }
 
@@ -107,7 +112,21 @@ impl Key {
     }
 
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
+        loop {
+            let signature = self.pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec();
+            let s: Vec<u8> = content(elements(content(&signature))[1]).iter().copied().skip_while(|&b| b == 0).collect();
+            // halves of the orders begin with 7fffffff, 7fffffff and, of 66 bytes, with 00ffffff
+            let size = match self.ids.0 {
+                "1.2.840.10045.3.1.7" => 32,
+                "1.3.132.0.34" => 48,
+                _ => 66,
+            };
+            let low = s.len() < size || (size < 66 && s[0] < 0x7f);
+            let high = s.len() == size && (size == 66 || s[0] > 0x7f);
+            if (self.high && high) || (!self.high && low) {
+                return signature;
+            }
+        }
     }
 
     pub fn algorithm(&self) -> Vec<u8> {
@@ -136,6 +155,8 @@ pub struct Leaf {
     pub logged: bool,
     /// How many seconds after its first moment.
     pub seen: i64,
+    /// Whether somebody else signed for the log.
+    pub forged: bool,
     /// More extensions.
     pub more: Vec<Vec<u8>>,
 }
@@ -154,6 +175,7 @@ impl Leaf {
             usage: 0x80,
             logged: true,
             seen: 0,
+            forged: false,
             more: Vec::new(),
         }
     }
@@ -209,7 +231,7 @@ pub struct Sigstore {
     pub tiles: Ed25519KeyPair,
     pub tsa: Key,
     tsa_root: Key,
-    tsa_certificate: Vec<u8>,
+    pub tsa_certificate: Vec<u8>,
 }
 
 impl Sigstore {
@@ -302,18 +324,18 @@ impl Sigstore {
         let (issuer, window, subject) = (name(&self.name), (leaf.begin, leaf.end), seq(&[]));
         if leaf.logged {
             let signed = tbs(&subject, spki, window, &extensions, &issuer, &self.ca);
-            let list = self.certificate_timestamp(&signed, leaf.begin + leaf.seen);
+            let list = self.certificate_timestamp(&signed, leaf.begin + leaf.seen, if leaf.forged { &self.log } else { &self.ct });
             extensions.push(extension("1.3.6.1.4.1.11129.2.4.2", false, &octets(&list)));
         }
         certificate(&subject, spki, window, &extensions, &issuer, &self.ca)
     }
 
-    fn certificate_timestamp(&self, signed: &[u8], at: i64) -> Vec<u8> {
+    fn certificate_timestamp(&self, signed: &[u8], at: i64, key: &Key) -> Vec<u8> {
         let millis = (at as u64 * 1000).to_be_bytes();
         let length = (signed.len() as u32).to_be_bytes();
         let issuer = Sha256::digest(self.ca.spki());
         let message = [&[0, 0][..], &millis, &[0, 1], &issuer, &length[1..], signed, &[0, 0]].concat();
-        let signature = self.ct.sign(&message);
+        let signature = key.sign(&message);
         let sized = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
         let id = Sha256::digest(self.ct.spki());
         let sct = [&[0][..], &id, &millis, &[0, 0], &[4, 3], &sized(&signature)].concat();
@@ -329,12 +351,21 @@ impl Sigstore {
 
     /// A timestamp token over an imprint, with the nonce (an INTEGER in DER) of whoever asked for it.
     pub fn token_answering(&self, imprint: &[u8], nonce: &[u8], at: i64) -> Vec<u8> {
+        self.token_with(imprint, nonce, at, &self.tsa_certificate, &[])
+    }
+
+    /// The same with these certificates and unsigned attributes.
+    pub fn token_with(&self, imprint: &[u8], nonce: &[u8], at: i64, certificates: &[u8], unsigned: &[u8]) -> Vec<u8> {
         let sha256 = seq(&[&oid("2.16.840.1.101.3.4.2.1")]);
         let info = seq(&[&[2, 1, 1], &oid("1.3.6.1.4.1.57264.2"), imprint, &[2, 1, 7], &time(at), nonce]);
         let kind = oid("1.2.840.113549.1.9.16.1.4");
         let attributes = [
             seq(&[&oid("1.2.840.113549.1.9.3"), &set(&[&kind])]),
             seq(&[&oid("1.2.840.113549.1.9.4"), &set(&[&octets(&Sha256::digest(&info))])]),
+            seq(&[
+                &oid("1.2.840.113549.1.9.16.2.47"),
+                &set(&[&seq(&[&seq(&[&seq(&[&octets(&Sha256::digest(&self.tsa_certificate))])])])]),
+            ]),
         ];
         let signed = tlv(0x31, &attributes.concat());
         let id = signer_id(&self.tsa_certificate);
@@ -345,9 +376,11 @@ impl Sigstore {
             &tlv(0xa0, &attributes.concat()),
             &seq(&[&oid("1.2.840.10045.4.3.2")]),
             &octets(&self.tsa.sign(&signed)),
+            unsigned,
         ]);
         let enclosed = seq(&[&kind, &tlv(0xa0, &octets(&info))]);
-        let data = seq(&[&[2, 1, 3], &set(&[&sha256]), &enclosed, &set(&[&signer])]);
+        let certificates = if certificates.is_empty() { Vec::new() } else { tlv(0xa0, certificates) };
+        let data = seq(&[&[2, 1, 3], &set(&[&sha256]), &enclosed, &certificates, &set(&[&signer])]);
         seq(&[&oid("1.2.840.113549.1.7.2"), &tlv(0xa0, &data)])
     }
 

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// What conditions are asked of.
 pub struct Surroundings<'a> {
-    /// The git directory that all work trees share.
-    pub common_dir: &'a Path,
+    /// The git directory that all work trees share; `None` outside of a repository.
+    pub common_dir: Option<&'a Path>,
     /// The git directory of this work tree.
-    pub git_dir: &'a Path,
+    pub git_dir: Option<&'a Path>,
     /// The branch that is checked out, less `refs/heads/`.
     pub branch: Option<Vec<u8>>,
 }
@@ -54,7 +54,8 @@ fn in_git_dir(pattern: &[u8], file: Option<&Path>, place: &Surroundings<'_>, fol
     };
     let literal = literal.as_os_str().as_bytes();
     let rest = folder(rest);
-    Ok(names(place.git_dir)?.iter().any(|name| {
+    let Some(git_dir) = place.git_dir else { return Ok(false) };
+    Ok(names(git_dir)?.iter().any(|name| {
         let Some((front, back)) = name.as_os_str().as_bytes().split_at_checked(literal.len()) else { return false };
         let same = if fold { front.eq_ignore_ascii_case(literal) } else { front == literal };
         same && matches(&rest, back, fold)

@@ -21,10 +21,11 @@ const HEADERS: [(&str, &str); 2] = [("Content-Type", "application/json"), ("Acce
 pub fn record(http: &Http, services: &Services, leaf: &Leaf, attributes: &SignedAttributes, signature: &[u8]) -> Result<LogEntry> {
     let rekor = services.rekor()?;
     let logged = Logged { rekor: &rekor, leaf, attributes, signature };
-    match services.rekor_version {
+    let entry = match services.rekor_version {
         RekorVersion::V1 => logged.in_v1(http),
         RekorVersion::V2 => logged.in_v2(http),
-    }
+    };
+    entry.map(LogEntry::in_one_form)
 }
 
 struct Logged<'a> {

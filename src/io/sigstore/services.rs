@@ -17,16 +17,20 @@
 //! no service is named at all, the last that was fetched of Sigstore's public instance, as long as it holds. Without any: what is
 //! built in.
 
+mod settings;
+
 use super::Service;
 use super::tuf::{Mirror, ends};
 use crate::io::clock;
 use crate::io::config::Config;
+use crate::io::git::Repository;
 use crate::io::trust::{FETCHED, SIGNING_CONFIG, read_bounded, state, trusted_root};
 use crate::signature::x509::Root;
 use crate::signature::x509::sign::SigningConfig;
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
-use std::env;
+pub use settings::unread;
+use settings::{expanded, find, flag, trusted_file};
 use std::path::PathBuf;
 
 /// Where to sign, and as whom.
@@ -105,18 +109,6 @@ const REKOR: &str = "https://rekor.sigstore.dev";
 const ISSUER: &str = "https://oauth2.sigstore.dev/auth";
 const CLIENT_ID: &str = "sigstore";
 
-/// The first that is set: our own setting, a variable, gitsign's setting.
-fn find(config: &Config, ours: &str, variables: &[&str], gitsigns: &str) -> Result<Option<String>> {
-    let ours = config.get(&format!("warrant.{ours}"))?;
-    let variable = || variables.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
-    let gitsigns = || if gitsigns.is_empty() { Ok(None) } else { config.get(&format!("gitsign.{gitsigns}")) };
-    let found = match ours.or_else(variable) {
-        Some(value) => Some(value),
-        None => gitsigns()?,
-    };
-    Ok(found.filter(|value| !value.is_empty()))
-}
-
 /// A signing configuration, by its name.
 struct Source {
     name: String,
@@ -178,10 +170,11 @@ impl Named {
     }
 
     /// The signing configuration that is named.
-    fn config(&self) -> Result<Option<Source>> {
+    fn config(&self, repository: Option<&Repository>) -> Result<Option<Source>> {
         let Some(name) = self.config.as_deref().filter(|name| *name != "none") else { return Ok(None) };
         let Some(mirror) = name.strip_prefix(FETCHED) else {
-            let text = read_bounded(&expanded(name)?, MOST_CONFIG_BYTES).context("warrant.signingConfig")?;
+            let text = trusted_file(repository, name).and_then(|path| read_bounded(&path, MOST_CONFIG_BYTES));
+            let text = text.context("warrant.signingConfig")?;
             return Source::parse(name, &text).map(Some);
         };
         let fetched = Source::fetched(mirror).with_context(|| format!("warrant.signingConfig is {name}"))?;
@@ -210,13 +203,21 @@ fn unused(why: &anyhow::Error) -> String {
     format!("warning: what was fetched of Sigstore's public instance is not used, but what is built in: {why:#}")
 }
 
+/// Services of one's own are believed whatever they answer where nothing says what they have to sign it by.
+fn unverified(config: &Config) -> Result<String> {
+    let unread = unread(config)?.map(|unread| format!("; {unread}")).unwrap_or_default();
+    Ok(format!(
+        "warning: no trusted root is named, so that nothing verifies what the services answer; git config warrant.trustedRoot FILE names theirs (or none, to ask for none){unread}"
+    ))
+}
+
 /// By what the personality verifies: `warrant.trustedRoot`, or what is built in where the services are Sigstore's public ones.
 /// `none`, or a Sigstore of one's own without a root: by nothing.
 ///
 /// # Errors
-/// Where the root cannot be read.
-pub fn root(config: &Config) -> Result<Option<Root>> {
-    root_of(root_named(config, &Named::of(config)?)?.as_deref())
+/// Where the root cannot be read, or lies in the work tree.
+pub fn root(repository: &Repository, config: &Config) -> Result<Option<Root>> {
+    root_of(root_named(Some(repository), config, &Named::of(config)?)?.as_deref())
 }
 
 /// Whether signatures are to be in a log (`warrant.log`).
@@ -224,7 +225,7 @@ pub fn root(config: &Config) -> Result<Option<Root>> {
 /// # Errors
 /// Where the setting makes no sense.
 pub fn logged(config: &Config) -> Result<bool> {
-    boolean("warrant.log", find(config, "log", &[], "")?.as_deref(), true)
+    flag(config, "log", &[], "", true)
 }
 
 /// The Rekor v1 in which entries are searched that a signature does not carry, and a warning. The public one is asked only by whom
@@ -232,14 +233,14 @@ pub fn logged(config: &Config) -> Result<bool> {
 ///
 /// # Errors
 /// Where a setting makes no sense, or none says where the log is.
-pub fn searched(config: &Config) -> Result<(Service, Option<String>)> {
+pub fn searched(repository: &Repository, config: &Config) -> Result<(Service, Option<String>)> {
     let named = Named::of(config)?;
     let of_v2 = find(config, "rekorVersion", &[], "")?.is_some_and(|version| version == "2");
     let listed = |source: Option<Source>| source.map_or(Ok(None), |source| source.rekor(RekorVersion::V1));
     let mut warning = None;
     let url = match named.rekor.as_ref().filter(|_| !of_v2) {
         Some(url) => Some(url.clone()),
-        None => match named.config()? {
+        None => match named.config(Some(repository))? {
             Some(source) => listed(Some(source))?,
             None => named.unnamed_config().and_then(listed).unwrap_or_else(|error| {
                 warning = Some(unused(&error));
@@ -258,8 +259,14 @@ pub fn searched(config: &Config) -> Result<(Service, Option<String>)> {
     Ok((service, warning))
 }
 
-fn root_named(config: &Config, named: &Named) -> Result<Option<String>> {
-    Ok(find(config, "trustedRoot", &[], "")?.or_else(|| named.are_public().then(|| PUBLIC.to_owned())))
+fn root_named(repository: Option<&Repository>, config: &Config, named: &Named) -> Result<Option<String>> {
+    let Some(root) = find(config, "trustedRoot", &[], "")? else {
+        return Ok(named.are_public().then(|| PUBLIC.to_owned()));
+    };
+    if root != "none" && !root.starts_with(FETCHED) && !Root::EMBEDDED.contains(&root.as_str()) {
+        trusted_file(repository, &root).context("warrant.trustedRoot")?;
+    }
+    Ok(Some(root))
 }
 
 fn root_of(named: Option<&str>) -> Result<Option<Root>> {
@@ -268,29 +275,30 @@ fn root_of(named: Option<&str>) -> Result<Option<Root>> {
 }
 
 impl Services {
-    /// Reads the settings, the environment, and the signing configuration that they name.
+    /// Reads the settings, the environment, and the signing configuration that they name; what these name may not lie in the work
+    /// tree of the repository, where there is one.
     ///
     /// # Errors
     /// Where a value makes no sense, or a service has no address.
-    pub fn of(config: &Config) -> Result<Self> {
+    pub fn of(repository: Option<&Repository>, config: &Config) -> Result<Self> {
         let named = Named::of(config)?;
-        if let Some(source) = named.config()? {
-            return Self::by(config, &named, Some(source));
+        if let Some(source) = named.config(repository)? {
+            return Self::by(repository, config, &named, Some(source));
         }
         let why = match named.unnamed_config() {
-            Ok(source) => match Self::by(config, &named, source) {
+            Ok(source) => match Self::by(repository, config, &named, source) {
                 Ok(services) => return Ok(services),
                 Err(why) => why,
             },
             Err(why) => why,
         };
-        match Self::by(config, &named, None) {
+        match Self::by(repository, config, &named, None) {
             Ok(services) => Ok(Self { warning: Some(unused(&why)), ..services }),
             Err(_) => Err(why),
         }
     }
 
-    fn by(config: &Config, named: &Named, source: Option<Source>) -> Result<Self> {
+    fn by(repository: Option<&Repository>, config: &Config, named: &Named, source: Option<Source>) -> Result<Self> {
         let find = |ours: &str, variables: &[&str], gitsigns: &str| find(config, ours, variables, gitsigns);
         let source = source.map(|source| (source.name, source.config));
         let now = clock::now();
@@ -347,10 +355,9 @@ impl Services {
             Some("code") => Login::Code,
             Some(other) => bail!("warrant.login is `{other}`; it can be any, browser, device or code"),
         };
-        let matches = find("matchCommitter", &["GITSIGN_MATCH_COMMITTER"], "matchCommitter")?;
-        let match_committer = boolean("warrant.matchCommitter", matches.as_deref(), false)?;
-        let agent = boolean("warrant.agent", find("agent", &[], "")?.as_deref(), true)?;
-        let refresh = boolean("warrant.refresh", find("refresh", &[], "")?.as_deref(), false)?;
+        let match_committer = flag(config, "matchCommitter", &["GITSIGN_MATCH_COMMITTER"], "matchCommitter", false)?;
+        let agent = flag(config, "agent", &[], "", true)?;
+        let refresh = flag(config, "refresh", &[], "", false)?;
         let client_id = find("oidcClientId", &["GITSIGN_OIDC_CLIENT_ID", "SIGSTORE_OIDC_CLIENT_ID"], "clientID")?;
         let secret = find("oidcClientSecretFile", &["SIGSTORE_OIDC_CLIENT_SECRET_FILE"], "")?;
         let file = find("tokenFile", &[], "")?;
@@ -371,9 +378,10 @@ impl Services {
         // services that a mirror names are known to the trusted root of the same mirror, and not always to that which is built in
         let of_mirror = source.map(|(name, _)| name).filter(|name| name.starts_with(FETCHED));
         let trusted_root = match find("trustedRoot", &[], "")? {
-            Some(named) => Some(named),
-            None => of_mirror.or(root_named(config, named)?),
+            None if of_mirror.is_some() => of_mirror,
+            _ => root_named(repository, config, named)?,
         };
+        let warning = trusted_root.is_none().then(|| unverified(config)).transpose()?;
         Ok(Self {
             fulcio,
             rekor,
@@ -392,7 +400,7 @@ impl Services {
             token_source: find("tokenSource", &["GITSIGN_TOKEN_PROVIDER"], "tokenProvider")?,
             token_file: file.map(|path| expanded(&path)).transpose()?,
             match_committer,
-            warning: None,
+            warning,
         })
     }
 
@@ -457,24 +465,4 @@ impl Services {
 /// Where the URL makes no sense.
 pub(super) fn fulcio_at(url: &str) -> Result<Service> {
     Service::new("Fulcio", url, "try again later, or name another: git config warrant.fulcio URL")
-}
-
-fn boolean(name: &str, value: Option<&str>, default: bool) -> Result<bool> {
-    match value {
-        None => Ok(default),
-        Some("false" | "no" | "off" | "0") => Ok(false),
-        Some("true" | "yes" | "on" | "1") => Ok(true),
-        Some(other) => bail!("{name} is `{other}`, which is neither true nor false"),
-    }
-}
-
-/// A path that may begin with `~/`.
-fn expanded(path: &str) -> Result<PathBuf> {
-    match path.strip_prefix("~/") {
-        Some(rest) => {
-            let home = env::var_os("HOME").with_context(|| format!("HOME is not set, so `{path}` cannot be expanded"))?;
-            Ok(PathBuf::from(home).join(rest))
-        }
-        None => Ok(path.into()),
-    }
 }

@@ -17,7 +17,8 @@ use crate::object::Payload;
 use crate::report::escape::printable;
 use crate::signature::Verifier as _;
 use crate::signature::x509::X509Verifier;
-use crate::signature::x509::sign::{Leaf, LogEntry, Proofs, SignedAttributes, assemble, certificate_request};
+use crate::signature::x509::sign::{Leaf, LogEntry, Proofs, SignedAttributes, assemble, certificate_request, time_of};
+use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
 
 /// Says something on the terminal, where there is one.
@@ -33,6 +34,17 @@ pub struct Prepared {
     pub time: i64,
     attributes: SignedAttributes,
     signature: Vec<u8>,
+}
+
+/// The services took so long that the certificate ended meanwhile: another one is needed.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "the certificate ended {}, and {by} had the signature {} only; nothing is signed; try again, and where it comes again look at the clock of that service", Utc(*.end), Utc(*.at)
+)]
+pub struct Ended {
+    end: i64,
+    by: &'static str,
+    at: i64,
 }
 
 /// A signature, and what is told of it.
@@ -157,15 +169,17 @@ impl Prepared {
     /// a trusted root.
     ///
     /// # Errors
-    /// Where any of it fails: then there is no signature.
+    /// Where any of it fails: then there is no signature. [`Ended`] where another certificate may help.
     pub fn finish(&self, http: &Http, services: &Services, payload: &[u8]) -> Result<Signed> {
         let root = services.root()?;
         let token = timestamp::stamp(http, services, &self.signature)?;
+        self.refuse_late("the timestamp authority", token.as_deref().and_then(time_of))?;
         let entry = match services.log {
             true => Some(log::record(http, services, &self.leaf, &self.attributes, &self.signature)?),
             false if token.is_some() => None,
             false => bail!("warrant.log is false, and there is no timestamp; git config warrant.tsa URL"),
         };
+        self.refuse_late("the log", entry.as_ref().map(|entry| entry.integrated))?;
         let proofs = Proofs { entry: entry.as_ref(), timestamp: token.as_deref() };
         let der = assemble(&self.leaf, &self.attributes, &self.signature, proofs);
         let armored = encode_cms(&der);
@@ -186,5 +200,10 @@ impl Prepared {
             ))
         });
         Ok(Signed { armored, entry, warning })
+    }
+
+    fn refuse_late(&self, by: &'static str, proved: Option<i64>) -> Result<(), Ended> {
+        let end = self.leaf.not_after;
+        proved.filter(|at| *at > end).map_or(Ok(()), |at| Err(Ended { end, by, at }))
     }
 }

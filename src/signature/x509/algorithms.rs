@@ -66,6 +66,14 @@ pub(super) fn signed_by(whole: &[u8], spki: &[u8]) -> Signed {
     }
 }
 
+/// The signature of a certificate by its issuer.
+///
+/// # Errors
+/// Where it is no certificate.
+pub(super) fn signature(certificate: &[u8]) -> Result<&[u8], BerError> {
+    Parts::of(certificate).map(|parts| parts.signature)
+}
+
 /// What is signed, the algorithm's identifier, the signature.
 struct Parts<'a> {
     message: &'a [u8],

@@ -1,7 +1,7 @@
 //! One certificate (RFC 5280), as far as a signature's evidence needs it, and what Fulcio writes into it (1.3.6.1.4.1.57264.1).
 
 use super::ber::{self, BerError, Element, Reader, context};
-use super::cms::{Hash, moment};
+use super::cms::{Hash, PSS, moment};
 use crate::evidence::{CLAIMS, Subject};
 use aws_lc_rs::signature::{self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaParameters, VerificationAlgorithm};
 
@@ -414,6 +414,12 @@ impl PublicKey {
 
     fn verification(&self, algorithm: &[u8], hash: Hash) -> Result<&'static dyn VerificationAlgorithm, Unsupported> {
         Ok(match (self.kind, algorithm) {
+            (Kind::Rsa { .. }, PSS) => match hash {
+                Hash::Sha256 => rsa(&signature::RSA_PSS_2048_8192_SHA256),
+                Hash::Sha384 => rsa(&signature::RSA_PSS_2048_8192_SHA384),
+                Hash::Sha512 => rsa(&signature::RSA_PSS_2048_8192_SHA512),
+                Hash::Sha1 => return Err(Unsupported),
+            },
             (Kind::Rsa { .. }, [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, last]) => match (hash, last) {
                 (Hash::Sha1, 0x01 | 0x05) => rsa(&signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY),
                 (Hash::Sha256, 0x01 | 0x0b) => rsa(&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY),

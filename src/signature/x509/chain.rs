@@ -4,12 +4,14 @@
 //! certificate, here, and the times that are proved must then lie within what was found ([`Window`]).
 
 use super::certificate::{Certificate, Logged};
+use super::name;
+use crate::evidence::Name;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use sha2::{Digest as _, Sha256};
 use sigstore_verify::crypto::{Keyring, SigningScheme, WEBPKI_VERIFICATION_ALGS};
 use sigstore_verify::trust_root::TrustedRoot;
 use sigstore_verify::types::{Sha256Hash, SignatureBytes, TimeRange};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -37,6 +39,8 @@ struct Authority {
     intermediates: Vec<CertificateDer<'static>>,
     /// When the trusted root believes the authority.
     valid_for: Option<TimeRange>,
+    /// The certificates of its chain, the last one included: whose each is, and its key (SubjectPublicKeyInfo, DER).
+    keys: Vec<(Name, Vec<u8>)>,
     /// The certificates between that were found good, each with all above it.
     proven: Mutex<Vec<Arc<Issuer>>>,
 }
@@ -102,7 +106,10 @@ impl Chains {
             let Some(last) = chain.pop() else { continue };
             let anchor = anchor_from_trusted_cert(&last).map_err(|error| error.to_string())?.to_owned();
             let (held, valid_for) = (held(&last)?, authority.valid_for);
-            authorities.push(Authority { anchor, held, intermediates: chain, valid_for, proven: Mutex::default() });
+            // one that cannot be read certifies nothing
+            let read = chain.iter().chain([&last]).filter_map(|it| Certificate::parse(it).ok());
+            let keys = read.map(|it| (name::read(it.holder), it.key.to_vec())).collect();
+            authorities.push(Authority { anchor, held, intermediates: chain, valid_for, keys, proven: Mutex::default() });
         }
         let keyring = |(number, scheme)| Ok((number, root.ctfe_keys(scheme).map_err(|error| error.to_string())?));
         let logs = SCHEMES.into_iter().map(keyring).collect::<Result<_, String>>()?;
@@ -112,6 +119,16 @@ impl Chains {
     /// Whether each certificate has to be in a certificate log.
     pub(super) fn are_logged(&self) -> bool {
         self.logged
+    }
+
+    /// Whose key is in both, as an authority's: what that certified could be of either.
+    pub(super) fn shared_key(&self, other: &Self) -> Option<&Name> {
+        let theirs: HashSet<&[u8]> = other.keys().map(|(_, key)| key.as_slice()).collect();
+        self.keys().find(|(_, key)| theirs.contains(key.as_slice())).map(|(name, _)| name)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &(Name, Vec<u8>)> {
+        self.authorities.iter().flat_map(|it| &it.keys)
     }
 
     /// Whether an authority signed the certificate, for signing code, at the moment at which the certificate begins; and where

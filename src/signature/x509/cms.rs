@@ -5,13 +5,17 @@
 //! nobody; what of it could be written otherwise is told.
 
 use super::ber::{self, BerError, Element, Reader, context};
+use super::certificate::der;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest};
 
 /// More certificates, or unsigned attributes, than anybody needs.
 const MOST: usize = 16;
 
-const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+pub(super) const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
+/// 1.2.840.113549.1.1.10 and .8.
+pub(super) const PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
+const MGF1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08];
 const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
 const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
 /// 1.2.840.113549.1.9.16.2.12 and .47: the certificate that was signed by (RFC 2634 §5.4, RFC 5035 §3).
@@ -42,13 +46,23 @@ pub(super) enum Hash {
 }
 
 impl Hash {
-    fn of_oid(oid: &[u8]) -> Option<Self> {
+    pub(super) fn of_oid(oid: &[u8]) -> Option<Self> {
         Some(match oid {
             [0x2b, 0x0e, 0x03, 0x02, 0x1a] => Self::Sha1,
             [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01] => Self::Sha256,
             [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02] => Self::Sha384,
             [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03] => Self::Sha512,
             _ => return None,
+        })
+    }
+
+    /// The object identifier of ECDSA with it (RFC 5758 §3.2).
+    pub(super) fn ecdsa(self) -> Option<&'static [u8]> {
+        Some(match self {
+            Self::Sha1 => return None,
+            Self::Sha256 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02],
+            Self::Sha384 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03],
+            Self::Sha512 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x04],
         })
     }
 
@@ -77,6 +91,8 @@ pub(super) struct Cms<'a> {
     pub(super) sorted: Option<Vec<u8>>,
     /// The digest of the payload that they name.
     pub(super) digest: &'a [u8],
+    /// Whether they name the signer's certificate, so that no other form of it can take its place.
+    pub(super) names_signer: bool,
     /// When they say that they were signed, seconds since 1970 (UTC).
     pub(super) time: Option<i64>,
     /// The signature algorithm's object identifier.
@@ -134,16 +150,20 @@ impl<'a> Cms<'a> {
         }
         let leaf = find_by_serial(&certificates, signer.next(ber::SEQUENCE)?)?;
         let hash_sequence = signer.next(ber::SEQUENCE)?;
-        let oid = algorithm(hash_sequence, &mut plain)?.content;
-        let hash = Hash::of_oid(oid).ok_or_else(|| CmsError::Digest(dotted(oid)))?;
+        let hash_oid = algorithm(hash_sequence, &mut plain)?.content;
+        let hash = Hash::of_oid(hash_oid).ok_or_else(|| CmsError::Digest(dotted(hash_oid)))?;
         let attributes = signer
             .optional(context(0))?
             .ok_or(CmsError::What("it has no signed attributes, without which other content could pass for them"))?;
         if !attributes.der {
             return Err(CmsError::What("its signed attributes are not in DER"));
         }
-        let (digest, time) = signed_attributes(attributes, leaf)?;
-        let algorithm = algorithm(signer.next(ber::SEQUENCE)?, &mut plain)?.content;
+        let (digest, time) = signed_attributes(attributes)?;
+        let names_signer = match named_certificate(attributes, leaf)? {
+            Some(false) => return Err(CmsError::What("its signed attributes name another certificate than its signer's")),
+            named => named.is_some(),
+        };
+        let algorithm = signature_algorithm(signer.next(ber::SEQUENCE)?, hash_oid, &mut plain)?;
         let signature = signer.next(ber::OCTET_STRING)?.content;
         let unsigned = unsigned_attributes(signer.optional(context(1))?, &mut plain)?;
         plain &= signer.is_der() && version == [1] && signer_version == [1] && certificates.len() == 1;
@@ -155,12 +175,29 @@ impl<'a> Cms<'a> {
         }
         let sorted = in_order(attributes)?;
         let certificates = certificates.iter().map(|certificate| certificate.whole).collect();
-        Ok(Self { signer: leaf, certificates, hash, signed, sorted, digest, time, algorithm, signature, unsigned, plain })
+        Ok(Self {
+            signer: leaf,
+            certificates,
+            hash,
+            signed,
+            sorted,
+            digest,
+            names_signer,
+            time,
+            algorithm,
+            signature,
+            unsigned,
+            plain,
+        })
     }
 }
 
 fn certificates<'a>(set: Option<Element<'a>>, plain: &mut bool) -> Result<Vec<Element<'a>>, CmsError> {
-    let Some(set) = set else { return Err(CmsError::What("it carries no certificate")) };
+    let Some(set) = set else {
+        return Err(CmsError::What(
+            "it carries no certificate, and none is looked for elsewhere (gpgsm --include-certs -2 puts them in)",
+        ));
+    };
     let mut reader = set.inside();
     let mut found = Vec::new();
     while !reader.is_empty() {
@@ -178,14 +215,15 @@ fn certificates<'a>(set: Option<Element<'a>>, plain: &mut bool) -> Result<Vec<El
 }
 
 /// The certificate of an issuer and a serial number (RFC 5652 §10.2.4); two that differ leave open who signed.
-fn find_by_serial<'a>(certificates: &[Element<'a>], id: Element<'_>) -> Result<&'a [u8], CmsError> {
+pub(super) fn find_by_serial<'a>(certificates: &[Element<'a>], id: Element<'_>) -> Result<&'a [u8], CmsError> {
     let mut id = id.inside();
     let (issuer, serial) = (id.next(ber::SEQUENCE)?, id.next(ber::INTEGER)?);
     id.finish()?;
     let named =
         |certificate: &&Element<'a>| issuer_and_serial(certificate).is_ok_and(|found| found == (issuer.whole, serial.content));
     let mut found = certificates.iter().filter(named).map(|certificate| certificate.whole);
-    let signer = found.next().ok_or(CmsError::What("the certificate of its signer is not in it"))?;
+    let signer =
+        found.next().ok_or(CmsError::What("the certificate of its signer is not in it (gpgsm --include-certs -2 puts it in)"))?;
     match found.all(|other| other == signer) {
         true => Ok(signer),
         false => Err(CmsError::What("two certificates in it have the issuer and the serial number of its signer's")),
@@ -201,7 +239,7 @@ fn issuer_and_serial<'a>(certificate: &Element<'a>) -> Result<(&'a [u8], &'a [u8
 }
 
 /// The object identifier of an algorithm; parameters have to be absent or NULL.
-fn algorithm<'a>(sequence: Element<'a>, plain: &mut bool) -> Result<Element<'a>, CmsError> {
+pub(super) fn algorithm<'a>(sequence: Element<'a>, plain: &mut bool) -> Result<Element<'a>, CmsError> {
     let mut reader = sequence.inside();
     let oid = reader.next(ber::OID)?;
     if !reader.is_empty() {
@@ -215,8 +253,31 @@ fn algorithm<'a>(sequence: Element<'a>, plain: &mut bool) -> Result<Element<'a>,
     Ok(oid)
 }
 
+/// The object identifier of a signature's algorithm; that of RSASSA-PSS with the parameters that all write (RFC 4055 §3.1): one hash
+/// function for all of it, salted by as many bytes as that has.
+fn signature_algorithm<'a>(sequence: Element<'a>, hash: &[u8], plain: &mut bool) -> Result<&'a [u8], CmsError> {
+    if sequence.inside().next(ber::OID)?.content != PSS {
+        return Ok(algorithm(sequence, plain)?.content);
+    }
+    let by = |oid: &[u8], parameters: &[u8]| der(ber::SEQUENCE, &[&der(ber::OID, oid), parameters].concat());
+    let hashed = by(hash, &[5, 0]);
+    let salt = match Hash::of_oid(hash) {
+        Some(Hash::Sha256) => 32,
+        Some(Hash::Sha384) => 48,
+        Some(Hash::Sha512) => 64,
+        Some(Hash::Sha1) | None => 20,
+    };
+    let parts = [der(context(0), &hashed), der(context(1), &by(MGF1, &hashed)), der(context(2), &der(ber::INTEGER, &[salt]))];
+    match by(PSS, &der(ber::SEQUENCE, &parts.concat())) == sequence.whole {
+        true => Ok(PSS),
+        false => Err(CmsError::What(
+            "its parameters of RSASSA-PSS are not those that are read here: its own hash function, also for the mask, and a salt as long as the hash (openssl: -keyopt rsa_pss_saltlen:-1)",
+        )),
+    }
+}
+
 /// The attributes sorted as DER sorts a set (X.690 §11.6), where they are not.
-fn in_order(attributes: Element<'_>) -> Result<Option<Vec<u8>>, BerError> {
+pub(super) fn in_order(attributes: Element<'_>) -> Result<Option<Vec<u8>>, BerError> {
     let mut reader = Reader::der(attributes.content);
     let mut sent = Vec::new();
     while !reader.is_empty() {
@@ -228,9 +289,8 @@ fn in_order(attributes: Element<'_>) -> Result<Option<Vec<u8>>, BerError> {
     Ok((sorted != sent).then(|| [&[ber::SET], head, &sorted.concat()].concat()))
 }
 
-/// The digest and the time; each attribute once, with one value (RFC 5652 §11). Where they name the signer's certificate, it is the
-/// one that came: who has the signature may have put another one of the same key in its place.
-fn signed_attributes<'a>(attributes: Element<'a>, leaf: &[u8]) -> Result<(&'a [u8], Option<i64>), CmsError> {
+/// The digest and the time; each attribute once, with one value (RFC 5652 §11).
+fn signed_attributes(attributes: Element<'_>) -> Result<(&[u8], Option<i64>), CmsError> {
     let (mut kind, mut digest, mut time) = (None, None, None);
     let mut reader = Reader::der(attributes.content);
     let mut seen: Vec<&[u8]> = Vec::new();
@@ -251,10 +311,7 @@ fn signed_attributes<'a>(attributes: Element<'a>, leaf: &[u8]) -> Result<(&'a [u
                 time = Some(moment(value.tag, value.content).ok_or(CmsError::What("its signing time is not one"))?);
             }
             SIGNING_CERTIFICATE | SIGNING_CERTIFICATE_V2 => {
-                let value = values.next(ber::SEQUENCE)?;
-                if !names_certificate(value, leaf, oid == SIGNING_CERTIFICATE_V2)? {
-                    return Err(CmsError::What("its signed attributes name another certificate than its signer's"));
-                }
+                values.next(ber::SEQUENCE)?;
             }
             _ => continue,
         }
@@ -264,6 +321,23 @@ fn signed_attributes<'a>(attributes: Element<'a>, leaf: &[u8]) -> Result<(&'a [u
         return Err(CmsError::What("its signed attributes do not say that data is signed"));
     }
     Ok((digest.ok_or(CmsError::What("its signed attributes name no digest"))?, time))
+}
+
+/// Whether it is a certificate that signed attributes name first; `None` where they name none. Who has the signature may have put
+/// another one of the same key in its place.
+pub(super) fn named_certificate(attributes: Element<'_>, certificate: &[u8]) -> Result<Option<bool>, CmsError> {
+    let mut reader = Reader::der(attributes.content);
+    let mut named = None;
+    while !reader.is_empty() {
+        let mut attribute = Reader::der(reader.next(ber::SEQUENCE)?.content);
+        let oid = attribute.next(ber::OID)?.content;
+        if [SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2].contains(&oid) {
+            let value = Reader::der(attribute.next(ber::SET)?.content).next(ber::SEQUENCE)?;
+            let same = names_certificate(value, certificate, oid == SIGNING_CERTIFICATE_V2)?;
+            named = Some(same && named != Some(false));
+        }
+    }
+    Ok(named)
 }
 
 /// Whether the first certificate that a signingCertificate attribute names is this one, by its hash: SHA-1 in the first version, in

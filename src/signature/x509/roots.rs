@@ -72,6 +72,15 @@ impl Root {
         self.ready().map(|ready| ready.chains.are_logged()).map_err(Clone::clone)
     }
 
+    /// An authority that another root has as well, for people: the same key. What it certified could be of either instance.
+    ///
+    /// # Errors
+    /// Where one of both cannot be used.
+    pub fn shared_authority(&self, other: &Self) -> Result<Option<String>, RootError> {
+        let (own, theirs) = (self.ready().map_err(Clone::clone)?, other.ready().map_err(Clone::clone)?);
+        Ok(own.chains.shared_key(&theirs.chains).map(ToString::to_string))
+    }
+
     pub(super) fn ready(&self) -> Result<&Ready, &RootError> {
         let make = || match self.ready.embedded {
             Some(instance) => Parsed::from_embedded(instance).map_err(|error| RootError(error.to_string())).and_then(Ready::new),

@@ -19,7 +19,7 @@ pub use config::{ConfigError, SigningConfig};
 pub use entry::{Inclusion, LogEntry};
 pub use leaf::{Leaf, LeafError};
 pub use request::certificate_request;
-pub use timestamp::{TimestampError, TimestampQuery};
+pub use timestamp::{TimestampError, TimestampQuery, time_of};
 
 use crate::signature::curve::P256;
 use der::{CONTEXT_0, CONTEXT_1, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET, TIME, UTC_TIME, tlv};

@@ -8,7 +8,7 @@ use super::cms::Cms;
 use super::entry::{Entry, Subject, Version};
 use super::roots::Ready;
 use crate::evidence::LogEntry;
-use crate::verdict::{Reason, Utc};
+use crate::verdict::{Reason, UNKNOWN_LOG, Utc};
 use sha2::{Digest as _, Sha256};
 use sigstore_verify::crypto::{Checkpoint, CheckpointSignature};
 use sigstore_verify::types::bundle::{
@@ -40,12 +40,7 @@ pub(super) fn prove(
     entry: Option<&Entry>,
     token: Option<&[u8]>,
 ) -> Result<Proved, Reason> {
-    // of version 1 the promise also binds the index; version 2 proves no time
-    let unproved = |entry: &Entry| match entry.version {
-        Version::V1 => entry.promise.is_none() || entry.time.is_none(),
-        Version::V2 => token.is_none(),
-    };
-    if entry.is_some_and(unproved) {
+    if !is_timed(entry, token) {
         return Err(Reason::TimeUnproved);
     }
     let subject = subject(cms, leaf);
@@ -79,6 +74,14 @@ pub(super) fn prove(
             time: times.get(usize::from(token.is_some())).copied(), // those of tokens come first
         }),
         timestamps: times.into_iter().take(usize::from(token.is_some())).collect(),
+    })
+}
+
+/// Whether an entry, or a token, says when: one that lacks what it should have does not.
+pub(super) fn is_timed(entry: Option<&Entry>, token: Option<&[u8]>) -> bool {
+    entry.map_or(token.is_some(), |entry| match entry.version {
+        Version::V1 => entry.promise.is_some() && entry.time.is_some(), // the promise also binds the index
+        Version::V2 => token.is_some(),                                 // the log proves no time
     })
 }
 
@@ -136,15 +139,6 @@ pub(super) fn subject<'a>(cms: &Cms<'a>, leaf: &Certificate<'_>) -> Subject<'a> 
     Subject { digest: Sha256::digest(&cms.signed).into(), signature: cms.signature, certificate: cms.signer, key_details }
 }
 
-/// Whether what nobody signs in an entry of version 2 says the same as what is signed; anybody could change it. Version 1 has
-/// nothing else to say: its log promises or proves each number.
-pub(super) fn is_plain(entry: &Entry) -> bool {
-    let Some(proof) = entry.proof.as_ref().filter(|_| entry.version == Version::V2) else { return true };
-    let same = |it: Checkpoint| it.tree_size() == proof.size && it.root_hash().as_bytes() == &proof.root;
-    let bare = entry.time.is_none() && entry.promise.is_none() && proof.index == entry.index;
-    bare && Checkpoint::from_text(&proof.checkpoint).is_ok_and(same)
-}
-
 fn log_entry(entry: &Entry, body: String) -> Result<TransparencyLogEntry, String> {
     let text = |error: sigstore_verify::types::Error| error.to_string();
     let body = CanonicalizedBody::new(body.into_bytes());
@@ -198,7 +192,7 @@ impl Place<'_> {
             .map_err(|error| format!("its proof of inclusion does not hold: {error}"))?;
         let log = Sha256Hash::new(*self.log);
         let started = ready.logs.key_started_by(&log, end);
-        let key = started.ok_or("its log is not one of the trusted root")?;
+        let key = started.ok_or(UNKNOWN_LOG)?;
         if ready.logs.key_at(&log, begin).is_none() && ready.logs.key_at(&log, end).is_none() {
             return Err("its log was not in use any more".to_owned());
         }

@@ -8,7 +8,7 @@ use super::authority::Authority;
 use super::certificate::{Certificate, Kind, PublicKey};
 use super::cms::{Cms, Hash};
 use super::path::{self, Why};
-use super::{check_payload, check_signature, decode, hexadecimal, is_high, key_in, key_of, malformed, name, read, unsupported};
+use super::{check_payload, check_signature, decode, has_high_s, hexadecimal, key_in, key_of, malformed, name, read, unsupported};
 use crate::armor::{ArmorForm, Format};
 use crate::evidence::{Evidence, Malleable, Name, Smime, SmimePath};
 use crate::object::Payload;
@@ -56,11 +56,8 @@ impl Chains {
         let paths = self.paths(leaf, &cms.certificates)?;
         // certificates and unsigned attributes can be put to it and taken from it
         let plain = cms.plain && usual && cms.unsigned.is_empty();
-        let malleable = [
-            (form != ArmorForm::Canonical, Malleable::Armor),
-            (!plain, Malleable::Encoding),
-            (is_high(key.kind(), cms.signature), Malleable::HighS),
-        ];
+        let malleable =
+            [(form != ArmorForm::Canonical, Malleable::Armor), (!plain, Malleable::Encoding), (has_high_s(cms), Malleable::HighS)];
         let smime = Smime {
             addresses,
             holder: name::read(leaf.holder),

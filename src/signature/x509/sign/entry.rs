@@ -1,6 +1,8 @@
 //! A log's entry as it is embedded: `dev.sigstore.rekor.v1.TransparencyLogEntry` in protobuf, without the body, which a verifier
 //! makes anew from the signature (so that the entry cannot be of another).
 
+use super::super::plain;
+
 /// An entry of a transparency log, as the log returned it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogEntry {
@@ -36,6 +38,17 @@ pub struct Inclusion {
 }
 
 impl LogEntry {
+    /// The same, what the log signed in its one form: nobody else can tell which of two forms the log gave out, so that whoever
+    /// has the signature could change it.
+    #[must_use]
+    pub fn in_one_form(mut self) -> Self {
+        self.promise = plain::low(&self.promise);
+        if let Some(proof) = &mut self.inclusion {
+            proof.checkpoint = plain::low_checkpoint(&proof.checkpoint);
+        }
+        self
+    }
+
     /// The message, fields in the order of their numbers, as Go's library writes it.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Message::default();

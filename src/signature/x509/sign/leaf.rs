@@ -141,7 +141,7 @@ fn text(content: &[u8]) -> Option<String> {
 }
 
 /// UTCTime or GeneralizedTime, as RFC 5280 §4.1.2.5 has them, in seconds since 1970.
-fn time(value: Value<'_>) -> Option<i64> {
+pub(super) fn time(value: Value<'_>) -> Option<i64> {
     let digits = std::str::from_utf8(value.content).ok()?.strip_suffix('Z')?;
     let full = match (value.tag, digits.len()) {
         (UTC_TIME, 12) if digits < "50" => format!("20{digits}"),

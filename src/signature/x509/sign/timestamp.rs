@@ -1,7 +1,10 @@
 //! What a timestamp authority is asked, and what of its answer is kept (RFC 3161).
 
-use super::der::{BOOLEAN, CONTEXT_0, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET, TIME, content, tlv, version};
-use super::oid;
+use super::super::plain;
+use super::der::{
+    BOOLEAN, CONTEXT_0, CONTEXT_1, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET, TIME, Value, content, tlv, version,
+};
+use super::{Leaf, leaf, oid};
 use sha2::{Digest as _, Sha256};
 
 /// A question: when was this here?
@@ -44,7 +47,8 @@ impl TimestampQuery {
         tlv(SEQUENCE, &[&version(1), &self.imprint[..], &self.nonce, &tlv(BOOLEAN, &[0xff])].concat())
     }
 
-    /// The token in a `TimeStampResp`, which must answer this question. Its signature is not verified here.
+    /// The token in a `TimeStampResp`, which must answer this question, in its one form: without what nobody signs. Its signature is
+    /// not verified here.
     ///
     /// # Errors
     /// Where the authority refuses, or its token is not of what was asked.
@@ -59,7 +63,7 @@ impl TimestampQuery {
         let token = parts.expect(SEQUENCE).filter(|_| parts.is_empty()).ok_or(TimestampError::Malformed)?;
         let info = info_of(token.whole).ok_or(TimestampError::Malformed)?;
         match self.is_answered(info) {
-            Some(true) => Ok(token.whole.to_vec()),
+            Some(true) => Ok(in_one_form(token.whole).unwrap_or_else(|| token.whole.to_vec())),
             Some(false) => Err(TimestampError::OfAnother),
             None => Err(TimestampError::Malformed),
         }
@@ -82,6 +86,47 @@ impl TimestampQuery {
         ours.expect(SEQUENCE)?;
         Some(algorithm == oid::SHA256 && digest == ours.expect(OCTET_STRING)?.whole && nonce == self.nonce)
     }
+}
+
+/// A token without unsigned attributes and all certificates but its signer's, with the smaller S; `None` where it is of another form.
+fn in_one_form(token: &[u8]) -> Option<Vec<u8>> {
+    let mut parts = Reader(token).expect(SEQUENCE)?.inside();
+    let kind = parts.expect(OID)?;
+    let mut data = parts.expect(CONTEXT_0)?.inside().expect(SEQUENCE)?.inside();
+    let (version, hashes, content) = (data.expect(INTEGER)?, data.expect(SET)?, data.expect(SEQUENCE)?);
+    let mut certificates = data.optional(CONTEXT_0).map_or(Reader(&[]), Value::inside);
+    let mut signers = data.expect(SET)?.inside();
+    let mut signer = signers.expect(SEQUENCE)?.inside();
+    let before_signature = signer;
+    signer.expect(INTEGER)?; // the version
+    let id = signer.expect(SEQUENCE)?;
+    for tag in [SEQUENCE, CONTEXT_0, SEQUENCE] {
+        signer.expect(tag)?; // hash function, signed attributes, algorithm
+    }
+    let fixed = before_signature.0.get(..before_signature.0.len() - signer.0.len())?;
+    let signature = plain::low(signer.expect(OCTET_STRING)?.content);
+    signer.optional(CONTEXT_1);
+    if !(signer.is_empty() && signers.is_empty() && data.is_empty() && parts.is_empty()) {
+        return None;
+    }
+    let mut own = None;
+    while let Some(certificate) = certificates.any() {
+        let names = Leaf::parse(certificate.whole).is_ok_and(|leaf| [leaf.issuer(), leaf.serial()].concat() == id.content);
+        own = own.or(names.then_some(certificate.whole));
+    }
+    let certificate = own.map(|own| tlv(CONTEXT_0, own)).unwrap_or_default();
+    let signer = tlv(SEQUENCE, &[fixed, &tlv(OCTET_STRING, &signature)].concat());
+    let data = [version.whole, hashes.whole, content.whole, &certificate, &tlv(SET, &signer)].concat();
+    Some(tlv(SEQUENCE, &[kind.whole, &tlv(CONTEXT_0, &tlv(SEQUENCE, &data))].concat()))
+}
+
+/// When a token says that it was made, in seconds since 1970; `None` where it says so in another form than in whole seconds.
+pub fn time_of(token: &[u8]) -> Option<i64> {
+    let mut parts = Reader(info_of(token)?).expect(SEQUENCE)?.inside();
+    for tag in [INTEGER, OID, SEQUENCE, INTEGER] {
+        parts.expect(tag)?; // version, policy, imprint, serial number
+    }
+    leaf::time(parts.expect(TIME)?)
 }
 
 /// The `TSTInfo` in a token, which is CMS.
