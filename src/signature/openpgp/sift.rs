@@ -3,13 +3,14 @@
 
 use super::loose::MOST;
 use super::packet::{self, PacketError};
+use super::reading::is_checkable;
 use sequoia_openpgp::packet::key::{PrimaryRole, PublicParts};
 use sequoia_openpgp::packet::{Key, Signature};
 use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::types::SignatureType;
 use sequoia_openpgp::{Fingerprint, KeyHandle, Packet};
 
-const SIGNATURE: u8 = 2;
+pub(super) const SIGNATURE: u8 = 2;
 const SECRET_KEY: u8 = 5;
 const PUBLIC_KEY: u8 = 6;
 const SECRET_SUBKEY: u8 = 7;
@@ -69,9 +70,9 @@ pub(super) fn is_primary(tag: u8) -> bool {
     matches!(tag, SECRET_KEY | PUBLIC_KEY)
 }
 
-/// Whether packets of these types begin with a certificate or a secret key.
+/// Whether packets of these types begin with a certificate or a secret key; revocations may stand before it.
 pub(super) fn begin_with_key(tags: &[u8]) -> bool {
-    tags.iter().find(|tag| **tag != MARKER).is_some_and(|tag| is_primary(*tag))
+    tags.iter().find(|tag| !matches!(**tag, MARKER | SIGNATURE)).is_some_and(|tag| is_primary(*tag))
 }
 
 /// Parts the packets of a file.
@@ -149,6 +150,7 @@ impl<'a> Open<'a> {
             Ok(Packet::SecretKey(key)) => Some(key.take_secret().0),
             _ => None,
         };
+        let primary = primary.filter(is_checkable);
         let own = primary.as_ref().map(Key::fingerprint);
         Self { own, primary, parts: vec![Part { packets: vec![raw], signatures: 0, bound: true }] }
     }
