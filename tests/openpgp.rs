@@ -257,7 +257,7 @@ fn no_revocation_beside_a_certificate_is_passed_over() {
     gpg.policy(&listed("alice", &key, ""));
     let (file, path) = (format!("certs/{key}.pgp"), gpg.0.home.join("policy.toml").to_str().unwrap().to_owned());
     let certificate = String::from_utf8(gpg.0.home.read(&file)).unwrap();
-    let kept = String::from_utf8(gpg.0.home.read(&format!("gnupg/openpgp-revocs.d/{key}.rev"))).unwrap();
+    let kept = String::from_utf8(gpg.0.home.read(format!("gnupg/openpgp-revocs.d/{key}.rev"))).unwrap();
     let armored = kept[kept.find("-----BEGIN").unwrap()..].to_owned();
     let binary = git_warrant::armor::decode_keys(armored.as_bytes()).unwrap();
     let with = |bytes: &[u8]| gpg.0.home.write(&file, [certificate.as_bytes(), bytes].concat());
