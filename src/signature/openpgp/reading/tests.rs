@@ -230,6 +230,31 @@ fn who_is_named_for_that_revokes_subkeys_too() {
 }
 
 #[test]
+fn a_revocation_counts_wherever_it_stands() {
+    let friend = builder().generate().unwrap().0;
+    let certifies = builder().set_primary_key_flags(KeyFlags::empty().set_certification());
+    let certifies = certifies.set_revocation_keys(vec![(&friend).into()]).add_signing_subkey().add_authentication_subkey();
+    let cert = certifies.add_storage_encryption_subkey().generate().unwrap().0;
+    let signs = cert.keys().subkeys().next().unwrap().key();
+    let revoke = |who: &Cert| {
+        let whole = sequoia_openpgp::cert::CertRevocationBuilder::new();
+        let whole = whole.set_reason_for_revocation(ReasonForRevocation::KeyCompromised, b"").unwrap();
+        let part = SubkeyRevocationBuilder::new().set_reason_for_revocation(ReasonForRevocation::KeyCompromised, b"").unwrap();
+        [whole.build(&mut pair(who), &cert, None).unwrap(), part.build(&mut pair(who), &cert, signs, None).unwrap()]
+    };
+    for revocation in [revoke(&friend), revoke(&cert)].concat() {
+        let behind = [cert.to_vec().unwrap(), Packet::from(revocation.clone()).to_vec().unwrap()].concat();
+        let mut known = Certificates::default();
+        known.add(&behind).unwrap();
+        known.add(&friend.to_vec().unwrap()).unwrap();
+        let keys = known.keys(moment(NOW), Rules::Policy).0;
+        let own = keys.iter().find(|key| key.info.fingerprint == signs.fingerprint().to_hex()).unwrap();
+        let revoked = own.info.binding.as_ref().unwrap().revoked;
+        assert_eq!(revoked.map(|it| it.hard), Some(true), "{revocation:?}");
+    }
+}
+
+#[test]
 fn keys_of_huge_numbers_are_left_out() {
     let number = |bits: usize| MPI::new(&[vec![0x80], vec![1; bits / 8 - 1]].concat());
     let dsa = |p: usize, q: usize| PublicKey::DSA { p: number(p), q: number(q), g: number(p), y: number(p) };
