@@ -4,7 +4,7 @@ use super::blocks::{MEND, blocks, is_packets, mentions_armor};
 use super::packet;
 use super::raw::RawKey;
 use super::reading::{self, Rules, is_checkable, lenient};
-use super::sift::{SIGNATURE, begin_with_key};
+use super::sift::{SIGNATURE, begin_with_key, is_primary};
 use super::{moment, seconds};
 use crate::evidence::{Binding, Key, Revocation, WeakBinding};
 use sequoia_openpgp::anyhow::Error;
@@ -52,10 +52,14 @@ impl Certificates {
     /// Where a part of it would not be read, or there is no certificate. Nothing is taken in then.
     pub fn add(&mut self, bytes: &[u8]) -> Result<(), CertificateError> {
         let malformed = |error: Error| CertificateError::Malformed(error.to_string());
-        let packets = packets_of(bytes)?;
+        let (packets, expected) = packets_of(bytes)?;
         let certs: Vec<Cert> = parser(&packets).map_err(malformed)?.collect::<Result<_, _>>().map_err(malformed)?;
         if certs.is_empty() {
             return Err(CertificateError::None);
+        }
+        if certs.len() != expected {
+            let what = "a key in it has a number of more than 8192 bits, which is not looked into; take it out".to_owned();
+            return Err(CertificateError::Lost { line: None, what });
         }
         certs.into_iter().for_each(|cert| self.merge(cert));
         Ok(())
@@ -167,8 +171,8 @@ pub(super) fn parser(packets: &[u8]) -> Result<CertParser<'_>, Error> {
     CertParser::from_bytes(packets).map(|parser| parser.unvalidated_cert_filter(checkable))
 }
 
-/// The packets of a file of certificates, all of them.
-fn packets_of(bytes: &[u8]) -> Result<Cow<'_, [u8]>, CertificateError> {
+/// The packets of a file of certificates, all of them, and how many certificates they are.
+fn packets_of(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, usize), CertificateError> {
     let lost = |line: Option<usize>, what: &str| CertificateError::Lost { line, what: what.to_owned() };
     let packets = if is_packets(bytes) || !mentions_armor(bytes) {
         Cow::from(bytes)
@@ -183,7 +187,7 @@ fn packets_of(bytes: &[u8]) -> Result<Cow<'_, [u8]>, CertificateError> {
     if tags.first() == Some(&SIGNATURE) && begin_with_key(&tags) {
         return Err(lost(None, "a revocation stands before the certificate; put it behind"));
     }
-    Ok(packets)
+    Ok((packets, tags.into_iter().filter(|tag| is_primary(*tag)).count()))
 }
 
 /// A key that may sign.

@@ -127,11 +127,22 @@ fn is_key_revocation(signature: &Signature) -> bool {
     matches!(signature.typ(), SignatureType::KeyRevocation | SignatureType::SubkeyRevocation)
 }
 
+fn is_huge_subkey(tag: u8, raw: &[u8]) -> bool {
+    matches!(tag, SECRET_SUBKEY | PUBLIC_SUBKEY)
+        && match Packet::from_bytes(raw) {
+            Ok(Packet::PublicSubkey(key)) => !is_checkable(&key),
+            Ok(Packet::SecretSubkey(key)) => !is_checkable(&key),
+            _ => false,
+        }
+}
+
 /// A certificate that is being read.
 struct Open<'a> {
     own: Option<Fingerprint>,
     primary: Option<Key<PublicParts, PrimaryRole>>,
     parts: Vec<Part<'a>>,
+    /// Whether what comes belongs to a subkey that takes too long to check, and is left out with it.
+    leaving_out: bool,
 }
 
 /// A key or a user id, and what follows it.
@@ -152,7 +163,7 @@ impl<'a> Open<'a> {
         };
         let primary = primary.filter(is_checkable);
         let own = primary.as_ref().map(Key::fingerprint);
-        Self { own, primary, parts: vec![Part { packets: vec![raw], signatures: 0, bound: true }] }
+        Self { own, primary, parts: vec![Part { packets: vec![raw], signatures: 0, bound: true }], leaving_out: false }
     }
 
     /// Whether a revocation may be one that the certificate's own key made of it: another certificate's may stand behind that of
@@ -171,7 +182,15 @@ impl<'a> Open<'a> {
         {
             return;
         }
-        if matches!(tag, USER_ID | USER_ATTRIBUTE | SECRET_SUBKEY | PUBLIC_SUBKEY) {
+        let begins = matches!(tag, USER_ID | USER_ATTRIBUTE | SECRET_SUBKEY | PUBLIC_SUBKEY);
+        if begins {
+            self.leaving_out = is_huge_subkey(tag, raw);
+        }
+        // a revocation may be one of another key
+        if self.leaving_out && !signature.is_some_and(is_key_revocation) {
+            return;
+        }
+        if begins {
             self.parts.push(Part::default());
         }
         let Some(part) = self.parts.last_mut() else { return };

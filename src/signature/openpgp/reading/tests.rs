@@ -1,5 +1,6 @@
 use super::*;
 use crate::evidence::{Binding, WeakBinding};
+use crate::signature::openpgp::import::Gathered;
 use crate::signature::openpgp::{Certificates, moment};
 use sequoia_openpgp::Packet;
 use sequoia_openpgp::cert::{CertBuilder, SubkeyRevocationBuilder};
@@ -276,6 +277,22 @@ fn keys_of_huge_numbers_are_left_out() {
         known.add_readable(&alone);
         assert_eq!(known.fingerprints().count() == 1, checkable);
         assert_eq!(known.add(&alone).is_ok(), checkable);
+    }
+    // a subkey of that kind, that anybody could put there, and a revocation behind it
+    let cert = builder().generate().unwrap().0;
+    #[allow(deprecated)]
+    let huge = Key4::<PublicParts, SubordinateRole>::new(moment(MADE), PublicKeyAlgorithm::DSA, dsa(8200, 256)).unwrap();
+    let revocation = sequoia_openpgp::cert::CertRevocationBuilder::new().build(&mut pair(&cert), &cert, None).unwrap();
+    let behind = [Packet::from(Key::from(huge)), revocation.into()].map(|it| it.to_vec().unwrap()).concat();
+    let whole = [cert.to_vec().unwrap(), behind].concat();
+    let twice = [cert.to_vec().unwrap(), whole.clone()].concat();
+    for file in [&whole, &twice] {
+        let mut gathered = Gathered::default();
+        gathered.add(file, 1).unwrap();
+        let keys = gathered.listed(NOW).remove(0).keys.unwrap();
+        assert!(keys.len() == 1 && keys[0].revoked.is_some(), "{keys:?}");
+        let error = Certificates::default().add(file).unwrap_err().to_string();
+        assert!(error.contains("8192 bits"), "{error}");
     }
 }
 
