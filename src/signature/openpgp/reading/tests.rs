@@ -236,7 +236,8 @@ fn a_revocation_counts_wherever_it_stands() {
     let certifies = builder().set_primary_key_flags(KeyFlags::empty().set_certification());
     let certifies = certifies.set_revocation_keys(vec![(&friend).into()]).add_signing_subkey().add_authentication_subkey();
     let cert = certifies.add_storage_encryption_subkey().generate().unwrap().0;
-    let signs = cert.keys().subkeys().next().unwrap().key();
+    let policy = lenient(moment(NOW));
+    let signs = cert.keys().subkeys().with_policy(&policy, moment(NOW)).for_signing().next().unwrap().key();
     let revoke = |who: &Cert| {
         let whole = sequoia_openpgp::cert::CertRevocationBuilder::new();
         let whole = whole.set_reason_for_revocation(ReasonForRevocation::KeyCompromised, b"").unwrap();
