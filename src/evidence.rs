@@ -8,6 +8,9 @@ use crate::armor::Format;
 use crate::object::PayloadId;
 use std::sync::Arc;
 
+/// How far a time that somebody else's clock gave may lie ahead of ours, in seconds.
+pub const CLOCK_TOLERANCE: i64 = 600;
+
 /// What a signature that verifies proves.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -65,10 +68,26 @@ pub struct Binding {
     pub user_id: Vec<u8>,
     /// The last moment of the key or of the certificate, whichever comes first.
     pub ends: Option<i64>,
+    /// The first moment at which the certificate may say something else of the key without having been changed.
+    pub changes: Option<i64>,
     /// Whether the key or the certificate is revoked.
     pub revoked: Option<Revocation>,
-    /// Whether it is bound by nothing better than weak hash functions or algorithms.
-    pub weak: bool,
+    /// What of it is too weak to rest on.
+    pub weak: Option<WeakBinding>,
+}
+
+/// What of an OpenPGP certificate is too weak to rest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeakBinding {
+    /// Its primary key, by which everything in it is signed.
+    Primary,
+    /// The hash functions of the signatures that bind the key.
+    Signature,
+    /// The hash function of the signature that gives the key more time: without it the key has ended.
+    Prolonged {
+        /// When.
+        ended: i64,
+    },
 }
 
 /// How a key was revoked (RFC 9580 §5.2.3.31).

@@ -13,9 +13,9 @@ pub mod public_key;
 pub mod revocation;
 mod smime;
 
-use crate::evidence::{Certificate, CertificateKind, Evidence, Token};
+use crate::evidence::{CLOCK_TOLERANCE, Certificate, CertificateKind, Evidence, Token, WeakBinding};
 use crate::object::ObjectId;
-use crate::verdict::{Principal, Reason, Unjudged, Verdict, Warning};
+use crate::verdict::{Principal, Reason, Unjudged, Utc, Verdict, Warning};
 use allowed_signers::{AllowedSigners, Line};
 use ancestry::Ancestry;
 use file::{AuthorityEntry, Kind, PrincipalEntry, SigstoreEntry, Status, X509Entry};
@@ -29,8 +29,6 @@ use std::sync::Arc;
 
 /// The namespace of git's signatures.
 const NAMESPACE: &[u8] = b"git";
-/// How far a claimed time may lie ahead of our clock, in seconds.
-const CLOCK_TOLERANCE: i64 = 600;
 /// The least RSA key under `--strict` and in TOML, in bits.
 pub const STRICT_RSA_BITS: usize = 2048;
 
@@ -239,8 +237,8 @@ impl Policy {
         if let Some(what) = evidence.weak.first() {
             return Err(Reason::Weak { what: (*what).to_owned() });
         }
-        if key.binding.as_ref().is_some_and(|binding| binding.weak) {
-            return Err(Reason::Weak { what: "a certificate that is bound by weak hash functions or algorithms".to_owned() });
+        if let Some(weak) = key.binding.as_ref().and_then(|binding| binding.weak) {
+            return Err(Reason::Weak { what: weak_binding(weak) });
         }
         if self.demands.refuse_malleable && !evidence.malleable.is_empty() {
             return Err(Reason::Malleable);
@@ -317,7 +315,9 @@ impl Policy {
             return Err(verdict);
         }
         let held = hold(grant.windows(evidence), evidence.made, context)?;
-        (candidate.claimed_only, candidate.ends) = (held.claimed_only, held.ends);
+        // whatever is settled, what the certificate says from then on is another thing
+        let changes = evidence.key.binding.as_ref().and_then(|binding| binding.changes).map(|at| at.saturating_sub(1));
+        (candidate.claimed_only, candidate.ends) = (held.claimed_only, held.ends.into_iter().chain(changes).min());
         let negated = !context.settled && context.email.is_some_and(|email| grant.negates(email));
         if negated || (self.binds && candidate.mismatch) {
             Err(not_committer(&candidate.principal, context))?;
@@ -338,6 +338,16 @@ impl Policy {
 impl From<Reason> for Verdict {
     fn from(reason: Reason) -> Self {
         Self::Reject { reason }
+    }
+}
+
+fn weak_binding(weak: WeakBinding) -> String {
+    match weak {
+        WeakBinding::Primary => "a certificate whose primary key is one of DSA, or an RSA key that is too short".to_owned(),
+        WeakBinding::Signature => "a certificate that is bound by weak hash functions".to_owned(),
+        WeakBinding::Prolonged { ended } => {
+            format!("a certificate that ended at {}, but for a signature with a weak hash function", Utc(ended))
+        }
     }
 }
 

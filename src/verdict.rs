@@ -74,6 +74,15 @@ impl Verdict {
 /// What [`Reason::LogEntry`] says where the log is none that the trusted root knows: the root may be the older of both.
 pub const UNKNOWN_LOG: &str = "its log is not one of the trusted root";
 
+/// A key that is in one of the policy's certificates, and may not sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnfitKey {
+    /// The certificate's fingerprint, uppercase hexadecimal.
+    pub certificate: String,
+    /// Why, in words.
+    pub why: &'static str,
+}
+
 /// Why something is rejected. Times are seconds since 1970 (UTC).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the messages say what each one is
@@ -95,7 +104,7 @@ pub enum Reason {
     AlgorithmUnsupported { algorithm: String },
     WeakKey { bits: usize, least: usize },
     Weak { what: String },
-    CertificateUnknown { issuer: String },
+    CertificateUnknown { issuer: String, listed: Option<UnfitKey> },
     CertificateUntrusted { what: String },
     RevocationUnknown { what: String },
     LogEntry { what: String },
@@ -126,6 +135,7 @@ pub enum Reason {
     AuthorityCompromised,
     NamespaceNotAllowed,
     KeyNotYetValid { claimed: i64, after: i64 },
+    OlderThanKey { made: i64, key_made: i64 },
     KeyExpired { claimed: i64, before: i64 },
     ClaimedOnly { claimed: i64, before: i64 },
     NoClaimedTime,
@@ -261,7 +271,7 @@ impl Reason {
             Self::AuthorityRetired => "authority-retired",
             Self::AuthorityCompromised => "authority-compromised",
             Self::NamespaceNotAllowed => "namespace-not-allowed",
-            Self::KeyNotYetValid { .. } => "key-not-yet-valid",
+            Self::KeyNotYetValid { .. } | Self::OlderThanKey { .. } => "key-not-yet-valid",
             Self::KeyExpired { .. } => "key-expired",
             Self::ClaimedOnly { .. } => "claimed-only",
             Self::NoClaimedTime => "no-claimed-time",
@@ -296,7 +306,10 @@ impl fmt::Display for Reason {
             Self::AlgorithmUnsupported { algorithm } => write!(f, "the algorithm `{algorithm}` is not supported"),
             Self::WeakKey { bits, least } => write!(f, "an RSA key of {bits} bits, fewer than {least}"),
             Self::Weak { what } => write!(f, "it rests on {what}, which is too weak"),
-            Self::CertificateUnknown { issuer } => {
+            Self::CertificateUnknown { issuer, listed: Some(UnfitKey { certificate, why }) } => {
+                write!(f, "signed by the OpenPGP key {issuer}, which is in the certificate {certificate}, but {why}")
+            }
+            Self::CertificateUnknown { issuer, listed: None } => {
                 write!(f, "signed by the OpenPGP key {issuer}, of which the policy has no certificate")
             }
             Self::CertificateUntrusted { what } => write!(f, "the certificate that signed is not trusted: {what}"),
@@ -363,6 +376,9 @@ impl fmt::Display for Reason {
                 f.write_str("the authority of the key's certificate is compromised, and this is not among what was audited")
             }
             Self::NamespaceNotAllowed => f.write_str("the policy lists the key, but not for the namespace `git`"),
+            Self::OlderThanKey { made, key_made } => {
+                write!(f, "the signature says that it was made at {}, before its key was, at {}", Utc(*made), Utc(*key_made))
+            }
             Self::KeyNotYetValid { claimed, after } => {
                 write!(f, "dated {}, before the key held, from {} on", Utc(*claimed), Utc(*after))
             }

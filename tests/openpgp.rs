@@ -207,3 +207,116 @@ fn what_is_written_otherwise_is_noted_or_refused() {
     let inline = gpg.gpg(&["--armor", "--sign", "-u", &key], payload.as_bytes());
     assert_eq!(judge(&gpg.with_signature(&good, |_| inline.clone())).0, "malformed-signature");
 }
+
+impl Gpg {
+    /// A key whose primary part only certifies, with a subkey that signs; its fingerprint. The options are for the former.
+    fn with_subkey(&self, name: &str, [algorithm, subkey]: [&str; 2], options: &[&str]) -> String {
+        let user = format!("{name} <{name}@example.com>");
+        self.gpg(&[options, &["--quick-gen-key", &user, algorithm, "cert", "never"]].concat(), b"");
+        let fingerprint = self.fingerprint(&user);
+        self.gpg(&["--quick-add-key", &fingerprint, subkey, "sign", "never"], b"");
+        fingerprint
+    }
+
+    /// What is said of a commit to people.
+    fn told(&self, id: &str) -> String {
+        let path = self.0.home.join("policy.toml").to_str().unwrap().to_owned();
+        self.0.verify_by("r", &path, &["--no-walk", id]).stdout
+    }
+}
+
+#[test]
+fn a_certificate_by_what_is_weak_is_made_anew_and_the_history_stays() {
+    let Some(gpg) = Gpg::new() else { return };
+    let dsa = gpg.with_subkey("dsa", ["dsa2048", "ed25519"], &[]);
+    let sha1 = gpg.with_subkey("sha1", ["rsa2048"; 2], &["--cert-digest-algo", "SHA1"]);
+    let ids = [gpg.commit("by dsa", "dsa", &dsa), gpg.commit("by sha1", "sha1", &sha1)];
+    [&dsa, &sha1].iter().for_each(|key| gpg.export(key));
+    gpg.policy(&(listed("dsa", &dsa, "") + &listed("sha1", &sha1, "")));
+    let words = || ids.each_ref().map(|id| gpg.word(id));
+    assert_eq!(words(), ["weak-algorithm", "weak-algorithm"]);
+    let told = gpg.told(&ids[0]);
+    assert!(told.contains("whose primary key is one of DSA") && told.contains("another certificate"), "{told}");
+    // the mend is what is said, word for word
+    let command = format!("gpg --cert-digest-algo SHA512 --quick-set-expire {sha1} 1y");
+    let told = gpg.told(&ids[1]);
+    assert!(told.contains(&command) && told.contains("'*'") && !told.contains("rebase"), "{told}");
+    let args: Vec<&str> = command.split(' ').skip(1).collect();
+    gpg.gpg(&args, b"");
+    gpg.gpg(&[&args[..], &["*"]].concat(), b"");
+    gpg.export(&sha1);
+    assert_eq!(words(), ["weak-algorithm", "accept"]);
+}
+
+#[test]
+fn no_revocation_beside_a_certificate_is_passed_over() {
+    let Some(gpg) = Gpg::new() else { return };
+    let key = gpg.key("alice", "ed25519", "sign", "never");
+    let id = gpg.commit("m", "alice", &key);
+    gpg.export(&key);
+    gpg.policy(&listed("alice", &key, ""));
+    let (file, path) = (format!("certs/{key}.pgp"), gpg.0.home.join("policy.toml").to_str().unwrap().to_owned());
+    let certificate = String::from_utf8(gpg.0.home.read(&file)).unwrap();
+    let kept = String::from_utf8(gpg.0.home.read(format!("gnupg/openpgp-revocs.d/{key}.rev"))).unwrap();
+    let armored = kept[kept.find("-----BEGIN").unwrap()..].to_owned();
+    let binary = git_warrant::armor::decode_keys(armored.as_bytes()).unwrap();
+    let with = |bytes: &[u8]| gpg.0.home.write(&file, [certificate.as_bytes(), bytes].concat());
+    with(b"");
+    assert_eq!(gpg.word(&id), "accept");
+    for counts in [armored.clone(), format!("\u{feff}{armored}"), kept.replace(":-----BEGIN", "-----BEGIN")] {
+        with(counts.as_bytes());
+        assert_eq!(gpg.word(&id), "key-revoked", "{counts}");
+    }
+    for (bytes, words) in [
+        (kept.as_bytes(), &["would not be read", "the colon"][..]),
+        (&binary, &["is no text", "gpg --enarmor"]),
+        (armored.replace("PUBLIC KEY BLOCK", "SIGNATURE").as_bytes(), &["no block of keys"]),
+    ] {
+        with(bytes);
+        says(&gpg.0.verify_by("r", &path, &[]), 2, &[&[&*file, "line "], words].concat());
+    }
+    gpg.0.home.write(&file, armored.clone() + &certificate);
+    says(&gpg.0.verify_by("r", &path, &[]), 2, &[&file, "a revocation stands before the certificate"]);
+    let packets = git_warrant::armor::decode_keys(certificate.as_bytes()).unwrap();
+    gpg.0.home.write(&file, [&packets[..], &binary].concat());
+    assert_eq!(gpg.word(&id), "key-revoked");
+    gpg.0.home.write(&file, [&packets[..], armored.as_bytes()].concat());
+    says(&gpg.0.verify_by("r", &path, &[]), 2, &[&file, "its packets cannot be read"]);
+    // and an import takes it in, or says why not
+    let import = |name: &str, bytes: &[u8]| {
+        gpg.0.home.write(name, bytes);
+        done(&mut gpg.0.home.ours(&["policy", "import", name]))
+    };
+    for (name, bytes) in [("first.gpg", [&binary[..], &packets].concat()), ("last.gpg", [&packets[..], &binary].concat())] {
+        let ran = import(name, &bytes);
+        assert!(ran.ok() && ran.stdout.contains("revoked as of "), "{name}: {ran:?}");
+    }
+    says(&import("colon", (certificate.clone() + &kept).as_bytes()), 2, &["colon:", "a block begins within the line"]);
+    says(&import("mixed", &[certificate.as_bytes(), &binary].concat()), 2, &["mixed:", "is no text"]);
+}
+
+#[test]
+fn a_key_that_the_certificate_does_not_let_sign_is_named() {
+    let Some(gpg) = Gpg::new() else { return };
+    let key = gpg.key("alice", "ed25519", "sign", "never");
+    gpg.export(&key);
+    gpg.policy(&listed("alice", &key, ""));
+    let by_primary = gpg.commit("m", "alice", &format!("{key}!"));
+    gpg.gpg(&["--quick-add-key", &key, "ed25519", "sign", "never"], b"");
+    let by_subkey = gpg.commit("n", "alice", &key);
+    assert_eq!((gpg.word(&by_primary), gpg.word(&by_subkey)), ("accept".to_owned(), "certificate-unknown".to_owned()));
+    // the certificate is an old copy: that is the mend, on a line of its own
+    let told = gpg.told(&by_subkey);
+    assert!(told.contains("a new subkey of a certificate") && told.contains("certificate-unknown"), "{told}");
+    assert!(!told.contains("is unsigned"), "{told}");
+    let mut command = gpg.0.home.command("gpg");
+    command.args(["--no-tty", "--command-fd=0", "--status-fd=2", "--pinentry-mode=loopback", "--passphrase", ""]);
+    let changed = common::run(command.args(["--edit-key", &key, "change-usage"]), b"S\nQ\nsave\n");
+    assert!(changed.ok(), "{changed:?}");
+    gpg.export(&key);
+    assert_eq!((gpg.word(&by_primary), gpg.word(&by_subkey)), ("certificate-unknown".to_owned(), "accept".to_owned()));
+    let told = gpg.told(&by_primary);
+    for words in [format!("in the certificate {key}, but it is not for signing"), "is an old copy".to_owned()] {
+        assert!(told.contains(&words), "{words}: {told}");
+    }
+}

@@ -137,7 +137,7 @@ impl Both {
 /// Whether the evidence itself says that the key does not stand: it has ended, is revoked, or is bound by weak means only.
 fn says_of_the_key(evidence: &Evidence) -> bool {
     let binding = evidence.key.binding.as_ref().unwrap();
-    binding.ends.is_some() || binding.revoked.is_some() || binding.weak
+    binding.ends.is_some() || binding.revoked.is_some() || binding.weak.is_some()
 }
 
 /// What we refuse though the numbers fit.

@@ -13,9 +13,11 @@ use sequoia_openpgp::cert::{Cert, CertBuilder, CipherSuite};
 use sequoia_openpgp::crypto::KeyPair;
 use sequoia_openpgp::packet::key::{Key4, SubordinateRole};
 use sequoia_openpgp::packet::signature::SignatureBuilder;
+use sequoia_openpgp::packet::signature::subpacket::{NotationData, NotationDataFlags, Subpacket, SubpacketTag, SubpacketValue};
 use sequoia_openpgp::packet::{Key, Signature, UserID};
 use sequoia_openpgp::serialize::MarshalInto as _;
 use sequoia_openpgp::types::{HashAlgorithm, KeyFlags, SignatureType};
+use std::time::{Duration, SystemTime};
 use world::World;
 
 /// Somebody with a certificate whose primary key signs.
@@ -235,6 +237,53 @@ fn row_07_weak_hashes_and_other_types_are_refused() {
         let (word, _) = place.judged(&header(&armored(&alice.sign_as(kind, payload, |it| it))));
         assert_eq!(word, "malformed-signature", "{kind}");
     }
+}
+
+// guard: reading.rs, is_critical_unknown and is_ambiguous; openpgp.rs, is_older; detached.rs, outcome and MOST
+#[test]
+fn row_07_what_a_signature_says_of_itself_is_understood_and_said_once() {
+    let alice = Signer::new(b"alice");
+    let place = Place::new(&alice.listed("alice"), &alice.public());
+    let payload = PAYLOAD.as_bytes();
+    let now = SystemTime::now();
+    let unknown = || {
+        let value = SubpacketValue::Unknown { tag: SubpacketTag::Private(101), body: vec![1] };
+        Subpacket::new(value, true).unwrap()
+    };
+    let notation = || {
+        let flags = NotationDataFlags::empty().set_human_readable();
+        Subpacket::new(SubpacketValue::NotationData(NotationData::new("x@example.com", b"y", flags)), true).unwrap()
+    };
+    let ends = |seconds: u32| Subpacket::new(SubpacketValue::SignatureExpirationTime(seconds.into()), true).unwrap();
+    type Edit<'a> = &'a dyn Fn(&mut SignatureBuilder);
+    let edits: [(&str, Edit<'_>, &str, &str); 5] = [
+        ("a critical subpacket", &|it| it.hashed_area_mut().add(unknown()).unwrap(), "malformed-signature", "B"),
+        ("and nobody signed it", &|it| it.unhashed_area_mut().add(unknown()).unwrap(), "malformed-signature", "B"),
+        ("a critical notation", &|it| it.hashed_area_mut().add(notation()).unwrap(), "malformed-signature", "B"),
+        ("and nobody signed that", &|it| it.unhashed_area_mut().add(notation()).unwrap(), "malformed-signature", "B"),
+        (
+            "two ends",
+            &|it| [10, 100_000_000].into_iter().for_each(|seconds| it.hashed_area_mut().add(ends(seconds)).unwrap()),
+            "malformed-signature",
+            "E",
+        ),
+    ];
+    for (what, edit, word, letter) in edits {
+        let signature = alice.sign_as(SignatureType::Binary, payload, |mut it| {
+            edit(&mut it);
+            it
+        });
+        assert_eq!(place.judged(&header(&armored(&signature))), (word.to_owned(), letter.to_owned()), "{what}");
+    }
+    let old = alice
+        .sign_as(SignatureType::Binary, payload, |it| it.set_signature_creation_time(now - Duration::from_secs(100_000)).unwrap());
+    assert_eq!(place.judged(&header(&armored(&old))), ("key-not-yet-valid".to_owned(), "E".to_owned()));
+    let md5 = alice.sign_as(SignatureType::Binary, payload, |it| it.set_hash_algo(HashAlgorithm::MD5));
+    assert_eq!(place.judged(&header(&armored(&md5))), ("weak-algorithm".to_owned(), "E".to_owned()));
+    let (all, too_many) = (armored(&alice.sign(payload).repeat(100)), armored(&alice.sign(payload).repeat(101)));
+    assert_eq!(place.verify(&all).stdout.matches("GOODSIG").count(), 100);
+    let ran = place.verify(&too_many);
+    assert!(ran.status != Some(0) && !ran.stdout.contains("GOODSIG") && ran.stdout.contains("ERRSIG"), "{ran:?}");
 }
 
 /// A certificate with a signing subkey; the subkey's own word is there or not.

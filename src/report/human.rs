@@ -1,7 +1,7 @@
 //! The report for people: what is rejected, why, what would mend it; then who signed how much.
 
 use super::escape::{name, printable};
-use super::mend::{key_name, mend};
+use super::mend::{is_toml, key_name, mend};
 use super::past::{Dead, Past, Signed};
 use super::{Heading, Report, Summary};
 use crate::object::{ObjectId, ObjectKind};
@@ -178,7 +178,9 @@ impl<W: Write + Send> Report for Human<W> {
         let accepted = matches!(judgement.verdict, Verdict::Accept { .. });
         let signed = match &judgement.verdict {
             Verdict::Reject { reason: Reason::Unsigned } => Signed::No,
-            Verdict::Reject { reason: Reason::FormatUnsupported { .. } | Reason::CertificateUnknown { .. } } => Signed::Unsupported,
+            Verdict::Reject { reason: Reason::FormatUnsupported { .. } } => Signed::Unsupported,
+            // a policy in TOML could have the certificate, and says what is to be done
+            Verdict::Reject { reason: Reason::CertificateUnknown { .. } } if !is_toml(&self.heading.policy) => Signed::Unsupported,
             _ => Signed::Yes,
         };
         if matches!(&judgement.verdict, Verdict::Unjudged { why: Unjudged::Shallow | Unjudged::Missing }) {

@@ -1,7 +1,7 @@
 //! What would mend a rejection.
 
 use super::escape::{is_plain_name, name, shell_word};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, WeakBinding};
 use crate::object::ObjectKind;
 use crate::verdict::{Fault, Judgement, Reason, Revoked, UNKNOWN_LOG, Unjudged, Utc, Verdict};
 
@@ -39,6 +39,33 @@ pub fn mend(judgement: &Judgement, policy: &str) -> Option<String> {
 fn openpgp(judgement: &Judgement) -> Option<&str> {
     let binding = judgement.evidence.as_ref()?.key.binding.as_ref()?;
     Some(&binding.certificate)
+}
+
+/// What of that certificate is too weak, where nothing else is.
+fn weak_binding(judgement: &Judgement) -> Option<WeakBinding> {
+    let evidence = judgement.evidence.as_ref().filter(|evidence| evidence.weak.is_empty())?;
+    evidence.key.binding.as_ref()?.weak
+}
+
+/// The history may stay as it is: the certificate is what is too weak.
+fn of_weak_binding(judgement: &Judgement, policy: &str) -> String {
+    let certificate = openpgp(judgement).unwrap_or_default();
+    match weak_binding(judgement) {
+        Some(WeakBinding::Primary) => format!(
+            "a primary key of today is needed, and so another certificate (gpg --quick-gen-key), listed in {policy}; {}",
+            make_again(judgement)
+        ),
+        _ => format!(
+            "the history can stay: its holder signs the certificate anew, gpg --cert-digest-algo SHA512 --quick-set-expire {certificate} 1y, and the same with '*' behind it for the subkeys; then {}",
+            replace_certificate(certificate, policy)
+        ),
+    }
+}
+
+fn replace_certificate(fingerprint: &str, policy: &str) -> String {
+    format!(
+        "put the new one, gpg --armor --export {fingerprint}, in its place (certs/{fingerprint}.pgp beside {policy}, or `cert` in it)"
+    )
 }
 
 /// The addresses of the S/MIME certificate that was signed with.
@@ -87,15 +114,22 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         Reason::WeakKey { least, .. } => {
             format!("sign with an RSA key of {least} bits or more, or with Ed25519; {}", make_again(judgement))
         }
+        Reason::Weak { .. } if weak_binding(judgement).is_some() => of_weak_binding(judgement, policy),
         Reason::Weak { .. } => format!("use a key and a program of today; {}", make_again(judgement)),
         Reason::CertificateUnknown { .. } if !is_toml(policy) => format!(
             "{policy} lists SSH keys only: name the signer in a policy in TOML (openpgp = …, git-warrant-policy(5)); or git config gpg.format ssh, and {}{}",
             make_again(judgement),
             or_baseline(judgement)
         ),
-        Reason::CertificateUnknown { issuer } => format!(
-            "if you know whose key this is: gpg --export {issuer} gives its certificate; put it beside {policy} as certs/FINGERPRINT.pgp, and below [[principals.NAME.keys]] openpgp = \"FINGERPRINT\""
+        Reason::CertificateUnknown { listed: Some(key), .. } => format!(
+            "sign with a key that is for signing (user.signingKey), and {}; or, where the certificate in the policy is an old copy, {}",
+            make_again(judgement),
+            replace_certificate(&key.certificate, policy)
         ),
+        Reason::CertificateUnknown { issuer, .. } => format!(
+            "if you know whose key this is: gpg --export {issuer} gives its certificate; put it beside {policy} as certs/FINGERPRINT.pgp, and below [[principals.NAME.keys]] openpgp = \"FINGERPRINT\"; where it is a new subkey of a certificate that {policy} lists already, put the new certificate in the place of the old one"
+        ),
+        Reason::OlderThanKey { .. } => format!("check the clock of the machine that signed; {}", make_again(judgement)),
         Reason::CertificateUntrusted { .. } if is_toml(policy) => format!(
             "if this Sigstore instance, or this X.509 authority, may speak for your people, add at the end of {policy} a table [authorities.NAME] with trusted-root = \"public-good\" (or \"github\", \"staging\", or a file beside the policy), or with x509 = \"roots.pem\" (a file beside the policy); where a Sigstore instance is there already, it may have newer keys than its trusted root: git warrant trust update --output FILE writes the newest, which `trusted-root` can name; where an X.509 authority is, what it says is missing is: the certificates between come with the signature (gpgsm --include-certs -2, which is its default), or their authority is one of the roots"
         ),

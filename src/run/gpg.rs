@@ -94,11 +94,11 @@ pub(super) fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result
     let mut gnupg = Gnupg::open(gpg.home.as_deref())?;
     gnupg.use_keyrings(&gpg.keyrings, gpg.no_default_keyring);
     let mut certificates = gnupg.certificates(&signatures.key_ids())?;
-    let mut verifier = OpenPgpVerifier::new(&certificates, clock::now());
+    let mut verifier = OpenPgpVerifier::like_gnupg(&certificates, clock::now());
     let unknown = |checked: &Checked| matches!(checked.outcome, Outcome::NoKey);
     if signatures.check(&verifier, b"").iter().any(unknown) {
         cert_d::add_to(&mut certificates, &signatures.key_ids())?;
-        verifier = OpenPgpVerifier::new(&certificates, clock::now());
+        verifier = OpenPgpVerifier::like_gnupg(&certificates, clock::now());
     }
     let trust = trust(&gnupg)?;
     let told = Told { status, certificates, trust, always: gpg.trust_always || gnupg.trust_always };

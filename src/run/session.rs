@@ -289,7 +289,7 @@ pub(super) fn certificates(file: &PolicyFile, source: &Source) -> Result<Certifi
             let held: Vec<&str> = own.fingerprints().collect();
             bail!("{} holds the certificate {}, not {fingerprint}", what(), held.join(" and "));
         }
-        all.add(bytes).with_context(what)?;
+        all.merge_all(own);
     }
     if let Some((key, [one, other])) = all.shared_key(clock::now()) {
         bail!(

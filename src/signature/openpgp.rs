@@ -4,6 +4,7 @@
 //! The checks around the digest that Sequoia makes in [`Signature::verify_document`] are made here, since the digest comes from
 //! us: the versions of key and signature, the salt of version 6, the times of key and signature.
 
+mod blocks;
 pub mod certificate;
 pub mod detached;
 pub mod import;
@@ -11,6 +12,7 @@ pub mod keyring;
 mod loose;
 mod packet;
 mod raw;
+mod reading;
 pub mod secret;
 mod sift;
 pub mod sign;
@@ -23,8 +25,9 @@ use super::Verifier;
 use crate::armor::{self, ArmorError, ArmorForm, Format};
 use crate::evidence::{Evidence, Malleable};
 use crate::object::Payload;
-use crate::verdict::Reason;
-use certificate::SigningKey;
+use crate::verdict::{Reason, UnfitKey};
+use certificate::{SigningKey, Unfit};
+use reading::Rules;
 use sequoia_openpgp::anyhow::Error;
 use sequoia_openpgp::crypto::hash::Hash as _;
 use sequoia_openpgp::packet::Signature;
@@ -41,20 +44,31 @@ pub struct OpenPgpVerifier {
     keys: Vec<SigningKey>,
     /// The keys by the 8 bytes of their key ids, which anybody can make another key for.
     by_id: HashMap<Vec<u8>, Vec<usize>>,
+    /// The other keys of the certificates.
+    unfit: Vec<Unfit>,
     /// What is strong enough now.
     strict: StandardPolicy<'static>,
 }
 
 impl OpenPgpVerifier {
-    /// A verifier that knows these certificates; `now` in seconds since 1970 (UTC).
+    /// A verifier that knows these certificates, as policies read them; `now` in seconds since 1970 (UTC).
     pub fn new(certificates: &Certificates, now: i64) -> Self {
+        Self::by(Rules::Policy, certificates, now)
+    }
+
+    /// A verifier that knows these certificates, as GnuPG reads them; `now` in seconds since 1970 (UTC).
+    pub fn like_gnupg(certificates: &Certificates, now: i64) -> Self {
+        Self::by(Rules::Gnupg, certificates, now)
+    }
+
+    fn by(rules: Rules, certificates: &Certificates, now: i64) -> Self {
         let now = moment(now);
-        let keys = certificates.signing_keys(now);
+        let (keys, unfit) = certificates.keys(now, rules);
         let mut by_id: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
         for (index, key) in keys.iter().enumerate() {
             by_id.entry(key.key.keyid().as_bytes().to_vec()).or_default().push(index);
         }
-        Self { keys, by_id, strict: StandardPolicy::at(now) }
+        Self { keys, by_id, unfit, strict: StandardPolicy::at(now) }
     }
 
     /// The keys that a signature may be of, by what it says of its issuer.
@@ -68,15 +82,28 @@ impl OpenPgpVerifier {
         indexes.into_iter().filter_map(|index| self.keys.get(index)).filter(named).collect()
     }
 
+    /// What is known of the key that a signature names, where no key that may sign is.
+    fn why_unknown(&self, signature: &Signature) -> Reason {
+        let issuers = signature.get_issuers();
+        let named = |key: &&Unfit| issuers.iter().any(|issuer| issuer.aliases(KeyHandle::from(&key.fingerprint)));
+        let unfit = self.unfit.iter().find(named);
+        let listed = unfit.map(|key| UnfitKey { certificate: key.certificate.clone(), why: key.why });
+        Reason::CertificateUnknown { issuer: issuer(signature), listed }
+    }
+
     /// The key that made a signature, and whether the first bytes of the digest stand in it as they should: nobody signs them.
     fn check(&self, signature: &Signature, payload: &Payload<'_>) -> Result<(&SigningKey, bool), Reason> {
         let candidates = self.candidates(signature);
         if candidates.is_empty() {
-            return Err(Reason::CertificateUnknown { issuer: issuer(signature) });
+            return Err(self.why_unknown(signature));
         }
         let digest = digest(signature, payload)?;
         let matches = |key: &&&SigningKey| may_be_of(signature, key) && key.raw.verify(&key.key, signature, &digest);
         let key = candidates.iter().find(matches).copied().ok_or(Reason::BadSignature)?;
+        if let Some(key_made) = is_older(signature, key) {
+            let made = signature.signature_creation_time().map_or(0, seconds);
+            return Err(Reason::OlderThanKey { made, key_made });
+        }
         Ok((key, digest.starts_with(signature.digest_prefix())))
     }
 }
@@ -104,8 +131,14 @@ impl Verifier for OpenPgpVerifier {
         if signature.typ() != SignatureType::Binary {
             return Err(malformed(format!("it is of type {}, not one over bytes", signature.typ())));
         }
+        if reading::is_ambiguous(&signature) {
+            return Err(malformed("it says more than once when it was made, or when it ends".to_owned()));
+        }
         let made = signature.signature_creation_time().ok_or_else(|| malformed("it has no creation time".to_owned()))?;
         let (key, plain_prefix) = self.check(&signature, payload)?;
+        if reading::is_critical_unknown(&signature) {
+            return Err(malformed("it says something that must be understood, and is not known (a critical subpacket)".to_owned()));
+        }
         let weak_hash = is_weak(signature.hash_algo());
         let strictly = self.strict.signature(&signature, HashAlgoSecurity::CollisionResistance);
         if let Err(error) = strictly.as_ref().map_err(ToString::to_string).map_err(malformed)
@@ -133,7 +166,7 @@ impl Verifier for OpenPgpVerifier {
             smime: None,
             payload_id: payload.id(),
             made: Some(seconds(made)),
-            ends: signature.signature_expiration_time().map(seconds),
+            ends: end_of(&signature),
             weak: weak.into_iter().filter(|(is, _)| *is).map(|(_, what)| what).collect(),
             malleable: malleable.into_iter().filter(|(is, _)| *is).map(|(_, way)| way).collect(),
         })
@@ -147,12 +180,17 @@ const ISSUER_LENGTH: usize = 10;
 fn may_be_of(signature: &Signature, key: &SigningKey) -> bool {
     let salt = signature.salt().map_or(0, <[u8]>::len);
     let salted = signature.version() != 6 || signature.hash_algo().salt_size().is_ok_and(|size| size == salt);
-    let made = signature.signature_creation_time();
     (signature.version() == 6) == (key.key.version() == 6)
         && salted
         && !(signature.version() == 6 && key.is_dsa())
         && signature.pk_algo() == key.key.pk_algo()
-        && made.is_some_and(|made| made >= key.key.creation_time())
+        && signature.signature_creation_time().is_some()
+}
+
+/// When a key was made (seconds since 1970, UTC), where a signature says that it is older.
+fn is_older(signature: &Signature, key: &SigningKey) -> Option<i64> {
+    let (made, key_made) = (signature.signature_creation_time()?, key.key.creation_time());
+    (made < key_made).then(|| seconds(key_made))
 }
 
 /// The digest that is signed: of the salt where there is one, the payload, and the signature's own fields.
@@ -226,3 +264,12 @@ where
 {
     Timestamp::try_from(time).map_or(0, |time| i64::from(u32::from(time)))
 }
+
+/// When a signature ends (seconds since 1970, UTC), which may be after 2106.
+fn end_of(signature: &Signature) -> Option<i64> {
+    let made = signature.signature_creation_time().map_or(0, seconds);
+    reading::after(made, signature.signature_validity_period())
+}
+
+#[cfg(test)]
+mod tests;

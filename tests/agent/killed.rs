@@ -183,7 +183,7 @@ fn a_rebase_stops_where_a_service_stops() {
     let services = &bed.services;
     let done = thread::scope(|scope| {
         scope.spawn(|| {
-            crate::common::wait_for(|| services.asked("/rekor") >= 5);
+            wait_for(|| services.asked("/rekor") >= 5);
             services.fail("/rekor", Fault::Breaks(0));
         });
         run(&mut bed.command("git", &["rebase", "-q", "-S", "main"]), b"")

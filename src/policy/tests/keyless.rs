@@ -186,7 +186,7 @@ fn claims_of_a_workflow() {
 
 #[test]
 fn states_by_the_proved_time() {
-    let at = |seconds: i64| crate::verdict::Utc(seconds).to_string();
+    let at = |seconds: i64| Utc(seconds).to_string();
     let (before, after) = (at(BEGIN + 5), at(BEGIN + 6));
     for (state, want, want_settled) in [
         ("status = \"retired\"".to_owned(), "key-retired", "alice"),

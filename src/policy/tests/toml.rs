@@ -1,6 +1,7 @@
 //! Policies in TOML: states of keys, bindings, authorities.
 
 use super::*;
+use crate::evidence::{Binding, Key};
 use crate::policy::file::PolicyFile;
 use std::collections::HashSet;
 
@@ -205,8 +206,34 @@ fn no_claimed_time_rescues() {
 }
 
 #[test]
+fn what_a_certificate_says_lasts_until_its_bindings_change() {
+    let text = "[[principals.alice.keys]]\nssh = \"KEY\"";
+    let bound = |ends, changes| {
+        let binding = Binding { certificate: String::new(), user_id: Vec::new(), ends, changes, revoked: None, weak: None };
+        Evidence { key: Arc::new(Key { binding: Some(binding), ..(*evidence().key).clone() }), ..evidence() }
+    };
+    let last = |ends, changes, settled| {
+        let decision = in_toml(text, Demands::default()).decide(&bound(ends, changes), &Context { settled, ..context() });
+        assert_eq!(answer(&decision), "alice");
+        decision.ends.map(|ends| ends - NOW)
+    };
+    let at = |seconds| Some(NOW + seconds);
+    for (ends, changes, want) in [
+        (None, None, None),
+        (at(50), None, Some(49)),
+        (None, at(20), Some(19)),
+        (at(50), at(20), Some(19)),
+        (at(10), at(20), Some(9)),
+    ] {
+        assert_eq!(last(ends, changes, false), want);
+    }
+    // nobody asks for the end of a key below what is settled, but a certificate that says nothing more of it bears nothing
+    assert_eq!((last(at(50), None, true), last(at(50), at(20), true)), (None, Some(19)));
+}
+
+#[test]
 fn weak_keys_and_form() {
-    let mut weak = crate::evidence::Key::clone(&evidence().key);
+    let mut weak = Key::clone(&evidence().key);
     weak.rsa_bits = Some(1024);
     let weak = Evidence { key: Arc::new(weak), ..evidence() };
     let text = "[[principals.alice.keys]]\nssh = \"KEY\"";

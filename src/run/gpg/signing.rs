@@ -42,7 +42,7 @@ pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
         None => by_name(&gnupg, &spec, made)?,
     };
     key.hash = hash;
-    let verifier = OpenPgpVerifier::new(&certificates, made);
+    let verifier = OpenPgpVerifier::like_gnupg(&certificates, made);
     let status = Status(gpg.status_fd);
     status.line(&format!("KEY_CONSIDERED {} 2", key.certificate))?;
     status.line(&format!("BEGIN_SIGNING H{}", hash.number()))?;

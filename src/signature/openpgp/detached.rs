@@ -1,14 +1,18 @@
 //! Detached signatures as gpg looks at them: each by itself, weak or not, and what it says whether or not it is good.
 
 use super::certificate::SigningKey;
-use super::{OpenPgpVerifier, digest_of, may_be_of, packet, seconds};
+use super::reading::{in_32_bits, is_ambiguous, is_critical_unknown};
+use super::{OpenPgpVerifier, digest_of, end_of, is_older, may_be_of, packet, seconds};
 use crate::armor;
 use crate::evidence::Key;
 use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::parse::Parse as _;
-use sequoia_openpgp::types::SignatureType;
+use sequoia_openpgp::types::{HashAlgorithm, SignatureType};
 use sequoia_openpgp::{KeyHandle, KeyID, Packet};
 use std::sync::Arc;
+
+/// Of more signatures in one file none is checked: each would go through all of the data.
+const MOST: usize = 100;
 
 /// The signatures of a file.
 pub struct Detached(Vec<Signature>);
@@ -47,7 +51,7 @@ pub enum Outcome {
     Bad(Arc<Key>),
     /// The key is not known.
     NoKey,
-    /// Its algorithms, or its type, are not known.
+    /// Its algorithms, or its type, are not known, or rejected; or it contradicts itself or its key.
     Unsupported,
 }
 
@@ -74,11 +78,12 @@ impl Detached {
 
     /// Checks each against data.
     pub fn check(&self, verifier: &OpenPgpVerifier, data: &[u8]) -> Vec<Checked> {
-        self.0.iter().map(|signature| check_one(signature, verifier, data)).collect()
+        let checked = self.0.len() <= MOST;
+        self.0.iter().map(|signature| check_one(signature, verifier, data, checked)).collect()
     }
 }
 
-fn check_one(signature: &Signature, verifier: &OpenPgpVerifier, data: &[u8]) -> Checked {
+fn check_one(signature: &Signature, verifier: &OpenPgpVerifier, data: &[u8], checked: bool) -> Checked {
     let issuers = signature.get_issuers();
     let fingerprint = issuers.iter().find_map(|issuer| match issuer {
         KeyHandle::Fingerprint(fingerprint) => Some(fingerprint.to_hex()),
@@ -86,12 +91,12 @@ fn check_one(signature: &Signature, verifier: &OpenPgpVerifier, data: &[u8]) -> 
     });
     let candidates = verifier.candidates(signature);
     Checked {
-        outcome: outcome(signature, &candidates, data),
+        outcome: if checked { outcome(signature, &candidates, data) } else { Outcome::Unsupported },
         key_id: issuers.first().map_or_else(|| "0".repeat(16), |issuer| KeyID::from(issuer).to_hex()),
         fingerprint,
         user_id: signature.signers_user_id().map(<[u8]>::to_vec),
         made: signature.signature_creation_time().map_or(0, seconds),
-        ends: signature.signature_expiration_time().map(seconds),
+        ends: end_of(signature).map(in_32_bits),
         version: signature.version(),
         algorithm: signature.pk_algo().into(),
         hash: signature.hash_algo().into(),
@@ -101,6 +106,9 @@ fn check_one(signature: &Signature, verifier: &OpenPgpVerifier, data: &[u8]) -> 
 
 fn outcome(signature: &Signature, candidates: &[&SigningKey], data: &[u8]) -> Outcome {
     let Some(first) = candidates.first() else { return Outcome::NoKey };
+    if signature.hash_algo() == HashAlgorithm::MD5 || is_ambiguous(signature) {
+        return Outcome::Unsupported;
+    }
     let lines;
     let data = match signature.typ() {
         SignatureType::Binary => data,
@@ -113,6 +121,8 @@ fn outcome(signature: &Signature, candidates: &[&SigningKey], data: &[u8]) -> Ou
     let Ok(digest) = digest_of(signature, [data].into_iter()) else { return Outcome::Unsupported };
     let good = |key: &&&SigningKey| may_be_of(signature, key) && key.raw.verify(&key.key, signature, &digest);
     match candidates.iter().find(good) {
+        Some(key) if is_older(signature, key).is_some() => Outcome::Unsupported,
+        Some(key) if is_critical_unknown(signature) => Outcome::Bad(Arc::clone(&key.info)),
         Some(key) => Outcome::Good(Arc::clone(&key.info)),
         None => Outcome::Bad(Arc::clone(&first.info)),
     }

@@ -1,14 +1,15 @@
 //! Certificates in the files that people keep them in: keyrings, armoured or not, KEYS files, keyboxes.
 
-use super::certificate::Certificates;
+pub use super::blocks::{has_armor, is_packets};
+
+use super::blocks::{MEND, blocks};
+use super::certificate::{Certificates, parser};
 use super::keyring::{certificates_of, is_keybox, passed_over};
 use super::loose::{self, Waiting};
-use super::packet;
-use super::sift::{HEAVIEST, Sheaf, Weight, begin_with_key, is_certification_of_others, is_primary, sift};
+use super::sift::{HEAVIEST, Sheaf, Weight, is_certification_of_others, sift};
 use super::standing::{KeyStanding, NoKey};
 use crate::armor;
-use sequoia_openpgp::cert::{Cert, CertParser};
-use sequoia_openpgp::parse::Parse as _;
+use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::serialize::MarshalInto as _;
 use sequoia_openpgp::{Fingerprint, Packet};
 use std::collections::{HashMap, HashSet};
@@ -58,22 +59,8 @@ pub struct Listed {
     pub keys: Result<Vec<KeyStanding>, NoKey>,
 }
 
-const BEGIN: &[u8] = b"-----BEGIN PGP ";
-const KINDS: [&[u8]; 2] = [b"PUBLIC KEY BLOCK", b"PRIVATE KEY BLOCK"];
 /// Notes of one kind, or words of one error, are not repeated more often.
 const MOST_ALIKE: usize = 5;
-
-/// Whether bytes begin with a certificate or a secret key in OpenPGP packets, even if they are cut off later: no armour that
-/// somebody put into a user id counts then.
-pub fn is_packets(file: &[u8]) -> bool {
-    let whole = || packet::tags(file).is_ok_and(|tags| begin_with_key(&tags));
-    packet::first_tag(file).is_some_and(is_primary) && std::str::from_utf8(file).is_err() || whole()
-}
-
-/// Whether text has a block of OpenPGP armour, whatever is in it.
-pub fn has_armor(file: &[u8]) -> bool {
-    file.split(|&b| b == b'\n').any(|line| line.trim_ascii().starts_with(BEGIN))
-}
 
 impl Gathered {
     /// Takes in the certificates of a file: a keybox, packets, or text with armoured blocks in it, whose first line has the number
@@ -150,44 +137,18 @@ impl Gathered {
     }
 
     fn add_text(&mut self, file: &[u8], first: usize) -> Result<Vec<String>, ImportError> {
+        let blocks = blocks(file, first)?;
         let mut found = Vec::new();
-        let mut block: Option<(usize, &[u8], Vec<u8>)> = None;
-        let mut strange = 0_usize;
-        let error = |line: usize, what: String| ImportError { line: Some(line), what };
-        for (number, line) in (first..).zip(file.split(|&b| b == b'\n')) {
-            let line = line.trim_ascii();
-            let begun = KINDS.into_iter().find(|kind| line == [BEGIN, kind, b"-----"].concat());
-            match (&mut block, begun) {
-                (Some((start, ..)), Some(_)) => {
-                    return Err(error(*start, format!("the block has no end before line {number}; {MEND}")));
-                }
-                (None, Some(kind)) => block = Some((number, kind, [line, b"\n"].concat())),
-                (Some((_, kind, text)), None) => {
-                    text.extend([line, b"\n"].concat());
-                    if line != [b"-----END PGP ", *kind, b"-----"].concat() {
-                        continue;
-                    }
-                    let Some((start, _, text)) = block.take() else { continue };
-                    let packets = armor::decode_keys(&text)
-                        .map_err(|why| error(start, format!("the armour of the block cannot be read ({why}); {MEND}")))?;
-                    found.extend(self.add_packets(&packets, Some(start))?);
-                }
-                (None, None) if memchr::memmem::find(line, BEGIN).is_some() => {
-                    strange += 1;
-                    if strange <= MOST_ALIKE {
-                        self.note(Some(number), "what begins here is no block of keys, and is passed over".to_owned());
-                    }
-                }
-                (None, None) => {}
-            }
+        for (start, packets) in &blocks.keys {
+            found.extend(self.add_packets(packets, Some(*start))?);
         }
-        if strange > MOST_ALIKE {
-            self.note(None, format!("{} more blocks are none of keys, and are passed over", strange - MOST_ALIKE));
+        for number in blocks.others.iter().take(MOST_ALIKE) {
+            self.note(Some(*number), "what begins here is no block of keys, and is passed over".to_owned());
         }
-        match block {
-            Some((start, ..)) => Err(error(start, format!("the block has no end; {MEND}"))),
-            None => Ok(found),
+        if blocks.others.len() > MOST_ALIKE {
+            self.note(None, format!("{} more blocks are none of keys, and are passed over", blocks.others.len() - MOST_ALIKE));
         }
+        Ok(found)
     }
 
     fn add_packets(&mut self, packets: &[u8], line: Option<usize>) -> Result<Vec<String>, ImportError> {
@@ -219,7 +180,7 @@ impl Gathered {
             self.bar(name, line);
             return None;
         }
-        let cert = CertParser::from_bytes(&sheaf.packets).ok().and_then(|mut certs| certs.next()).and_then(Result::ok);
+        let cert = parser(&sheaf.packets).ok().and_then(|mut certs| certs.next()).and_then(Result::ok);
         if let (None, Some(name)) = (&cert, known) {
             self.note(line, format!("the certificate {name} is left out, since its packets are none of a certificate; {MEND}"));
         }
@@ -277,8 +238,6 @@ impl Gathered {
         })
     }
 }
-
-const MEND: &str = "export it again (gpg --armor --export), or take it out";
 
 /// The packets that verification needs: public keys, user ids, and what the certificate says of them. Pictures, what others
 /// certified, and packets of unknown kinds, which could be secret ones, are left out.

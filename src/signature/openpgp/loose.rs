@@ -1,8 +1,9 @@
 //! Revocations that do not stand behind their certificate, as GnuPG's `openpgp-revocs.d` has them: each is tried on the
 //! certificate of the key that made it.
 
-use super::certificate::{Certificates, lenient};
+use super::certificate::Certificates;
 use super::moment;
+use super::reading::lenient;
 use sequoia_openpgp::KeyID;
 use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::packet::Signature;

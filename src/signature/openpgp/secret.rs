@@ -1,15 +1,13 @@
 //! Secret keys in OpenPGP packets (RFC 9580 §5.5.3), locked or not. What signs with them is not here.
 
-use super::certificate::Certificates;
+use super::certificate::{Certificates, parser};
 use crate::armor;
 use crate::signature::curve::{self, Curve};
 use sequoia_openpgp::anyhow::Error;
-use sequoia_openpgp::cert::CertParser;
 use sequoia_openpgp::crypto::Password;
 use sequoia_openpgp::crypto::mpi::{PublicKey, SecretKeyMaterial as Numbers};
 use sequoia_openpgp::packet::Key;
 use sequoia_openpgp::packet::key::{SecretKeyMaterial, SecretParts, UnspecifiedRole};
-use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::types::Curve as PgpCurve;
 use std::collections::HashMap;
 use zeroize::Zeroizing;
@@ -70,7 +68,7 @@ impl SecretKeys {
         };
         let mut found = Self { certificates: Certificates::default(), keys: HashMap::new() };
         let malformed = |error: Error| SecretError::Malformed(error.to_string());
-        for cert in CertParser::from_bytes(packets.as_slice()).map_err(malformed)? {
+        for cert in parser(packets.as_slice()).map_err(malformed)? {
             let cert = cert.map_err(malformed)?;
             for key in cert.keys().secret().map(|key| key.key().clone()).filter(is_here) {
                 found.keys.insert(key.fingerprint().to_hex(), key);

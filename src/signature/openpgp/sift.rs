@@ -3,13 +3,14 @@
 
 use super::loose::MOST;
 use super::packet::{self, PacketError};
+use super::reading::is_checkable;
 use sequoia_openpgp::packet::key::{PrimaryRole, PublicParts};
 use sequoia_openpgp::packet::{Key, Signature};
 use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::types::SignatureType;
 use sequoia_openpgp::{Fingerprint, KeyHandle, Packet};
 
-const SIGNATURE: u8 = 2;
+pub(super) const SIGNATURE: u8 = 2;
 const SECRET_KEY: u8 = 5;
 const PUBLIC_KEY: u8 = 6;
 const SECRET_SUBKEY: u8 = 7;
@@ -69,9 +70,9 @@ pub(super) fn is_primary(tag: u8) -> bool {
     matches!(tag, SECRET_KEY | PUBLIC_KEY)
 }
 
-/// Whether packets of these types begin with a certificate or a secret key.
+/// Whether packets of these types begin with a certificate or a secret key; revocations may stand before it.
 pub(super) fn begin_with_key(tags: &[u8]) -> bool {
-    tags.iter().find(|tag| **tag != MARKER).is_some_and(|tag| is_primary(*tag))
+    tags.iter().find(|tag| !matches!(**tag, MARKER | SIGNATURE)).is_some_and(|tag| is_primary(*tag))
 }
 
 /// Parts the packets of a file.
@@ -126,11 +127,22 @@ fn is_key_revocation(signature: &Signature) -> bool {
     matches!(signature.typ(), SignatureType::KeyRevocation | SignatureType::SubkeyRevocation)
 }
 
+fn is_huge_subkey(tag: u8, raw: &[u8]) -> bool {
+    matches!(tag, SECRET_SUBKEY | PUBLIC_SUBKEY)
+        && match Packet::from_bytes(raw) {
+            Ok(Packet::PublicSubkey(key)) => !is_checkable(&key),
+            Ok(Packet::SecretSubkey(key)) => !is_checkable(&key),
+            _ => false,
+        }
+}
+
 /// A certificate that is being read.
 struct Open<'a> {
     own: Option<Fingerprint>,
     primary: Option<Key<PublicParts, PrimaryRole>>,
     parts: Vec<Part<'a>>,
+    /// Whether what comes belongs to a subkey that takes too long to check, and is left out with it.
+    leaving_out: bool,
 }
 
 /// A key or a user id, and what follows it.
@@ -149,8 +161,9 @@ impl<'a> Open<'a> {
             Ok(Packet::SecretKey(key)) => Some(key.take_secret().0),
             _ => None,
         };
+        let primary = primary.filter(is_checkable);
         let own = primary.as_ref().map(Key::fingerprint);
-        Self { own, primary, parts: vec![Part { packets: vec![raw], signatures: 0, bound: true }] }
+        Self { own, primary, parts: vec![Part { packets: vec![raw], signatures: 0, bound: true }], leaving_out: false }
     }
 
     /// Whether a revocation may be one that the certificate's own key made of it: another certificate's may stand behind that of
@@ -169,7 +182,15 @@ impl<'a> Open<'a> {
         {
             return;
         }
-        if matches!(tag, USER_ID | USER_ATTRIBUTE | SECRET_SUBKEY | PUBLIC_SUBKEY) {
+        let begins = matches!(tag, USER_ID | USER_ATTRIBUTE | SECRET_SUBKEY | PUBLIC_SUBKEY);
+        if begins {
+            self.leaving_out = is_huge_subkey(tag, raw);
+        }
+        // a revocation may be one of another key
+        if self.leaving_out && !signature.is_some_and(is_key_revocation) {
+            return;
+        }
+        if begins {
             self.parts.push(Part::default());
         }
         let Some(part) = self.parts.last_mut() else { return };

@@ -1,6 +1,7 @@
 //! Making detached signatures (RFC 9580 §5.2.3, versions 4 and 6, as the key has it), whoever holds the secret key.
 
 use super::certificate::SigningKey;
+use super::reading::Rules;
 use super::{Certificates, moment, seconds};
 use crate::armor;
 use sequoia_openpgp::crypto::mpi::PublicKey;
@@ -122,7 +123,7 @@ impl Certificates {
     /// The keys that may sign, by their certificates, the newest first; `now` in seconds since 1970 (UTC). Those of algorithms
     /// that are not signed with here are left out.
     pub fn signers(&self, now: i64) -> Vec<SignerKey> {
-        let mut keys: Vec<SignerKey> = self.signing_keys(moment(now)).iter().filter_map(|key| signer(key, now)).collect();
+        let mut keys: Vec<SignerKey> = self.keys(moment(now), Rules::Gnupg).0.iter().filter_map(|key| signer(key, now)).collect();
         keys.sort_by_key(|key| std::cmp::Reverse(key.created));
         keys
     }

@@ -1,6 +1,7 @@
 //! What has become of a certificate: which of its keys may sign, what revoked or ended them, and why there is none.
 
-use super::certificate::{Certificates, keys_of, lenient};
+use super::certificate::{Certificates, keys_of};
+use super::reading::{Rules, lenient};
 use super::{moment, seconds};
 use crate::evidence::Revocation;
 use crate::verdict::Utc;
@@ -68,10 +69,10 @@ impl Certificates {
     /// Why there is none.
     pub fn standing(&self, fingerprint: &str, now: i64) -> Result<Vec<KeyStanding>, NoKey> {
         let cert = self.get(fingerprint).ok_or(NoKey::None)?;
-        let keys = keys_of(cert, self, moment(now)).into_iter().filter_map(|key| {
+        let keys = keys_of(cert, self, moment(now), Rules::Policy).into_iter().flatten().filter_map(|key| {
             let binding = key.info.binding.as_ref()?;
             let fingerprint = key.info.fingerprint.clone();
-            Some(KeyStanding { fingerprint, ends: binding.ends, revoked: binding.revoked, weak: binding.weak })
+            Some(KeyStanding { fingerprint, ends: binding.ends, revoked: binding.revoked, weak: binding.weak.is_some() })
         });
         let keys: Vec<KeyStanding> = keys.collect();
         if !keys.is_empty() {

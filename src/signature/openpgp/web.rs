@@ -5,8 +5,9 @@
 //! believed, count by how far they are trusted: one of full trust, or three of marginal trust, make a user id believed, fewer
 //! make it so marginally; at most five steps away from those who are ultimately trusted.
 
-use super::certificate::{Certificates, lenient};
+use super::certificate::Certificates;
 use super::keyring::{Trust, TrustDb};
+use super::reading::lenient;
 use super::{moment, seconds};
 use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::cert::amalgamation::{UserIDAmalgamation, ValidAmalgamation as _, ValidateAmalgamation as _};

@@ -40,7 +40,7 @@ fn known(certs: &[&Cert]) -> Certificates {
 }
 
 fn revoked(known: &Certificates, cert: &Cert) -> Option<bool> {
-    let keys = known.signing_keys(moment(NOW));
+    let keys = known.keys(moment(NOW), Rules::Policy).0;
     let key = keys.into_iter().find(|key| key.certificate() == cert.fingerprint().to_hex()).unwrap();
     key.info.binding.as_ref().unwrap().revoked.map(|it| it.hard)
 }
@@ -100,7 +100,7 @@ fn a_key_of_two_certificates_is_found_and_the_worst_of_it_first() {
     let both = known(&[&own, &adopted]);
     assert_eq!(both.shared_key(NOW).map(|(key, _)| key), Some(own.fingerprint().to_hex()));
     let first = |known: &Certificates| {
-        let keys = known.signing_keys(moment(NOW));
+        let keys = known.keys(moment(NOW), Rules::Policy).0;
         keys.into_iter().find(|key| key.info.fingerprint == own.fingerprint().to_hex()).map(|key| key.certificate())
     };
     assert_eq!(first(&both), Some(own.fingerprint().to_hex()));
