@@ -222,6 +222,9 @@ pub struct PolicyRetire {
     /// Settle this ref as well (repeatable).
     #[arg(long, value_name = "REF")]
     pub settle: Vec<String>,
+    /// Do not settle this ref, as one that does not verify, or is not to stand (repeatable).
+    #[arg(long, value_name = "REF")]
+    pub except: Vec<String>,
     /// Let what other refs hold be rejected from now on.
     #[arg(long)]
     pub leave: bool,

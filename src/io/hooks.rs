@@ -35,7 +35,9 @@ const MAX_SCRIPT: u64 = 1 << 20;
 /// see the setting.
 pub fn folder(repository: &Repository, config: &Config, shared: bool) -> Result<PathBuf> {
     let own = repository.common_dir().join("hooks");
-    let own_hooks = format!("git config core.hooksPath {}", shell_word(&own.display().to_string()));
+    let word = shell_word(&own.display().to_string());
+    let folder = if own.is_symlink() { format!("rm {word} && mkdir {word} && ") } else { String::new() };
+    let own_hooks = format!("{folder}git config core.hooksPath {word}");
     if is_in_command("core.hooksPath") {
         bail!(
             "core.hooksPath is set for this command only (git -c, GIT_CONFIG_COUNT), and a push would not see it; set it in a file: git config core.hooksPath FOLDER"

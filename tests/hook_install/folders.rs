@@ -100,7 +100,7 @@ fn the_folder_hooks_may_itself_be_a_link() {
     fs::remove_file(&hooks).unwrap();
     fs::create_dir(world.home.join("shared")).unwrap();
     std::os::unix::fs::symlink("../../shared", &hooks).unwrap();
-    server.refuses_in("w", &[], &["outside of this repository", "--force"]);
+    server.refuses_in("w", &[], &["outside of this repository", "--force", "rm ", " && mkdir "]);
     server.installs_in("w", &["--force"], "shared/pre-receive");
     world.home.git("c", &["checkout", "-q", "-b", "topic"]);
     world.commit("c", "bad", &[]);

@@ -126,6 +126,19 @@ fn retiring_settles_other_refs_on_request() {
 }
 
 #[test]
+fn a_tag_that_nobody_can_mend_is_left_out() {
+    let toml = toml();
+    toml.0.home.git("r", &["tag", "-a", "-m", "unsigned", "u1"]);
+    says(&toml.policy(&["retire", "bob"]), 1, &["nothing is written", "unsigned", "--except"]);
+    says(&toml.policy(&["retire", "bob", "--except", "absent"]), 2, &["absent"]);
+    says(&toml.policy(&["retire", "bob", "--except", "HEAD~1"]), 2, &["--except HEAD~1", "refs/tags/u1"]);
+    says(&toml.policy(&["retire", "bob", "--except", "u1"]), 0, &[]);
+    assert!(!toml.text().contains(&toml.0.id("r", "u1")), "{}", toml.text());
+    assert_eq!(toml.judged(&["main", "v1"]).status, Some(0));
+    assert_eq!(toml.judged(&["u1"]).words().iter().filter(|word| *word == "unsigned").count(), 1);
+}
+
+#[test]
 fn two_who_change_a_policy_do_not_undo_each_other() {
     let toml = toml();
     let folder = toml.0.home.path().to_owned();

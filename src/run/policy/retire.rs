@@ -28,6 +28,14 @@ pub(super) fn run(args: &PolicyRetire) -> Result<ExitStatus> {
     let mut draft = Draft::open(&args.edit)?;
     let leaving = Leaving::find(&draft, &args.who)?;
     let mut refs = draft.protected()?;
+    for name in &args.except {
+        let full = draft.place.repository.resolve(name)?.reference.unwrap_or_default();
+        let before = refs.len();
+        refs.retain(|reference| reference.as_bytes() != full);
+        if refs.len() == before {
+            bail!("--except {name}: that ref is none of those that would be settled: {}", refs.join(" "));
+        }
+    }
     refs.extend(args.settle.iter().cloned());
     let targets = Targets::resolve(&draft.place, &refs)?;
     let beyond = leaving.beyond(&mut draft, &refs, &targets)?;
@@ -42,6 +50,7 @@ pub(super) fn run(args: &PolicyRetire) -> Result<ExitStatus> {
     if !refs.is_empty() {
         let summary = draft.judge(&draft.source.text.clone(), &targets)?;
         if summary.exit_status() != ExitStatus::Accepted {
+            complain("git-warrant: a ref that cannot be mended is left out with --except REF");
             return Ok(refuse(&summary, &targets.heading()));
         }
         let (added, covered) = draft.settled_with(&targets);
