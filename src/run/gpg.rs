@@ -10,7 +10,7 @@ use crate::io::{cert_d, clock};
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
 use crate::report::escape::printable;
 use crate::signature::openpgp::detached::{Checked, Detached, Outcome};
-use crate::signature::openpgp::keyring::{Trust, TrustDb};
+use crate::signature::openpgp::keyring::{Trust, TrustDb, TrustModel};
 use crate::signature::openpgp::web::OwnerTrust;
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use anyhow::{Context as _, Result};
@@ -92,16 +92,20 @@ pub(super) fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result
         return Ok(FAILED);
     };
     let mut gnupg = Gnupg::open(gpg.home.as_deref())?;
-    gnupg.use_keyrings(&gpg.keyrings, gpg.no_default_keyring);
+    gnupg.use_keyrings(&gpg.keyrings, gpg.no_default_keyring)?;
     let mut certificates = gnupg.certificates(&signatures.key_ids())?;
-    let mut verifier = OpenPgpVerifier::new(&certificates, clock::now());
+    let verifier = OpenPgpVerifier::new(&certificates, clock::now());
     let unknown = |checked: &Checked| matches!(checked.outcome, Outcome::NoKey);
     if signatures.check(&verifier, b"").iter().any(unknown) {
         cert_d::add_to(&mut certificates, &signatures.key_ids())?;
-        verifier = OpenPgpVerifier::new(&certificates, clock::now());
     }
+    gnupg.complete(&mut certificates, clock::now())?;
+    let verifier = OpenPgpVerifier::new(&certificates, clock::now());
     let trust = trust(&gnupg)?;
-    let told = Told { status, certificates, trust, always: gpg.trust_always || gnupg.trust_always };
+    let named = gpg.trust_model.as_deref();
+    let model = named.map(|name| TrustModel::of_name(name).with_context(|| format!("unknown trust model '{name}'"))).transpose()?;
+    let always = model.or(gnupg.settings.trust_model) == Some(TrustModel::Always);
+    let told = Told { status, certificates, trust, always };
     let mut worst = GOOD;
     for checked in signatures.check(&verifier, &data) {
         worst = worst.max(told.tell(&checked)?);
