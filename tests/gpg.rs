@@ -7,7 +7,7 @@ mod gnupg;
 #[path = "support/world.rs"]
 mod world;
 
-use common::{Done, OURS, run};
+use common::{OURS, run};
 use gnupg::Gpg;
 use std::os::unix::fs::PermissionsExt as _;
 use world::{done, says};
@@ -21,34 +21,6 @@ impl Gpg {
     /// The letters and fields that git shows of all commits, by a program.
     fn log(&self, program: &str) -> String {
         self.0.home.git("r", &["-c", &format!("gpg.program={program}"), "log", "--format=%G?|%GK|%GF|%GP|%GS|%GT"])
-    }
-
-    /// What a program answers to git's call for verifying: status lines without those that only gpg needs, the text, the status.
-    fn verified(&self, program: &str, signature: &[u8], data: &[u8]) -> (String, String, Option<i32>) {
-        let file = self.0.home.write("signature", signature);
-        let mut command = self.0.home.command(program);
-        command.args(["--keyid-format=long", "--status-fd=1", "--verify"]).arg(file).arg("-");
-        // out of a file: where the signature is none, gpg ends before it reads
-        let data = std::fs::File::open(self.0.home.write("data", data)).unwrap();
-        let ran = Done::from(command.stdin(data).output().unwrap());
-        let passed_over = ["KEY_CONSIDERED", "SIG_ID", "KEYEXPIRED", "FAILURE"];
-        let lines = ran.stdout.lines().filter(|line| !passed_over.iter().any(|word| line.contains(word)));
-        let text = ran.stderr.lines().filter(|line| {
-            let ours = [
-                "trustdb",
-                "marginals needed",
-                "depth:",
-                "reason for revocation",
-                "next trustdb",
-                "Please remember",
-                "should be the first",
-            ];
-            !ours.iter().any(|word| line.contains(word))
-        });
-        // of a revoked key that is no more believed, gpg's word depends on when the trust was last worked out
-        let text: String = text.map(|line| format!("{line}\n")).collect();
-        let text = text.replace("[revoked]", "[unknown]");
-        (lines.map(|line| format!("{line}\n")).collect(), text, ran.status)
     }
 }
 

@@ -12,6 +12,7 @@ mod loose;
 mod packet;
 mod raw;
 pub mod secret;
+pub mod shown;
 mod sift;
 pub mod sign;
 pub mod standing;

@@ -18,6 +18,8 @@ pub struct Settings {
     pub no_default_keyring: bool,
     /// `weak-digest`: the numbers of hash functions (RFC 9580 §9.5) whose signatures are not looked at.
     pub weak: Vec<u8>,
+    /// `allow-weak-digest-algos`: they are, all of them.
+    pub allow_weak: bool,
 }
 
 impl Settings {
@@ -37,11 +39,18 @@ impl Settings {
                 "local-user" if !value.is_empty() => settings.local_users.push(value.to_owned()),
                 "keyring" | "primary-keyring" if !value.is_empty() => settings.keyrings.push(PathBuf::from(value)),
                 "no-default-keyring" => settings.no_default_keyring = true,
+                "allow-weak-digest-algos" => settings.allow_weak = true,
                 "weak-digest" => settings.weak.extend(hash_number(value)),
                 _ => {}
             }
         }
         settings
+    }
+
+    /// The numbers of the hash functions whose signatures are not looked at; MD5 unless all are.
+    pub fn weak_digests(&self) -> Vec<u8> {
+        const MD5: u8 = 1;
+        if self.allow_weak { Vec::new() } else { [&[MD5], &self.weak[..]].concat() }
     }
 }
 
@@ -89,6 +98,7 @@ mod tests {
             keyrings: vec!["~/a ring.gpg".into()],
             no_default_keyring: true,
             weak: vec![2],
+            allow_weak: false,
         };
         assert_eq!(Settings::parse(text), want);
         assert_eq!(Settings::parse(b""), Settings::default());

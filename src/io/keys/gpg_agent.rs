@@ -1,22 +1,27 @@
 //! gpg-agent, spoken to as gpg does (the Assuan protocol; GnuPG's manual, "Agent Commands"): it holds the secret key, asks for
 //! its passphrase, and signs.
 
+use crate::io::agent;
 use crate::io::secrecy::without_secrets;
 use crate::signature::openpgp::sign::Numbers;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::env;
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, IsTerminal as _, Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long an answer may take that needs nobody.
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long somebody may take to find a passphrase, or a card.
 const PERSON: Duration = Duration::from_secs(600);
+/// How long gpgconf may take, which starts the agent, and how long an agent may be busy before it takes a connection.
+const START: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(2);
 /// A longer line, or a longer answer, is no agent's.
 const MAX_LINE: u64 = 4096;
 const MAX_DATA: usize = 1 << 16;
@@ -49,15 +54,15 @@ impl GpgAgent {
     /// Where none is there and none can be started.
     pub fn connect(home: &Path) -> Result<Self> {
         let direct = home.join("S.gpg-agent");
-        let stream = match open(&direct) {
+        let stream = match open(&direct, START)? {
             Some(stream) => stream,
             None => {
                 let socket = socket_of(home)?;
-                match open(&socket) {
+                match open(&socket, START)? {
                     Some(stream) => stream,
                     None => {
                         gpgconf(home, &["--launch", "gpg-agent"]).context("gpg-agent does not run, and cannot be started")?;
-                        open(&socket).with_context(|| format!("gpg-agent does not answer at {}", socket.display()))?
+                        open(&socket, START)?.with_context(|| format!("gpg-agent does not answer at {}", socket.display()))?
                     }
                 }
             }
@@ -177,14 +182,29 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
     error.context(what)
 }
 
-fn open(socket: &Path) -> Option<UnixStream> {
-    if let Ok(stream) = UnixStream::connect(socket) {
-        return Some(stream);
+/// Connects; `None` where nobody listens.
+fn open(socket: &Path, within: Duration) -> Result<Option<UnixStream>> {
+    let connected = connect_within(socket, within)?;
+    if connected.is_some() {
+        return Ok(connected);
     }
     // a file may stand in the socket's place and say where it is
-    let text = std::fs::read(socket).ok().filter(|text| text.len() < 4096)?;
-    let path = text.strip_prefix(b"%Assuan%\nsocket=")?;
-    UnixStream::connect(PathBuf::from(OsString::from_vec(path.trim_ascii_end().to_vec()))).ok()
+    let Some(text) = std::fs::read(socket).ok().filter(|text| text.len() < 4096) else { return Ok(None) };
+    let Some(path) = text.strip_prefix(b"%Assuan%\nsocket=") else { return Ok(None) };
+    connect_within(Path::new(&OsString::from_vec(path.trim_ascii_end().to_vec())), within)
+}
+
+/// An agent that has others in its queue may take a while; one that takes nobody is as good as none, and is said.
+fn connect_within(socket: &Path, within: Duration) -> Result<Option<UnixStream>> {
+    let until = Instant::now() + within;
+    loop {
+        match agent::connect(socket) {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Ok(None),
+            Err(_) if Instant::now() < until => thread::sleep(PAUSE),
+            Err(_) => bail!("gpg-agent takes no connection at {}; end it (gpgconf --kill gpg-agent) and try again", socket.display()),
+        }
+    }
 }
 
 fn socket_of(home: &Path) -> Result<PathBuf> {
@@ -195,13 +215,46 @@ fn socket_of(home: &Path) -> Result<PathBuf> {
 
 fn gpgconf(home: &Path, args: &[&str]) -> Result<Vec<u8>> {
     let mut command = Command::new("gpgconf");
-    command.arg("--homedir").arg(home).args(args).stdin(Stdio::null()).stderr(Stdio::null());
+    command.arg("--homedir").arg(home).args(args);
     without_secrets(&mut command); // it starts gpg-agent, which starts its pinentry
-    let output = command.output().context("cannot run gpgconf")?;
-    if !output.status.success() {
-        bail!("gpgconf {} ends with {}", args.join(" "), output.status);
+    let (status, said) = finished(&mut command, START).context("gpgconf")?;
+    if !status.success() {
+        bail!("gpgconf {} ends with {status}", args.join(" "));
     }
-    Ok(output.stdout)
+    Ok(said)
+}
+
+/// Runs a program to its end, which comes after so long at the latest; what it writes goes to a file, since a pipe ends with the
+/// last of those whom it starts.
+fn finished(command: &mut Command, within: Duration) -> Result<(ExitStatus, Vec<u8>)> {
+    let mut file = tempfile::tempfile().context("no temporary file can be made")?;
+    let out = file.try_clone().context("no temporary file can be made")?;
+    let mut child = command.stdin(Stdio::null()).stdout(out).stderr(Stdio::null()).spawn().context("it cannot be run")?;
+    let until = Instant::now() + within;
+    let status = loop {
+        if let Some(status) = child.try_wait().context("it cannot be waited for")? {
+            break status;
+        }
+        if Instant::now() >= until {
+            let _ = child.kill().and_then(|()| child.wait());
+            bail!("it did not end within {} seconds, and was ended", within.as_secs());
+        }
+        thread::sleep(PAUSE);
+    };
+    let mut said = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut said)).context("its answer cannot be read")?;
+    Ok((status, said))
+}
+
+/// As much of a text as takes so many bytes in a line to the agent, which takes no line of more than 1,000.
+pub fn shortened(text: &str, most: usize) -> String {
+    let mut cost = 0;
+    let fits = |character: &char| {
+        cost += percent_plus(character.encode_utf8(&mut [0; 4])).len();
+        cost <= most
+    };
+    let short: String = text.chars().take_while(fits).collect();
+    if short.len() < text.len() { format!("{short}...") } else { short }
 }
 
 /// The terminal that this process belongs to, where git put pipes in the place of all three streams.
@@ -305,6 +358,33 @@ mod tests {
     fn escapes() {
         assert_eq!(unescaped(b"a%25%0Ab%zz%"), b"a%\nb%zz%");
         assert_eq!(percent_plus("a b+c\n\u{e9}"), "a+b%2Bc%0A%C3%A9");
+        for (text, most, want) in [("a b", 3, "a b"), ("a\u{e9}b", 7, "a\u{e9}..."), ("a\u{e9}b", 6, "a..."), ("\u{e9}", 6, "\u{e9}"), ("", 0, "")] {
+            assert_eq!(shortened(text, most), want);
+        }
         assert_eq!(refused(b"67108881 No secret key <GPG Agent>").code, NO_SECRET_KEY);
+    }
+
+    #[test]
+    fn every_wait_has_an_end() {
+        const SHORT: Duration = Duration::from_millis(200);
+        let start = Instant::now();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("S.gpg-agent");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mut queue = Vec::new();
+        while let Ok(stream) = agent::connect(&path) {
+            queue.push(stream);
+        }
+        let error = open(&path, SHORT).unwrap_err().to_string();
+        assert!(error.contains("takes no connection"), "{error}");
+        let redirected = folder.path().join("redirected");
+        std::fs::write(&redirected, format!("%Assuan%\nsocket={}\n", path.display())).unwrap();
+        assert!(open(&redirected, SHORT).is_err());
+        assert!(open(&folder.path().join("nothing"), SHORT).unwrap().is_none());
+        let error = finished(Command::new("sleep").arg("60"), SHORT).unwrap_err().to_string();
+        assert!(error.contains("did not end"), "{error}");
+        let (status, said) = finished(Command::new("sh").args(["-c", "sleep 3 & echo said"]), Duration::from_secs(20)).unwrap();
+        assert!(status.success() && said == b"said\n");
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 }

@@ -7,7 +7,7 @@ use crate::armor::decode_openpgp;
 use crate::io::gnupg::Gnupg;
 use crate::io::keys::SecretFile;
 use crate::io::keys::ephemeral::random;
-use crate::io::keys::gpg_agent::GpgAgent;
+use crate::io::keys::gpg_agent::{GpgAgent, shortened};
 use crate::io::secrecy::forbid_cores;
 use crate::io::{cert_d, clock};
 use crate::personality::gpg::Gpg;
@@ -226,7 +226,7 @@ fn held(agent: &mut GpgAgent, keys: Vec<SignerKey>, spec: &str) -> Result<Signer
 fn description(key: &SignerKey) -> String {
     let short = key.fingerprint.get(key.fingerprint.len().saturating_sub(16)..).unwrap_or_default();
     let created: String = Utc(key.created).to_string().chars().take(10).collect();
-    let user = escaped(&key.user_id);
+    let user = shortened(&escaped(&key.user_id), 700); // all else takes less than 200
     format!("Please enter the passphrase to unlock the OpenPGP secret key:\n\"{user}\"\nID {short}, created {created}.\n")
 }
 

@@ -45,6 +45,11 @@ pub enum Outcome {
     Good(Arc<Key>),
     /// Not good, by this key.
     Bad(Arc<Key>),
+    /// It claims to be older than its key, by so many seconds.
+    Early {
+        /// How many.
+        newer: i64,
+    },
     /// The key is not known.
     NoKey,
     /// Its algorithms, or its type, are not known.
@@ -52,10 +57,10 @@ pub enum Outcome {
 }
 
 impl Detached {
-    /// Reads the signatures of a file, armoured or not. `None` where it holds none, or something else.
+    /// Reads the signatures of a file, armoured, in one block or several, or not. `None` where it holds none, or something else.
     pub fn parse(file: &[u8]) -> Option<Self> {
         let blob = match file.starts_with(b"-----BEGIN ") {
-            true => armor::decode_openpgp(file).ok()?.0,
+            true => armor::decode_openpgp_blocks(file).ok()?,
             false => file.to_vec(),
         };
         let packets = packet::read_all(&blob).ok()?;
@@ -101,6 +106,10 @@ fn check_one(signature: &Signature, verifier: &OpenPgpVerifier, data: &[u8]) -> 
 
 fn outcome(signature: &Signature, candidates: &[&SigningKey], data: &[u8]) -> Outcome {
     let Some(first) = candidates.first() else { return Outcome::NoKey };
+    let made = signature.signature_creation_time().map_or(0, seconds);
+    if let Some(newer) = candidates.iter().map(|key| seconds(key.key.creation_time()) - made).min().filter(|newer| *newer > 0) {
+        return Outcome::Early { newer };
+    }
     let lines;
     let data = match signature.typ() {
         SignatureType::Binary => data,
