@@ -227,6 +227,15 @@ fn an_ownertrust_file_is_believed_as_gpg_believes_it() {
         gpg.commit(name, name, fingerprint);
     }
     let theirs = gpg.log("gpg");
+    let words = |program: &str| {
+        let program = format!("gpg.program={program}");
+        let args = ["-c", &program, "-c", "log.showSignature=true", "log", "--format=%s"];
+        let done = done(gpg.0.home.command("git").arg("-C").arg(gpg.0.home.join("r")).args(args));
+        let lines = [done.stdout, done.stderr].concat();
+        lines.lines().filter(|line| line.contains("signature from")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let their_words = words("gpg");
+    assert_eq!(their_words.len(), names.len());
     for word in ["ultimate", "fully", "marginal", "undefined"] {
         assert!(theirs.contains(word), "{word}: {theirs}");
     }
@@ -235,6 +244,7 @@ fn an_ownertrust_file_is_believed_as_gpg_believes_it() {
     gpg.0.config("warrant.ownertrust", "~/ownertrust");
     gpg.0.home.write("ownertrust", &file);
     assert_eq!(gpg.log(OURS), theirs);
+    assert_eq!(words(OURS), their_words);
     gpg.0.home.write("ownertrust", "nonsense");
     let refused = gpg.verified(OURS, b"", b"");
     assert!(refused.2 != Some(0), "{refused:?}");

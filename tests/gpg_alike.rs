@@ -90,7 +90,7 @@ fn a_revocation_counts_wherever_it_lies() {
     assert!(gpg.ours(&one).ok());
     gpg.revoke(&one, "1");
     gpg.gpg(&["--output", "after", "--export", &one], b"");
-    gpg.gpg(&["--yes", "--delete-keys", &one], b"").clear();
+    std::fs::remove_file(gpg.0.home.join("gnupg/pubring.kbx")).unwrap();
     gpg.import(&std::fs::read(before).unwrap());
     gpg.share(&one, &gpg.0.home.read("after"));
     let (status, text, _) = gpg.verified(OURS, &signature, DATA);
@@ -158,8 +158,10 @@ fn names_of_keys_mean_what_they_mean_to_gpg() {
         conf(&text);
         assert_eq!((&gpg.signer(OURS, args), &gpg.signer("gpg", args)), (want, want), "{text}");
     }
+    conf("");
     // subkeys as old as their key sign before it
-    let primary = gpg.gpg(&["--faked-system-time", "20200101T000000!", "--quick-gen-key", "same <same@x>", "ed25519", "sign"], b"");
+    let primary =
+        gpg.gpg(&["--faked-system-time", "20200101T000000!", "--quick-gen-key", "same <same@x>", "ed25519", "sign", "never"], b"");
     assert_eq!(primary, "");
     let primary = gpg.fingerprint("same <same@x>");
     gpg.gpg(&["--faked-system-time", "20200101T000000!", "--quick-add-key", &primary, "ed25519", "sign", "never"], b"");
@@ -197,9 +199,9 @@ fn settings_and_keyrings_are_those_of_gpg() {
         "trust-model\tAlways",
         "trust-model \"always\"",
         "always-trust",
-        "trust-model=always",
         "trust-model direct",
         "trust-model classic",
+        "trustdb-name none.gpg",
         "keyring ~/ring.gpg",
         "keyring gnupg-ring:~/ring.gpg",
         &format!("keyring gnupg-ring:{home}/ring.gpg"),
@@ -218,7 +220,9 @@ fn settings_and_keyrings_are_those_of_gpg() {
     }
     gpg.0.home.write("gnupg/gpg.conf", "trust-model always\n");
     gpg.0.home.write("gnupg/gpg.conf-2", "no-greeting\n");
-    assert!(gpg.same(&good, "for a version").0.contains("TRUST_"));
+    for program in ["gpg", OURS] {
+        assert!(gpg.verified(program, &good, DATA).0.contains("TRUST_"), "{program}: for a version");
+    }
     std::fs::remove_file(gpg.0.home.join("gnupg/gpg.conf")).unwrap();
     // on the command line
     for (model, word) in [("Always", "Using untrusted key"), ("nonsense", "unknown trust model 'nonsense'")] {
@@ -262,7 +266,11 @@ fn odd_signatures_and_keys_are_told_as_gpg_tells_them() {
     // times that cannot be
     let early = ["--faked-system-time", "20190101T000000!", "--ignore-time-conflict", "--ignore-valid-from", "-u", &one];
     assert!(gpg.same(&gpg.sign(&early), "older than its key").0.contains(" 39 "));
-    assert!(gpg.same(&gpg.sign(&[&early[..], &["--digest-algo", "MD5", "--allow-weak-digest-algos"]].concat()), "and weak").0.contains(" 39 "));
+    assert!(
+        gpg.same(&gpg.sign(&[&early[..], &["--digest-algo", "MD5", "--allow-weak-digest-algos"]].concat()), "and weak")
+            .0
+            .contains(" 39 ")
+    );
     let weak = gpg.sign(&["-u", &one, "--digest-algo", "MD5", "--allow-weak-digest-algos"]);
     assert!(gpg.same(&weak, "md5").0.contains("ERRSIG"));
     // what names can hold
@@ -314,17 +322,23 @@ fn a_user_id_that_ended_leaves_the_key() {
     let primary = Packet::from(cert.primary_key().key().clone());
     let id = || Packet::from(cert.userids().next().unwrap().userid().clone());
     let signature = signed(&mut pair(&cert));
-    for (what, bindings) in [
-        ("ended", vec![bind(Some(day), made)]),
-        ("ended, and one that has not", vec![bind(Some(day), made), bind(None, made + day)]),
-        ("ended after one that has not", vec![bind(None, made), bind(Some(day), made + day)]),
+    let ended = || bind(Some(day), made);
+    let revocation = revoked_by(&cert, &cert).primary_key().self_revocations().next().unwrap().clone();
+    for (what, revocation, bindings) in [
+        ("ended", None, vec![ended()]),
+        ("ended, and revoked", Some(revocation), vec![ended()]),
+        ("ended, and one that has not", None, vec![ended(), bind(None, made + day)]),
+        ("ended after one that has not", None, vec![bind(None, made), bind(Some(day), made + day)]),
     ] {
-        let packets = [primary.clone(), id()].into_iter().chain(bindings.into_iter().map(Packet::from));
+        let packets = [primary.clone()].into_iter().chain(revocation.map(Packet::from)).chain([id()]);
+        let packets = packets.chain(bindings.into_iter().map(Packet::from));
         let bytes: Vec<u8> = packets.flat_map(|packet| packet.to_vec().unwrap()).collect();
         let ring = gpg.0.home.write("ring.gpg", bytes);
         gpg.0.home.write("gnupg/gpg.conf", format!("no-default-keyring\nkeyring {}\n", ring.display()));
         let theirs = gpg.verified("gpg", &signature, DATA);
-        println!("{what}: {theirs:?}");
+        assert!(theirs.0.contains(if what.ends_with("revoked") { "REVKEYSIG" } else { "GOODSIG" }), "{what}: {theirs:?}");
         assert_eq!(gpg.verified(OURS, &signature, DATA), theirs, "{what}");
+        let other = gpg.verified("gpg", &signature, b"other");
+        assert_eq!(gpg.verified(OURS, &signature, b"other"), other, "{what}, bad");
     }
 }

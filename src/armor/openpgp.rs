@@ -243,7 +243,11 @@ mod tests {
         for text in [format!("{one}{two}"), format!("{one}text\n{two}text")] {
             assert_eq!(decode_openpgp_blocks(text.as_bytes()), Ok(b"abcdefgh".to_vec()), "{text}");
         }
-        for bad in [format!("{one}{}", two.replace("ZW", "Z*")), format!("{one}-----BEGIN PGP PUBLIC KEY BLOCK-----\n"), one.replace("END", "E")] {
+        for bad in [
+            format!("{one}{}", two.replace("ZW", "Z*")),
+            format!("{one}-----BEGIN PGP PUBLIC KEY BLOCK-----\n"),
+            one.replace("END", "E"),
+        ] {
             assert!(decode_openpgp_blocks(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -63,14 +63,19 @@ impl Gnupg {
         for name in named {
             let bytes = name.as_os_str().as_bytes();
             let bare = KINDS.iter().find_map(|kind| bytes.strip_prefix(kind.as_bytes())).unwrap_or(bytes);
-            self.keyrings.push(match (bare.starts_with(b"~"), bare.contains(&b'/')) {
-                (true, true) => super::policy::expand_home(&String::from_utf8_lossy(bare)).context("a keyring")?,
-                (false, true) => PathBuf::from(OsStr::from_bytes(bare)),
-                (_, false) => self.home.join(OsStr::from_bytes(bare)),
-            });
+            self.keyrings.push(self.path_of(bare).with_context(|| format!("the keyring {}", name.display()))?);
         }
         self.files.take();
         Ok(())
+    }
+
+    /// What a name in gpg's settings names: a file in the home, unless it has a slash.
+    fn path_of(&self, name: &[u8]) -> Result<PathBuf> {
+        match (name.starts_with(b"~"), name.contains(&b'/')) {
+            (true, true) => super::policy::expand_home(&String::from_utf8_lossy(name)),
+            (false, true) => Ok(PathBuf::from(OsStr::from_bytes(name))),
+            (_, false) => Ok(self.home.join(OsStr::from_bytes(name))),
+        }
     }
 
     fn files(&self) -> Result<&[Vec<u8>]> {
@@ -129,7 +134,8 @@ impl Gnupg {
     /// # Errors
     /// Where the file is there and cannot be read.
     pub fn trust(&self) -> Result<TrustDb> {
-        Ok(TrustDb::parse(&read(&self.home.join("trustdb.gpg"))?.unwrap_or_default()))
+        let named = self.settings.trustdb.as_deref().unwrap_or(Path::new("trustdb.gpg"));
+        Ok(TrustDb::parse(&read(&self.path_of(named.as_os_str().as_bytes())?)?.unwrap_or_default()))
     }
 }
 

@@ -10,10 +10,10 @@ use crate::io::gnupg::{Gnupg, read_text};
 use crate::io::{cert_d, clock};
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
 use crate::report::escape::printable;
-use crate::signature::openpgp::OpenPgpVerifier;
 use crate::signature::openpgp::detached::{Checked, Detached, Outcome};
 use crate::signature::openpgp::keyring::{TrustDb, TrustModel};
 use crate::signature::openpgp::web::OwnerTrust;
+use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -121,7 +121,7 @@ pub(super) fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result
         cert_d::add_to(&mut certificates, &signatures.key_ids())?;
     }
     gnupg.complete(&mut certificates, clock::now())?;
-    let verifier = OpenPgpVerifier::new(&certificates, clock::now());
+    let found = check(&signatures, &certificates, &data, clock::now());
     let trust = trust(&gnupg)?;
     let named = gpg.trust_model.as_deref();
     let model = named.map(|name| TrustModel::of_name(name).with_context(|| format!("unknown trust model '{name}'"))).transpose()?;
@@ -130,13 +130,30 @@ pub(super) fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result
         complain("gpg: Note: what the trust model tofu learnt is not read here; whom to believe says the web of trust alone");
     }
     let weak = gnupg.settings.weak_digests();
-    let told = Told { status, certificates, trust, model, weak };
+    let told = Told { status, certificates, trust, model, weak, retrieves: gnupg.settings.auto_key_retrieve };
     let mut worst = GOOD;
-    for checked in signatures.check(&verifier, &data) {
-        worst = worst.max(told.tell(&checked)?);
+    for checked in &found {
+        worst = worst.max(told.tell(checked)?);
     }
     io::stdout().flush()?;
     Ok(worst)
+}
+
+/// Checks each signature by the keys that stand, else by those of which gpg only does not know any more whose they are.
+fn check(signatures: &Detached, certificates: &Certificates, data: &[u8], now: i64) -> Vec<Checked> {
+    let mut found = signatures.check(&OpenPgpVerifier::new(certificates, now), data);
+    if !found.iter().any(|checked| matches!(checked.outcome, Outcome::NoKey)) {
+        return found;
+    }
+    for (ended, before) in certificates.ended(now) {
+        let then = signatures.check(&OpenPgpVerifier::new(&ended, before), data);
+        for (checked, then) in found.iter_mut().zip(then).filter(|(checked, _)| matches!(checked.outcome, Outcome::NoKey)) {
+            if matches!(&then.outcome, Outcome::Good(key) | Outcome::Bad(key) if ended.has_living_key(&key.fingerprint, now)) {
+                *checked = then;
+            }
+        }
+    }
+    found
 }
 
 /// Whom to believe: by GnuPG's trustdb, or by the ownertrust in the file that `warrant.ownertrust` names.
@@ -180,7 +197,9 @@ mod tests {
                 assert_eq!(plain(id), want.as_bytes());
             }
         }
-        for (id, want) in [(&b"J\xf6rg <j@x>"[..], &b"J\xf6rg <j@x>"[..]), (b"\xff\x1b\x9b", b"\xff%1B%9B"), (b"a\xe4 b", b"a\xe4 b")] {
+        for (id, want) in
+            [(&b"J\xf6rg <j@x>"[..], &b"J\xf6rg <j@x>"[..]), (b"\xff\x1b\x9b", b"\xff%1B%9B"), (b"a\xe4 b", b"a\xe4 b")]
+        {
             assert_eq!(plain(id), want);
         }
     }

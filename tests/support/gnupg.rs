@@ -72,7 +72,7 @@ impl Gpg {
         // out of a file: where the signature is none, gpg ends before it reads
         let data = std::fs::File::open(self.0.home.write("data", data)).unwrap();
         let ran = Done::from(command.stdin(data).output().unwrap());
-        let passed_over = ["KEY_CONSIDERED", "SIG_ID", "KEYEXPIRED", "FAILURE"];
+        let passed_over = ["KEY_CONSIDERED", "SIG_ID", "KEYEXPIRED", "FAILURE", "NOTATION_"];
         let lines = ran.stdout.lines().filter(|line| !passed_over.iter().any(|word| line.contains(word)));
         let text = ran.stderr.lines().filter(|line| {
             let ours = [
@@ -83,6 +83,7 @@ impl Gpg {
                 "next trustdb",
                 "Please remember",
                 "should be the first",
+                "ultimately trusted keys",
             ];
             !ours.iter().any(|word| line.contains(word))
         });

@@ -18,6 +18,10 @@ pub struct Settings {
     pub no_default_keyring: bool,
     /// `weak-digest`: the numbers of hash functions (RFC 9580 §9.5) whose signatures are not looked at.
     pub weak: Vec<u8>,
+    /// `auto-key-retrieve`
+    pub auto_key_retrieve: bool,
+    /// `trustdb-name`
+    pub trustdb: Option<PathBuf>,
     /// `allow-weak-digest-algos`: they are, all of them.
     pub allow_weak: bool,
 }
@@ -39,6 +43,12 @@ impl Settings {
                 "local-user" if !value.is_empty() => settings.local_users.push(value.to_owned()),
                 "keyring" | "primary-keyring" if !value.is_empty() => settings.keyrings.push(PathBuf::from(value)),
                 "no-default-keyring" => settings.no_default_keyring = true,
+                "auto-key-retrieve" => settings.auto_key_retrieve = true,
+                "no-auto-key-retrieve" => settings.auto_key_retrieve = false,
+                "keyserver-options" if value.contains("auto-key-retrieve") => {
+                    settings.auto_key_retrieve = !value.contains("no-auto-key-retrieve");
+                }
+                "trustdb-name" if !value.is_empty() => settings.trustdb = Some(PathBuf::from(value)),
                 "allow-weak-digest-algos" => settings.allow_weak = true,
                 "weak-digest" => settings.weak.extend(hash_number(value)),
                 _ => {}
@@ -90,7 +100,7 @@ mod tests {
     fn as_gpg_reads_it() {
         let text = b"# a comment\nno-emit-version\n  trust-model\tALWAYS  \r\ndefault-key one\ndefault-key \"two of two\"\n\
             keyring ~/a ring.gpg\nweak-digest sha1\nweak-digest SHA9\nlocal-user me\ngroup team = A B\ntrust-model nonsense\n\
-            keyring=no.gpg\n--no-default-keyring\nDefault-Key no\ndefault-key\nno-default-keyring";
+            keyring=no.gpg\n--no-default-keyring\nDefault-Key no\ndefault-key\nno-default-keyring\nkeyserver-options include-revoked auto-key-retrieve\ntrustdb-name trust";
         let want = Settings {
             trust_model: Some(TrustModel::Always),
             default_keys: vec!["one".into(), "two of two".into()],
@@ -98,6 +108,8 @@ mod tests {
             keyrings: vec!["~/a ring.gpg".into()],
             no_default_keyring: true,
             weak: vec![2],
+            auto_key_retrieve: true,
+            trustdb: Some("trust".into()),
             allow_weak: false,
         };
         assert_eq!(Settings::parse(text), want);

@@ -202,7 +202,9 @@ fn connect_within(socket: &Path, within: Duration) -> Result<Option<UnixStream>>
             Ok(stream) => return Ok(Some(stream)),
             Err(error) if error.kind() != ErrorKind::WouldBlock => return Ok(None),
             Err(_) if Instant::now() < until => thread::sleep(PAUSE),
-            Err(_) => bail!("gpg-agent takes no connection at {}; end it (gpgconf --kill gpg-agent) and try again", socket.display()),
+            Err(_) => {
+                bail!("gpg-agent takes no connection at {}; end it (gpgconf --kill gpg-agent) and try again", socket.display())
+            }
         }
     }
 }
@@ -358,7 +360,9 @@ mod tests {
     fn escapes() {
         assert_eq!(unescaped(b"a%25%0Ab%zz%"), b"a%\nb%zz%");
         assert_eq!(percent_plus("a b+c\n\u{e9}"), "a+b%2Bc%0A%C3%A9");
-        for (text, most, want) in [("a b", 3, "a b"), ("a\u{e9}b", 7, "a\u{e9}..."), ("a\u{e9}b", 6, "a..."), ("\u{e9}", 6, "\u{e9}"), ("", 0, "")] {
+        for (text, most, want) in
+            [("a b", 3, "a b"), ("a\u{e9}b", 7, "a\u{e9}..."), ("a\u{e9}b", 6, "a..."), ("\u{e9}", 6, "\u{e9}"), ("", 0, "")]
+        {
             assert_eq!(shortened(text, most), want);
         }
         assert_eq!(refused(b"67108881 No secret key <GPG Agent>").code, NO_SECRET_KEY);

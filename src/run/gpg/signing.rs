@@ -13,6 +13,7 @@ use crate::io::{cert_d, clock};
 use crate::personality::gpg::Gpg;
 use crate::signature::openpgp::detached::{Detached, Outcome};
 use crate::signature::openpgp::sign::{MOST_SALT, Numbers, SignerKey, SigningHash};
+use crate::signature::openpgp::standing::NoKey;
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -190,6 +191,9 @@ fn usable(gnupg: &Gnupg, spec: &str, now: i64) -> Result<(Vec<SignerKey>, Certif
     let keys = certificates.signers(now).into_iter().filter(|key| known.contains(&key.certificate));
     let keys: Vec<SignerKey> = keys.filter(|key| !wanted.exactly || wanted.names(&key.fingerprint, &[])).collect();
     if keys.is_empty() {
+        if let Some(Err(why @ (NoKey::Unbound | NoKey::Ahead { .. }))) = known.first().map(|one| certificates.standing(one, now)) {
+            bail!("the key {} of `{spec}` {why}", known.join(" "));
+        }
         bail!(
             "`{spec}` is not for signing (or of an algorithm that is not signed with here); add a key that is: gpg --quick-add-key {} ed25519 sign",
             known.join(" ")

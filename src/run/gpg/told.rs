@@ -18,7 +18,12 @@ pub(super) struct Told {
     pub(super) model: TrustModel,
     /// The numbers of the hash functions whose signatures are not looked at.
     pub(super) weak: Vec<u8>,
+    /// Whether gpg would fetch keys that are not there.
+    pub(super) retrieves: bool,
 }
+
+/// What gpg says of a user id that no living self-signature holds.
+const UNCERTAIN: &str = "uncertain";
 
 /// What is said of a key in the lines for people.
 struct Names {
@@ -55,7 +60,10 @@ impl Told {
         let whole = matches!(revoked, Some(RevokedBy::Owner | RevokedBy::Another));
         let Names { ids, trust } = self.names(primary, &key.blob, expired, whole, now);
         let Some((first, word)) = ids.first() else { return Ok(FAILED) };
-        let name = plain(first);
+        let mut name = plain(first);
+        if *word == UNCERTAIN {
+            name.splice(..0, *b"[uncertain] ");
+        }
         let verdict = |word: &str| [format!("{word} {} ", checked.key_id).as_bytes(), &name].concat();
         if !good {
             self.status.line(verdict("BADSIG"))?;
@@ -94,7 +102,7 @@ impl Told {
 
     /// The user ids that a certificate stands by, and whether they are believed; else, uncertain, the first that it has.
     fn names(&self, primary: &str, fingerprint: &[u8], expired: bool, revoked: bool, now: i64) -> Names {
-        let certain = self.certificates.user_ids(primary, now);
+        let certain = self.certificates.lasting_user_ids(primary, now);
         let validity = |id: &[u8]| match self.model {
             TrustModel::Always => Trust::Unknown,
             TrustModel::Direct => self.trust.owner(fingerprint),
@@ -109,7 +117,7 @@ impl Told {
         let word = |trust: &Trust| if expired { "expired" } else { trust.word() };
         let mut ids: Vec<_> = certain.into_iter().zip(believed.iter().map(word)).collect();
         if ids.is_empty() {
-            let word = if self.model == TrustModel::Always { "" } else { "uncertain" };
+            let word = if self.model == TrustModel::Always { "" } else { UNCERTAIN };
             let first = self.certificates.first_user_id(primary).map(|id| (id, word));
             ids.push(first.unwrap_or_else(|| (b"[?]".to_vec(), "")));
         }
@@ -171,9 +179,11 @@ impl Told {
             Outcome::NoKey => (9, "No public key", None),
             Outcome::Unsupported => (4, "Unknown algorithm or type", None),
             Outcome::Early { newer } => (39, "Time conflict", Some(format!("public key {key_id} is {}", newer_by(*newer)))),
-            Outcome::Good(_) | Outcome::Bad(_) => {
-                (5, "Invalid digest algorithm", Some(format!("Note: signatures using the {} algorithm are rejected", hash_name(*hash))))
-            }
+            Outcome::Good(_) | Outcome::Bad(_) => (
+                5,
+                "Invalid digest algorithm",
+                Some(format!("Note: signatures using the {} algorithm are rejected", hash_name(*hash))),
+            ),
         };
         let fingerprint = checked.fingerprint.as_deref().unwrap_or("-");
         introduce(checked, checked.fingerprint.as_deref().unwrap_or(key_id), name_of(*algorithm));
@@ -183,6 +193,12 @@ impl Told {
             self.status.line(format!("NO_PUBKEY {key_id}"))?;
         }
         say(&format!("Can't check signature: {why}"));
+        if self.retrieves && matches!(checked.outcome, Outcome::NoKey) {
+            say(&format!(
+                "Note: keys are not fetched here (auto-key-retrieve); gpg --recv-keys {fingerprint}",
+                fingerprint = checked.fingerprint.as_deref().unwrap_or(key_id)
+            ));
+        }
         Ok(FAILED)
     }
 }
