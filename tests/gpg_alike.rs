@@ -227,9 +227,9 @@ fn settings_and_keyrings_are_those_of_gpg() {
     // on the command line
     for (model, word) in [("Always", "Using untrusted key"), ("nonsense", "unknown trust model 'nonsense'")] {
         for program in ["gpg", OURS] {
-            let file = gpg.0.home.write("signature", &good);
+            let (file, data) = (gpg.0.home.write("signature", &good), gpg.0.home.write("data", DATA));
             let mut command = gpg.0.home.command(program);
-            command.args(["--status-fd=1", "--keyid-format=long", "--trust-model", model, "--verify"]).arg(file).arg("-");
+            command.args(["--status-fd=1", "--keyid-format=long", "--trust-model", model, "--verify"]).arg(file).arg(data);
             let done = Done::from(command.output().unwrap());
             assert!(done.stderr.contains(word) && !done.stdout.contains("TRUST_"), "{program} {model}: {done:?}");
         }
@@ -273,6 +273,14 @@ fn odd_signatures_and_keys_are_told_as_gpg_tells_them() {
     );
     let weak = gpg.sign(&["-u", &one, "--digest-algo", "MD5", "--allow-weak-digest-algos"]);
     assert!(gpg.same(&weak, "md5").0.contains("ERRSIG"));
+    // what must be understood
+    let critical = |notation: &str| gpg.sign(&["-u", &one, "--set-notation", notation]);
+    let asking = gpg.same(&critical("!asks@example.com=x"), "critical");
+    assert!(asking.0.contains("BADSIG") && asking.1.contains("unknown critical bit"), "{asking:?}");
+    assert!(gpg.same(&critical("tells@example.com=x"), "not critical").0.contains("GOODSIG"));
+    let ending = gpg.sign(&["-u", &one, "--default-sig-expire", "1y"]);
+    assert!(gpg.same(&ending, "it ends").0.contains("GOODSIG"));
+    assert_eq!(gpg.verified(OURS, &ending, b"other"), gpg.verified("gpg", &ending, b"other"));
     // what names can hold
     for user in [&b"J\xf6rg <j@x>"[..], b"100% <p@x>", "Zo\u{eb} <z@x>".as_bytes(), b"S\xc3\xb6n\x01ke \xe4 <s@x>"] {
         use std::os::unix::ffi::OsStrExt as _;
@@ -295,6 +303,11 @@ fn odd_signatures_and_keys_are_told_as_gpg_tells_them() {
     assert!(run(&mut command, b"key 1\nrevkey\ny\n1\n\ny\nsave\n").ok());
     let (status, text, _) = gpg.same(&by_sub, "a revoked subkey");
     assert!(status.contains("REVKEYSIG") && text.contains("This subkey has been revoked"), "{status}{text}");
+    let primary = gpg.key("aged", "ed25519", "cert", "never");
+    gpg.gpg(&["--quick-add-key", &primary, "ed25519", "sign", "seconds=1"], b"");
+    let by_sub = gpg.sign(&["-u", &primary]);
+    std::thread::sleep(Duration::from_millis(2100));
+    assert!(gpg.same(&by_sub, "a subkey that ended").0.contains("EXPKEYSIG"));
     // a key that ended, and was revoked as well
     let old = gpg.old("old");
     let by_old = gpg.sign(&["-u", &old, "--faked-system-time", "20200201T000000!"]);

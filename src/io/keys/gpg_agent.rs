@@ -40,6 +40,11 @@ struct Refused {
     text: String,
 }
 
+/// It ended.
+#[derive(Debug, thiserror::Error)]
+#[error("gpg-agent closed the connection")]
+struct Gone;
+
 /// libgpg-error's numbers, less their source.
 const NO_SECRET_KEY: u32 = 17;
 const CANCELED: u32 = 99;
@@ -54,24 +59,32 @@ impl GpgAgent {
     /// Where none is there and none can be started.
     pub fn connect(home: &Path) -> Result<Self> {
         let direct = home.join("S.gpg-agent");
-        let stream = match open(&direct, START)? {
-            Some(stream) => stream,
+        let agent = match Self::greeted(&direct)? {
+            Some(agent) => Some(agent),
+            None => Self::greeted(&socket_of(home)?)?,
+        };
+        let mut agent = match agent {
+            Some(agent) => agent,
             None => {
+                gpgconf(home, &["--launch", "gpg-agent"]).context("gpg-agent does not run, and cannot be started")?;
                 let socket = socket_of(home)?;
-                match open(&socket, START)? {
-                    Some(stream) => stream,
-                    None => {
-                        gpgconf(home, &["--launch", "gpg-agent"]).context("gpg-agent does not run, and cannot be started")?;
-                        open(&socket, START)?.with_context(|| format!("gpg-agent does not answer at {}", socket.display()))?
-                    }
-                }
+                Self::greeted(&socket)?.with_context(|| format!("gpg-agent does not answer at {}", socket.display()))?
             }
         };
-        stream.set_write_timeout(Some(ANSWER)).context("cannot speak to gpg-agent")?;
-        let mut agent = Self { reader: BufReader::new(stream.try_clone().context("cannot speak to gpg-agent")?), writer: stream };
-        agent.answer(ANSWER)?;
         agent.introduce()?;
         Ok(agent)
+    }
+
+    /// The agent at a socket; `None` where none is there, or one that is just ending.
+    fn greeted(socket: &Path) -> Result<Option<Self>> {
+        let Some(stream) = open(socket, START)? else { return Ok(None) };
+        stream.set_write_timeout(Some(ANSWER)).context("cannot speak to gpg-agent")?;
+        let mut agent = Self { reader: BufReader::new(stream.try_clone().context("cannot speak to gpg-agent")?), writer: stream };
+        match agent.answer(ANSWER) {
+            Ok(_) => Ok(Some(agent)),
+            Err(error) if error.is::<Gone>() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Tells the agent where to ask: the terminal and the display of whoever signs.
@@ -139,9 +152,12 @@ impl GpgAgent {
             }
             self.reader.get_ref().set_read_timeout(Some(left)).context("cannot speak to gpg-agent")?;
             let mut line = Vec::new();
-            let read = (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut line).context("gpg-agent does not answer")?;
+            let read = match (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut line) {
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+                read => read.context("gpg-agent does not answer")?,
+            };
             let Some(line) = line.strip_suffix(b"\n") else {
-                bail!(if read == 0 { "gpg-agent closed the connection" } else { "gpg-agent's answer makes no sense" });
+                return Err(if read == 0 { Gone.into() } else { anyhow!("gpg-agent's answer makes no sense") });
             };
             match line {
                 b"OK" => return Ok(data),
@@ -390,5 +406,16 @@ mod tests {
         let (status, said) = finished(Command::new("sh").args(["-c", "sleep 3 & echo said"]), Duration::from_secs(20)).unwrap();
         assert!(status.success() && said == b"said\n");
         assert!(start.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn an_agent_that_is_ending_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("S.gpg-agent");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let ending = thread::spawn(move || drop(listener.accept()));
+        assert!(GpgAgent::greeted(&path).unwrap().is_none());
+        ending.join().unwrap();
+        assert!(GpgAgent::greeted(&path).unwrap().is_none(), "nobody listens");
     }
 }

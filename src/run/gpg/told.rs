@@ -58,16 +58,25 @@ impl Told {
         let ended = checked.ends.is_some_and(|ends| ends <= now);
         let revoked = binding.revoked.and_then(|_| self.certificates.revoked_by(primary, &key.fingerprint));
         let whole = matches!(revoked, Some(RevokedBy::Owner | RevokedBy::Another));
-        let Names { ids, trust } = self.names(primary, &key.blob, expired, whole, now);
+        let Names { ids, trust } = self.names(primary, &key.blob, whole, now);
         let Some((first, word)) = ids.first() else { return Ok(FAILED) };
         let mut name = plain(first);
         if *word == UNCERTAIN {
             name.splice(..0, *b"[uncertain] ");
         }
         let verdict = |word: &str| [format!("{word} {} ", checked.key_id).as_bytes(), &name].concat();
+        let ends = || {
+            if let Some(ends) = checked.ends {
+                say(&format!("Signature {} {}", if ended { "expired" } else { "expires" }, clock::local_line(ends)));
+            }
+        };
         if !good {
+            if checked.unknown_critical {
+                say(&format!("assuming bad signature from key {} due to an unknown critical bit", checked.key_id));
+            }
             self.status.line(verdict("BADSIG"))?;
             say(&format!("BAD signature from {}", quoted(first, word)));
+            ends();
             return Ok(BAD);
         }
         self.status.line(verdict(match (ended, expired, revoked) {
@@ -78,18 +87,16 @@ impl Told {
         }))?;
         let date = date(checked.made);
         let (version, algorithm, hash, class) = (checked.version, checked.algorithm, checked.hash, checked.class);
-        let (made, ends) = (checked.made, checked.ends.unwrap_or(0));
+        let (made, until) = (checked.made, checked.ends.unwrap_or(0));
         self.status.line(format!(
-            "VALIDSIG {} {date} {made} {ends} {version} 0 {algorithm} {hash} {class:02X} {primary}",
+            "VALIDSIG {} {date} {made} {until} {version} 0 {algorithm} {hash} {class:02X} {primary}",
             key.fingerprint
         ))?;
         say(&format!("{} signature from {}", if ended { "Expired" } else { "Good" }, quoted(first, word)));
         for (id, word) in ids.iter().skip(1) {
             say(&format!("                aka {}", quoted(id, word)));
         }
-        if let Some(ends) = checked.ends {
-            say(&format!("Signature {} {}", if ended { "expired" } else { "expires" }, clock::local_line(ends)));
-        }
+        ends();
         if self.model == TrustModel::Always {
             say("WARNING: Using untrusted key!");
         } else {
@@ -101,7 +108,7 @@ impl Told {
     }
 
     /// The user ids that a certificate stands by, and whether they are believed; else, uncertain, the first that it has.
-    fn names(&self, primary: &str, fingerprint: &[u8], expired: bool, revoked: bool, now: i64) -> Names {
+    fn names(&self, primary: &str, fingerprint: &[u8], revoked: bool, now: i64) -> Names {
         let certain = self.certificates.lasting_user_ids(primary, now);
         let validity = |id: &[u8]| match self.model {
             TrustModel::Always => Trust::Unknown,
@@ -114,6 +121,7 @@ impl Told {
         };
         let believed: Vec<Trust> = certain.iter().map(|id| validity(id)).collect();
         let trust = believed.iter().copied().max().unwrap_or_else(|| validity(b""));
+        let expired = self.certificates.has_ended(primary, now);
         let word = |trust: &Trust| if expired { "expired" } else { trust.word() };
         let mut ids: Vec<_> = certain.into_iter().zip(believed.iter().map(word)).collect();
         if ids.is_empty() {

@@ -5,6 +5,7 @@ use super::{OpenPgpVerifier, digest_of, may_be_of, packet, seconds};
 use crate::armor;
 use crate::evidence::Key;
 use sequoia_openpgp::packet::Signature;
+use sequoia_openpgp::packet::signature::subpacket::{Subpacket, SubpacketTag, SubpacketValue};
 use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::types::SignatureType;
 use sequoia_openpgp::{KeyHandle, KeyID, Packet};
@@ -36,6 +37,8 @@ pub struct Checked {
     pub hash: u8,
     /// The type.
     pub class: u8,
+    /// Whether it is bad for no other reason than that it asks, as critical, for something that gpg does not know.
+    pub unknown_critical: bool,
 }
 
 /// What became of one signature.
@@ -90,8 +93,13 @@ fn check_one(signature: &Signature, verifier: &OpenPgpVerifier, data: &[u8]) -> 
         KeyHandle::KeyID(_) => None,
     });
     let candidates = verifier.candidates(signature);
+    let (outcome, unknown_critical) = match outcome(signature, &candidates, data) {
+        Outcome::Good(key) if has_unknown_critical(signature) => (Outcome::Bad(key), true),
+        outcome => (outcome, false),
+    };
     Checked {
-        outcome: outcome(signature, &candidates, data),
+        outcome,
+        unknown_critical,
         key_id: issuers.first().map_or_else(|| "0".repeat(16), |issuer| KeyID::from(issuer).to_hex()),
         fingerprint,
         user_id: signature.signers_user_id().map(<[u8]>::to_vec),
@@ -125,6 +133,39 @@ fn outcome(signature: &Signature, candidates: &[&SigningKey], data: &[u8]) -> Ou
         Some(key) => Outcome::Good(Arc::clone(&key.info)),
         None => Outcome::Bad(Arc::clone(&first.info)),
     }
+}
+
+/// Whether a signature has a critical subpacket of another kind than those that gpg knows (g10/parse-packet.c).
+fn has_unknown_critical(signature: &Signature) -> bool {
+    use SubpacketTag as Tag;
+    const NOTATIONS: [&str; 2] = ["preferred-email-encoding@pgp.com", "pka-address@gnupg.org"];
+    let known = |it: &Subpacket| match it.value() {
+        SubpacketValue::NotationData(notation) => NOTATIONS.contains(&notation.name()),
+        _ => matches!(
+            it.tag(),
+            Tag::SignatureCreationTime
+                | Tag::SignatureExpirationTime
+                | Tag::ExportableCertification
+                | Tag::TrustSignature
+                | Tag::RegularExpression
+                | Tag::Revocable
+                | Tag::KeyExpirationTime
+                | Tag::PreferredSymmetricAlgorithms
+                | Tag::RevocationKey
+                | Tag::Issuer
+                | Tag::PreferredHashAlgorithms
+                | Tag::PreferredCompressionAlgorithms
+                | Tag::PreferredKeyServer
+                | Tag::PrimaryUserID
+                | Tag::PolicyURI
+                | Tag::KeyFlags
+                | Tag::ReasonForRevocation
+                | Tag::Features
+                | Tag::EmbeddedSignature
+                | Tag::IssuerFingerprint
+        ),
+    };
+    signature.hashed_area().iter().chain(signature.unhashed_area().iter()).any(|it| it.critical() && !known(it))
 }
 
 /// Text as it is signed (RFC 9580 §5.2.1.2).

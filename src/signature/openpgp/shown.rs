@@ -66,6 +66,13 @@ impl Certificates {
         self.user_ids(certificate, now).into_iter().filter(|id| !lapsed(id)).collect()
     }
 
+    /// Whether a certificate as a whole has ended, not only a subkey.
+    pub fn has_ended(&self, certificate: &str, now: i64) -> bool {
+        let lenient = lenient(moment(now));
+        let valid = self.get(certificate).and_then(|cert| cert.with_policy(&lenient, moment(now)).ok());
+        valid.and_then(|valid| valid.primary_key().key_expiration_time()).is_some_and(|ends| seconds(ends) <= now)
+    }
+
     /// The first user id of a certificate, whether or not it stands by it.
     pub fn first_user_id(&self, certificate: &str) -> Option<Vec<u8>> {
         Some(self.get(certificate)?.userids().next()?.userid().value().to_vec())
