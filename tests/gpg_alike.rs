@@ -142,6 +142,12 @@ fn names_of_keys_mean_what_they_mean_to_gpg() {
     for spec in ["<alice@example.com>", "=alice <alice@example.com>", "*malice", "MALICE", "malice@Example.com"] {
         assert_eq!(gpg.signer(OURS, &["-u", spec]), gpg.signer("gpg", &["-u", spec]), "{spec}");
     }
+    let listed = gpg.gpg(&["--list-keys", "--with-colons", "--with-keygrip", &alice], b"");
+    let grip = listed.lines().find_map(|line| line.strip_prefix("grp:::::::::")).unwrap().trim_end_matches(':');
+    for grip in [grip.to_owned(), grip.to_lowercase()] {
+        assert_eq!(gpg.signer(OURS, &["-u", &format!("&{grip}")]), alice);
+    }
+    says(&gpg.ours(&format!("&{}", "0".repeat(40))), 2, &["no key for"]);
     // gpg takes the first that holds the text, whosever it is
     for spec in ["alice@example.com", "Alice@Example.com"] {
         assert_eq!(gpg.signer(OURS, &["-u", spec]), alice, "{spec}");

@@ -47,7 +47,7 @@ pub(super) struct Status(pub(super) Option<u32>);
 
 impl Status {
     /// Writes one. Text in it that somebody else chose has no line end and no control character left.
-    pub(super) fn line(&self, line: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(super) fn line(&self, line: &(impl AsRef<[u8]> + ?Sized)) -> io::Result<()> {
         let line = [b"[GNUPG:] ", line.as_ref(), b"\n"].concat();
         match self.0 {
             Some(1) => io::stdout().write_all(&line),

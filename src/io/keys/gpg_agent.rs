@@ -1,13 +1,13 @@
 //! gpg-agent, spoken to as gpg does (the Assuan protocol; GnuPG's manual, "Agent Commands"): it holds the secret key, asks for
 //! its passphrase, and signs.
 
-use crate::io::agent;
+use crate::io::agent::{self, Timed};
 use crate::io::secrecy::without_secrets;
 use crate::signature::openpgp::sign::Numbers;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::env;
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, ErrorKind, IsTerminal as _, Read as _, Seek as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -23,13 +23,14 @@ const PERSON: Duration = Duration::from_secs(600);
 const START: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(2);
 /// A longer line, or a longer answer, is no agent's.
-const MAX_LINE: u64 = 4096;
+const MAX_LINE: usize = 4096;
 const MAX_DATA: usize = 1 << 16;
 
 /// A connection.
 pub struct GpgAgent {
-    reader: BufReader<UnixStream>,
-    writer: UnixStream,
+    stream: UnixStream,
+    /// What was read and not yet looked at.
+    pending: Vec<u8>,
 }
 
 /// What an agent answers that is no success.
@@ -78,8 +79,7 @@ impl GpgAgent {
     /// The agent at a socket; `None` where none is there, or one that is just ending.
     fn greeted(socket: &Path) -> Result<Option<Self>> {
         let Some(stream) = open(socket, START)? else { return Ok(None) };
-        stream.set_write_timeout(Some(ANSWER)).context("cannot speak to gpg-agent")?;
-        let mut agent = Self { reader: BufReader::new(stream.try_clone().context("cannot speak to gpg-agent")?), writer: stream };
+        let mut agent = Self { stream, pending: Vec::new() };
         match agent.answer(ANSWER) {
             Ok(_) => Ok(Some(agent)),
             Err(error) if error.is::<Gone>() => Ok(None),
@@ -138,41 +138,51 @@ impl GpgAgent {
 
     /// Sends a line and gives the data that comes before `OK`.
     fn command(&mut self, line: &str, wait: Duration) -> Result<Vec<u8>> {
-        self.writer.write_all(format!("{line}\n").as_bytes()).context("gpg-agent is gone")?;
+        Timed::new(&self.stream, ANSWER).write_all(format!("{line}\n").as_bytes()).context("gpg-agent is gone")?;
         self.answer(wait)
     }
 
     fn answer(&mut self, wait: Duration) -> Result<Vec<u8>> {
-        let until = Instant::now() + wait;
+        let mut stream = Timed::new(&self.stream, wait);
         let mut data = Vec::new();
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                bail!("gpg-agent does not answer");
-            }
-            self.reader.get_ref().set_read_timeout(Some(left)).context("cannot speak to gpg-agent")?;
-            let mut line = Vec::new();
-            let read = match (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut line) {
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
-                read => read.context("gpg-agent does not answer")?,
-            };
-            let Some(line) = line.strip_suffix(b"\n") else {
-                return Err(if read == 0 { Gone.into() } else { anyhow!("gpg-agent's answer makes no sense") });
-            };
-            match line {
+            let line = next_line(&mut stream, &mut self.pending)?;
+            match &line[..] {
                 b"OK" => return Ok(data),
                 _ if line.starts_with(b"OK ") => return Ok(data),
                 _ if line.starts_with(b"ERR ") => return Err(refused(line.get(4..).unwrap_or_default()).into()),
                 _ if line.starts_with(b"INQUIRE ") => {
                     // that a pinentry comes up; what else is asked for is not ours to give
                     let end: &[u8] = if line.starts_with(b"INQUIRE PINENTRY_LAUNCHED") { b"END\n" } else { b"CAN\n" };
-                    self.writer.write_all(end).context("gpg-agent is gone")?;
+                    stream.write_all(end).context("gpg-agent is gone")?;
                 }
                 _ => data.extend(line.strip_prefix(b"D ").map(unescaped).unwrap_or_default()),
             }
             if data.len() > MAX_DATA {
                 bail!("gpg-agent's answer makes no sense");
             }
+        }
+    }
+}
+
+/// The next line, less its end; `pending` is what was read of those that follow.
+fn next_line(stream: &mut Timed<'_>, pending: &mut Vec<u8>) -> Result<Vec<u8>> {
+    loop {
+        if let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+            let mut line: Vec<u8> = pending.drain(..=end).collect();
+            line.pop();
+            return Ok(line);
+        }
+        let mut chunk = [0; 1024];
+        let read = match stream.read(&mut chunk) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            read => read.context("gpg-agent does not answer")?,
+        };
+        match (read, pending.len()) {
+            (0, 0) => return Err(Gone.into()),
+            (0, _) | (_, MAX_LINE..) => bail!("gpg-agent's answer makes no sense"),
+            _ => pending.extend_from_slice(chunk.get(..read).unwrap_or_default()),
         }
     }
 }
@@ -417,5 +427,29 @@ mod tests {
         assert!(GpgAgent::greeted(&path).unwrap().is_none());
         ending.join().unwrap();
         assert!(GpgAgent::greeted(&path).unwrap().is_none(), "nobody listens");
+    }
+
+    #[test]
+    fn a_drip_does_not_move_the_deadline() {
+        let start = Instant::now();
+        let (stream, mut theirs) = UnixStream::pair().unwrap();
+        let mut agent = GpgAgent { stream, pending: Vec::new() };
+        theirs.write_all(b"OK hello\nOK again\nD a%25\nD b\nOK\n").unwrap();
+        for want in [&b""[..], b"", b"a%b"] {
+            assert_eq!(agent.answer(ANSWER).unwrap(), want);
+        }
+        let dripping = thread::spawn(move || {
+            while theirs.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        assert!(agent.answer(Duration::from_millis(300)).is_err());
+        drop(agent);
+        dripping.join().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(20));
+        let (stream, mut theirs) = UnixStream::pair().unwrap();
+        let mut agent = GpgAgent { stream, pending: Vec::new() };
+        theirs.write_all(&[b'x'; 6000]).unwrap();
+        assert!(agent.answer(ANSWER).unwrap_err().to_string().contains("makes no sense"));
     }
 }

@@ -44,7 +44,7 @@ impl Told {
         if let Some(id) = &checked.user_id {
             line.extend([b" ", &plain(id)[..]].concat());
         }
-        self.status.line(line)?;
+        self.status.line(&line)?;
         let (key, good) = match &checked.outcome {
             Outcome::Good(key) if !self.weak.contains(&checked.hash) => (key, true),
             Outcome::Bad(key) if !self.weak.contains(&checked.hash) => (key, false),
@@ -52,7 +52,7 @@ impl Told {
         };
         let Some(binding) = &key.binding else { return Ok(FAILED) };
         let primary = &binding.certificate;
-        self.status.line(format!("KEY_CONSIDERED {primary} 0"))?;
+        self.status.line(&format!("KEY_CONSIDERED {primary} 0"))?;
         introduce(checked, &key.fingerprint, key.short);
         let expired = binding.ends.is_some_and(|ends| ends <= now);
         let ended = checked.ends.is_some_and(|ends| ends <= now);
@@ -74,12 +74,12 @@ impl Told {
             if checked.unknown_critical {
                 say(&format!("assuming bad signature from key {} due to an unknown critical bit", checked.key_id));
             }
-            self.status.line(verdict("BADSIG"))?;
+            self.status.line(&verdict("BADSIG"))?;
             say(&format!("BAD signature from {}", quoted(first, word)));
             ends();
             return Ok(BAD);
         }
-        self.status.line(verdict(match (ended, expired, revoked) {
+        self.status.line(&verdict(match (ended, expired, revoked) {
             (true, ..) => "EXPSIG",
             (_, true, _) => "EXPKEYSIG",
             (_, _, Some(_)) => "REVKEYSIG",
@@ -88,7 +88,7 @@ impl Told {
         let date = date(checked.made);
         let (version, algorithm, hash, class) = (checked.version, checked.algorithm, checked.hash, checked.class);
         let (made, until) = (checked.made, checked.ends.unwrap_or(0));
-        self.status.line(format!(
+        self.status.line(&format!(
             "VALIDSIG {} {date} {made} {until} {version} 0 {algorithm} {hash} {class:02X} {primary}",
             key.fingerprint
         ))?;
@@ -156,7 +156,7 @@ impl Told {
             say("Note: This key has expired!");
         } else {
             let model = if self.model == TrustModel::Direct { "direct" } else { "pgp" };
-            self.status.line(format!("TRUST_{} 0 {model}", trust.status()))?;
+            self.status.line(&format!("TRUST_{} 0 {model}", trust.status()))?;
             let warning: &[&str] = match trust {
                 Trust::Never => &["WARNING: We do NOT trust this key!", "         The signature is probably a FORGERY."],
                 Trust::Marginal => &[
@@ -196,9 +196,9 @@ impl Told {
         let fingerprint = checked.fingerprint.as_deref().unwrap_or("-");
         introduce(checked, checked.fingerprint.as_deref().unwrap_or(key_id), name_of(*algorithm));
         note.iter().for_each(|note| say(note));
-        self.status.line(format!("ERRSIG {key_id} {algorithm} {hash} {class:02x} {made} {code} {fingerprint}"))?;
+        self.status.line(&format!("ERRSIG {key_id} {algorithm} {hash} {class:02x} {made} {code} {fingerprint}"))?;
         if matches!(checked.outcome, Outcome::NoKey) {
-            self.status.line(format!("NO_PUBKEY {key_id}"))?;
+            self.status.line(&format!("NO_PUBKEY {key_id}"))?;
         }
         say(&format!("Can't check signature: {why}"));
         if self.retrieves && matches!(checked.outcome, Outcome::NoKey) {

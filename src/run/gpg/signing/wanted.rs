@@ -1,6 +1,7 @@
 //! Whose key is meant (gpg(1), "How to specify a user ID").
 
 use crate::signature::openpgp::Certificates;
+use crate::signature::openpgp::sign::SignerKey;
 use anyhow::{Result, bail};
 
 /// Whose key is meant.
@@ -14,6 +15,8 @@ pub(super) struct Wanted {
 enum Meant {
     /// The end of a fingerprint or all of it, lowercase; of version 6, its beginning.
     Key(String),
+    /// What gpg-agent knows a key by, uppercase.
+    Keygrip(String),
     /// A whole user id.
     UserId(String),
     /// A whole address, lowercase.
@@ -30,7 +33,7 @@ impl Wanted {
     pub(super) fn of(spec: &str) -> Result<Self> {
         let bare = spec.trim();
         let (key, exactly) = bare.strip_suffix('!').map_or((bare, false), |text| (text, true));
-        let digits = key.strip_prefix("0x").unwrap_or(key).replace(' ', "");
+        let digits = key.strip_prefix("0x").unwrap_or(key).replace([' ', ':'], "");
         if matches!(digits.len(), 8 | 16 | 40 | 64) && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(Self { meant: Meant::Key(digits.to_lowercase()), exactly });
         }
@@ -38,11 +41,12 @@ impl Wanted {
         let meant = match (bare.split_at_checked(1).unwrap_or_default(), spec.trim_start().strip_prefix('=')) {
             (_, Some(rest)) => Meant::UserId(rest.to_owned()),
             (("<", rest), _) => Meant::Address(lower(rest.strip_suffix('>').unwrap_or(rest))),
+            (("&", rest), _) if rest.len() == 40 => Meant::Keygrip(rest.to_uppercase()),
             (("*" | "@", rest), _) => Meant::Part(lower(rest)),
             _ => Meant::Part(lower(bare)),
         };
         let text = match &meant {
-            Meant::Key(text) | Meant::UserId(text) | Meant::Address(text) | Meant::Part(text) => text.trim(),
+            Meant::Key(text) | Meant::Keygrip(text) | Meant::UserId(text) | Meant::Address(text) | Meant::Part(text) => text.trim(),
         };
         let cut = text.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
         if cut || text.chars().all(|c| c.is_ascii_punctuation() || c.is_whitespace()) {
@@ -58,6 +62,7 @@ impl Wanted {
                 let bytes = (0..digits.len() / 2).filter_map(|at| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok());
                 return bytes.collect();
             }
+            Meant::Keygrip(_) => return Vec::new(),
             Meant::UserId(text) => return text.as_bytes().to_vec(),
             Meant::Address(text) => text,
             Meant::Part(text) => {
@@ -71,10 +76,14 @@ impl Wanted {
     /// `alice@example.com` is not `malice@example.com` where both are there.
     pub(super) fn among(&self, certificates: &Certificates, now: i64) -> Vec<String> {
         let signers = certificates.signers(now);
+        let is = |wanted: &Self, key: &SignerKey| match &wanted.meant {
+            Meant::Keygrip(grip) => key.keygrip == *grip,
+            _ => wanted.names(&key.fingerprint, &[]),
+        };
         let means = |wanted: &Self| -> Vec<String> {
             let meant = |fingerprint: &&str| {
                 wanted.names(fingerprint, &certificates.user_ids(fingerprint, now))
-                    || signers.iter().any(|key| key.certificate == **fingerprint && wanted.names(&key.fingerprint, &[]))
+                    || signers.iter().any(|key| key.certificate == **fingerprint && is(wanted, key))
             };
             certificates.fingerprints().filter(meant).map(str::to_owned).collect()
         };
@@ -97,6 +106,7 @@ impl Wanted {
                 // the key id of version 6 is the fingerprint's beginning (RFC 9580 §5.5.4)
                 if newer { whole.starts_with(digits) && digits.len() >= 16 } else { whole.ends_with(digits) }
             }
+            Meant::Keygrip(_) => false, // a fingerprint does not tell
             Meant::UserId(whole) => texts().any(|id| id == *whole),
             Meant::Address(address) => texts().any(|id| {
                 let id = id.to_lowercase();
@@ -121,6 +131,7 @@ mod tests {
             ("0x89ABCDEF01234567", true),
             ("01234567", true),
             ("0123 4567 89AB CDEF 0123  4567 89AB CDEF 0123 4567", true),
+            ("01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67", true),
             ("89abcdef01234567!", true),
             ("89ABCDEF01234568", false),
             ("234567", false),
