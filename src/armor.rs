@@ -4,7 +4,7 @@ mod cms;
 mod openpgp;
 
 pub use cms::{decode_cms, encode_cms};
-pub use openpgp::{decode_keys, decode_openpgp, encode_certificate, encode_openpgp};
+pub use openpgp::{decode_keys, decode_openpgp, decode_openpgp_blocks, encode_certificate, encode_openpgp};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

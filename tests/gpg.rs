@@ -7,7 +7,7 @@ mod gnupg;
 #[path = "support/world.rs"]
 mod world;
 
-use common::{Done, OURS, run};
+use common::{OURS, run};
 use gnupg::Gpg;
 use std::os::unix::fs::PermissionsExt as _;
 use world::{done, says};
@@ -21,34 +21,6 @@ impl Gpg {
     /// The letters and fields that git shows of all commits, by a program.
     fn log(&self, program: &str) -> String {
         self.0.home.git("r", &["-c", &format!("gpg.program={program}"), "log", "--format=%G?|%GK|%GF|%GP|%GS|%GT"])
-    }
-
-    /// What a program answers to git's call for verifying: status lines without those that only gpg needs, the text, the status.
-    fn verified(&self, program: &str, signature: &[u8], data: &[u8]) -> (String, String, Option<i32>) {
-        let file = self.0.home.write("signature", signature);
-        let mut command = self.0.home.command(program);
-        command.args(["--keyid-format=long", "--status-fd=1", "--verify"]).arg(file).arg("-");
-        // out of a file: where the signature is none, gpg ends before it reads
-        let data = std::fs::File::open(self.0.home.write("data", data)).unwrap();
-        let ran = Done::from(command.stdin(data).output().unwrap());
-        let passed_over = ["KEY_CONSIDERED", "SIG_ID", "KEYEXPIRED", "FAILURE"];
-        let lines = ran.stdout.lines().filter(|line| !passed_over.iter().any(|word| line.contains(word)));
-        let text = ran.stderr.lines().filter(|line| {
-            let ours = [
-                "trustdb",
-                "marginals needed",
-                "depth:",
-                "reason for revocation",
-                "next trustdb",
-                "Please remember",
-                "should be the first",
-            ];
-            !ours.iter().any(|word| line.contains(word))
-        });
-        // of a revoked key that is no more believed, gpg's word depends on when the trust was last worked out
-        let text: String = text.map(|line| format!("{line}\n")).collect();
-        let text = text.replace("[revoked]", "[unknown]");
-        (lines.map(|line| format!("{line}\n")).collect(), text, ran.status)
     }
 }
 
@@ -255,6 +227,15 @@ fn an_ownertrust_file_is_believed_as_gpg_believes_it() {
         gpg.commit(name, name, fingerprint);
     }
     let theirs = gpg.log("gpg");
+    let words = |program: &str| {
+        let program = format!("gpg.program={program}");
+        let args = ["-c", &program, "-c", "log.showSignature=true", "log", "--format=%s"];
+        let done = done(gpg.0.home.command("git").arg("-C").arg(gpg.0.home.join("r")).args(args));
+        let lines = [done.stdout, done.stderr].concat();
+        lines.lines().filter(|line| line.contains("signature from")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let their_words = words("gpg");
+    assert_eq!(their_words.len(), names.len());
     for word in ["ultimate", "fully", "marginal", "undefined"] {
         assert!(theirs.contains(word), "{word}: {theirs}");
     }
@@ -263,6 +244,7 @@ fn an_ownertrust_file_is_believed_as_gpg_believes_it() {
     gpg.0.config("warrant.ownertrust", "~/ownertrust");
     gpg.0.home.write("ownertrust", &file);
     assert_eq!(gpg.log(OURS), theirs);
+    assert_eq!(words(OURS), their_words);
     gpg.0.home.write("ownertrust", "nonsense");
     let refused = gpg.verified(OURS, b"", b"");
     assert!(refused.2 != Some(0), "{refused:?}");

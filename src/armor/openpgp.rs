@@ -29,6 +29,21 @@ pub fn decode_openpgp(armored: &[u8]) -> Result<(Vec<u8>, ArmorForm), ArmorError
     Ok((blob, ArmorForm::Loose))
 }
 
+/// Takes the armour off all the signatures of a file, which may stand in several blocks; other lines are passed over.
+///
+/// # Errors
+/// As [`decode_openpgp`] for the first block that cannot be read.
+pub fn decode_openpgp_blocks(armored: &[u8]) -> Result<Vec<u8>, ArmorError> {
+    let (mut blobs, mut rest) = (Vec::new(), armored);
+    while !rest.is_empty() {
+        let next = memchr::memmem::find_iter(rest, b"\n-----BEGIN ").next().map_or(rest.len(), |at| at + 1);
+        let (one, after) = rest.split_at(next);
+        blobs.extend(decode_openpgp(one)?.0);
+        rest = after;
+    }
+    Ok(blobs)
+}
+
 /// Takes the armour off one block of keys, as leniently.
 ///
 /// # Errors
@@ -218,6 +233,22 @@ mod tests {
             (text.repeat(2), ArmorError::Several),
         ] {
             assert_eq!(decode_openpgp(bad.as_bytes()), Err(error), "{bad}");
+        }
+    }
+
+    #[test]
+    fn several_blocks() {
+        let one = String::from_utf8(encode_openpgp(b"abcd")).unwrap();
+        let two = String::from_utf8(encode_openpgp(b"efgh")).unwrap();
+        for text in [format!("{one}{two}"), format!("{one}text\n{two}text")] {
+            assert_eq!(decode_openpgp_blocks(text.as_bytes()), Ok(b"abcdefgh".to_vec()), "{text}");
+        }
+        for bad in [
+            format!("{one}{}", two.replace("ZW", "Z*")),
+            format!("{one}-----BEGIN PGP PUBLIC KEY BLOCK-----\n"),
+            one.replace("END", "E"),
+        ] {
+            assert!(decode_openpgp_blocks(bad.as_bytes()).is_err(), "{bad}");
         }
     }
 

@@ -17,17 +17,34 @@ pub fn add_to(certificates: &mut Certificates, holding: &[Vec<u8>]) -> Result<()
     let Some(base) = directory() else { return Ok(()) };
     for folder in entries(&base)?.into_iter().filter(|path| is_hexadecimal(path, &[2])) {
         for path in entries(&folder)?.into_iter().filter(|path| is_hexadecimal(path, &[38, 62])) {
-            let bytes = match fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue, // it is being replaced
-                Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-            };
+            let Some(bytes) = read(&path)? else { continue }; // it is being replaced
             if holding.iter().any(|text| memchr::memmem::find(&bytes, text).is_some()) {
                 certificates.add_readable(&bytes);
             }
         }
     }
     Ok(())
+}
+
+/// Adds what the directory holds of one certificate, by its fingerprint (hexadecimal).
+///
+/// # Errors
+/// Where its file cannot be read.
+pub fn add_one(certificates: &mut Certificates, fingerprint: &str) -> Result<()> {
+    let name = fingerprint.to_lowercase();
+    let Some((base, (folder, file))) = directory().zip(name.split_at_checked(2)) else { return Ok(()) };
+    if let Some(bytes) = read(&base.join(folder).join(file))? {
+        certificates.add_same(&bytes, &[fingerprint.to_owned()]);
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
 }
 
 fn directory() -> Option<PathBuf> {

@@ -1,21 +1,29 @@
 //! What GnuPG keeps in its home: keyrings, trust, settings.
 
+mod settings;
+
+pub use settings::Settings;
+
+use super::cert_d;
 use crate::signature::openpgp::Certificates;
-use crate::signature::openpgp::keyring::{TrustDb, certificates_of};
+use crate::signature::openpgp::keyring::{Kept, TrustDb, certificates_of, is_for_openpgp};
 use anyhow::{Context as _, Result, bail};
+use std::cell::OnceCell;
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// GnuPG's home, and how its command line and gpg.conf say that it is used.
 pub struct Gnupg {
     home: PathBuf,
     keyrings: Vec<PathBuf>,
-    /// Whether every key counts as fully believed.
-    pub trust_always: bool,
-    /// The key to sign with where nobody names one.
-    pub default_key: Option<String>,
+    /// What the keyrings hold, once it has been read.
+    files: OnceCell<Vec<Vec<u8>>>,
+    /// What gpg.conf says.
+    pub settings: Settings,
 }
 
 impl Gnupg {
@@ -29,8 +37,12 @@ impl Gnupg {
             Some(home) => home,
             None => Path::new(&env::var_os("HOME").context("neither GNUPGHOME nor HOME is set")?).join(".gnupg"),
         };
-        let mut gnupg = Self { home, keyrings: Vec::new(), trust_always: false, default_key: None };
-        gnupg.read_settings()?;
+        let settings = read_settings(&home)?;
+        let mut gnupg = Self { home, keyrings: Vec::new(), files: OnceCell::new(), settings };
+        if !gnupg.settings.no_default_keyring {
+            gnupg.keyrings.push(default_keyring(&gnupg.home)?);
+        }
+        gnupg.use_keyrings(&gnupg.settings.keyrings.clone(), false)?;
         Ok(gnupg)
     }
 
@@ -39,66 +51,82 @@ impl Gnupg {
         &self.home
     }
 
-    /// Adds keyrings; `only`: in the place of the usual one. A name without a slash is one in the home.
-    pub fn use_keyrings(&mut self, named: &[PathBuf], only: bool) {
-        let own = named.iter().map(|name| if name.components().count() > 1 { name.clone() } else { self.home.join(name) });
-        let own: Vec<PathBuf> = own.collect();
+    /// Adds keyrings; `only`: in the place of the usual one. A name without a slash is one in the home, `~/` is expanded, and a
+    /// word before the name that says what kind of file it is changes nothing.
+    ///
+    /// # Errors
+    /// Where a name begins with `~` and cannot be expanded.
+    pub fn use_keyrings(&mut self, named: &[PathBuf], only: bool) -> Result<()> {
         if only {
             self.keyrings.clear();
         }
-        self.keyrings.extend(own);
-    }
-
-    /// gpg.conf, as far as it says what is verified and signed with.
-    fn read_settings(&mut self) -> Result<()> {
-        let mut default_keyring = true;
-        let mut named = Vec::new();
-        for line in read(&self.home.join("gpg.conf"))?.unwrap_or_default().split(|&b| b == b'\n') {
-            let line = String::from_utf8_lossy(line).trim().to_owned();
-            let (name, value) = line.split_once([' ', '\t', '=']).unwrap_or((&line, ""));
-            let value = value.trim().trim_matches('"');
-            match name.trim_start_matches("--") {
-                "trust-model" => self.trust_always = value == "always",
-                "always-trust" => self.trust_always = true,
-                "default-key" => self.default_key = Some(value.to_owned()),
-                "keyring" | "primary-keyring" => named.push(PathBuf::from(value)),
-                "no-default-keyring" => default_keyring = false,
-                _ => {}
-            }
+        for name in named {
+            let bytes = name.as_os_str().as_bytes();
+            let bare = KINDS.iter().find_map(|kind| bytes.strip_prefix(kind.as_bytes())).unwrap_or(bytes);
+            self.keyrings.push(self.path_of(bare).with_context(|| format!("the keyring {}", name.display()))?);
         }
-        let common = read(&self.home.join("common.conf"))?.unwrap_or_default();
-        if common.split(|&b| b == b'\n').any(|line| line.trim_ascii() == b"use-keyboxd") {
-            bail!(
-                "{} keeps its keys in a keyboxd (use-keyboxd in common.conf), which cannot be read here; export them: gpg --export >{}/pubring.gpg, and take the setting out",
-                self.home.display(),
-                self.home.display()
-            );
-        }
-        if default_keyring {
-            let boxed = self.home.join("pubring.kbx");
-            self.keyrings.push(if boxed.exists() { boxed } else { self.home.join("pubring.gpg") });
-        }
-        self.use_keyrings(&named, false);
+        self.files.take();
         Ok(())
     }
 
-    /// The certificates that hold one of some texts: key ids, addresses. A keyring that is not there holds none; what cannot be
-    /// read in one is passed over.
+    /// What a name in gpg's settings names: a file in the home, unless it has a slash.
+    fn path_of(&self, name: &[u8]) -> Result<PathBuf> {
+        match (name.starts_with(b"~"), name.contains(&b'/')) {
+            (true, true) => super::policy::expand_home(&String::from_utf8_lossy(name)),
+            (false, true) => Ok(PathBuf::from(OsStr::from_bytes(name))),
+            (_, false) => Ok(self.home.join(OsStr::from_bytes(name))),
+        }
+    }
+
+    fn files(&self) -> Result<&[Vec<u8>]> {
+        if self.files.get().is_none() {
+            let files = self.keyrings.iter().map(|path| Ok(read(path)?.unwrap_or_default())).collect::<Result<_>>()?;
+            let _ = self.files.set(files);
+        }
+        Ok(self.files.get().map(Vec::as_slice).unwrap_or_default())
+    }
+
+    /// The certificates that hold one of some texts: key ids, addresses (in lowercase; how the certificate has them does not
+    /// matter). A keyring that is not there holds none; what cannot be read in one is passed over.
     ///
     /// # Errors
     /// Where a file cannot be read.
     pub fn certificates(&self, holding: &[Vec<u8>]) -> Result<Certificates> {
         let mut all = Certificates::default();
-        for path in &self.keyrings {
-            let file = read(path)?.unwrap_or_default();
-            for kept in certificates_of(&file) {
-                let holds = |text: &Vec<u8>| [kept.index, kept.packets].iter().any(|it| memchr::memmem::find(it, text).is_some());
-                if kept.index.is_empty() || holding.iter().any(holds) {
-                    all.add_readable(kept.packets);
-                }
+        for kept in self.files()?.iter().flat_map(|file| certificates_of(file)) {
+            if kept.index.is_empty() || holding.iter().any(|text| holds(&kept, text)) {
+                all.add_readable(kept.packets);
             }
         }
         Ok(all)
+    }
+
+    /// Completes certificates, wherever they were found, by what the keyrings and the shared directory hold of the same ones,
+    /// since a revocation may be in either; and by the certificates of those whom they let revoke them, and who may have. `now` in
+    /// seconds since 1970 (UTC).
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub fn complete(&self, certificates: &mut Certificates, now: i64) -> Result<()> {
+        let found: Vec<String> = certificates.fingerprints().map(str::to_owned).collect();
+        self.add_same(certificates, &found)?;
+        let revokers = certificates.absent_revokers(now);
+        self.add_same(certificates, &revokers)
+    }
+
+    /// Adds the certificates of some fingerprints, from keyrings and shared directory.
+    fn add_same(&self, certificates: &mut Certificates, fingerprints: &[String]) -> Result<()> {
+        if fingerprints.is_empty() {
+            return Ok(());
+        }
+        let needles: Vec<Vec<u8>> = fingerprints.iter().map(|digits| unhex(digits)).collect();
+        for kept in self.files()?.iter().flat_map(|file| certificates_of(file)) {
+            let in_index = |text: &Vec<u8>| memchr::memmem::find(kept.index, text).is_some();
+            if kept.index.is_empty() || needles.iter().any(in_index) {
+                certificates.add_same(kept.packets, fingerprints);
+            }
+        }
+        fingerprints.iter().try_for_each(|fingerprint| cert_d::add_one(certificates, fingerprint))
     }
 
     /// What GnuPG worked out of whom to believe.
@@ -106,8 +134,46 @@ impl Gnupg {
     /// # Errors
     /// Where the file is there and cannot be read.
     pub fn trust(&self) -> Result<TrustDb> {
-        Ok(TrustDb::parse(&read(&self.home.join("trustdb.gpg"))?.unwrap_or_default()))
+        let named = self.settings.trustdb.as_deref().unwrap_or(Path::new("trustdb.gpg"));
+        Ok(TrustDb::parse(&read(&self.path_of(named.as_os_str().as_bytes())?)?.unwrap_or_default()))
     }
+}
+
+/// What gpg takes before a keyring's name.
+const KINDS: [&str; 2] = ["gnupg-ring:", "gnupg-kbx:"];
+
+/// gpg.conf, or its like for a version of gpg.
+fn read_settings(home: &Path) -> Result<Settings> {
+    let common = read(&home.join("common.conf"))?.unwrap_or_default();
+    if common.split(|&b| b == b'\n').any(|line| line.trim_ascii() == b"use-keyboxd") {
+        bail!(
+            "{0} keeps its keys in a keyboxd (use-keyboxd in common.conf), which cannot be read here; export them: gpg --export >{0}/pubring.gpg, and take the setting out",
+            home.display(),
+        );
+    }
+    let names: Vec<String> = match fs::read_dir(home) {
+        Ok(listed) => listed.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect(),
+        Err(_) => vec!["gpg.conf".to_owned()], // a folder that is not there, or that cannot be listed
+    };
+    let chosen = settings::choose(names.iter().map(String::as_str)).unwrap_or("gpg.conf");
+    Ok(Settings::parse(&read(&home.join(chosen))?.unwrap_or_default()))
+}
+
+/// pubring.kbx; where a pubring.gpg is there as well, only if gpg made it or used it (g10/keydb.c).
+fn default_keyring(home: &Path) -> Result<PathBuf> {
+    let (boxed, plain) = (home.join("pubring.kbx"), home.join("pubring.gpg"));
+    let is_boxed = !plain.exists() || read(&boxed)?.is_some_and(|file| is_for_openpgp(&file));
+    Ok(if is_boxed { boxed } else { plain })
+}
+
+/// Whether a certificate holds some bytes; such as are text, in any case of its letters.
+fn holds(kept: &Kept<'_>, text: &[u8]) -> bool {
+    let has = |it: &[u8]| memchr::memmem::find(it, text).is_some();
+    has(kept.index) || has(kept.packets) || (text.is_ascii() && has(&kept.packets.to_ascii_lowercase()))
+}
+
+fn unhex(digits: &str) -> Vec<u8> {
+    (0..digits.len() / 2).filter_map(|at| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()).collect()
 }
 
 /// The text of a file that a setting names; `~/` is expanded.

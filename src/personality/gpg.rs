@@ -16,6 +16,8 @@ pub struct Gpg {
     pub home: Option<PathBuf>,
     /// `-u`: whose key signs.
     pub users: Vec<String>,
+    /// `--default-key`: the last one that is there signs where `-u` names none.
+    pub default_keys: Vec<String>,
     /// `-a`
     pub armor: bool,
     /// `--digest-algo`
@@ -26,8 +28,8 @@ pub struct Gpg {
     pub keyrings: Vec<PathBuf>,
     /// `--no-default-keyring`
     pub no_default_keyring: bool,
-    /// `--trust-model always`
-    pub trust_always: bool,
+    /// `--trust-model`, as written.
+    pub trust_model: Option<String>,
     /// `-q`
     pub quiet: bool,
 }
@@ -81,7 +83,10 @@ const IGNORED: &[&str] = &[
     "no-greeting",
     "no-secmem-warning",
     "no-permission-warning",
+    "auto-key-retrieve",
     "no-auto-key-retrieve",
+    "no-autostart",
+    "no-symkey-cache",
     "no-auto-key-locate",
     "no-auto-check-trustdb",
     "expert",
@@ -94,7 +99,6 @@ const IGNORED: &[&str] = &[
     "exit-on-status-write-error",
     "fixed-list-mode",
     "with-colons",
-    "always-trust",
     "disable-dirmngr",
     "no-sig-cache",
     "no-utf8-strings",
@@ -157,14 +161,15 @@ impl Gpg {
                     "no-armor" | "no-armour" => gpg.armor = false,
                     "quiet" => gpg.quiet = true,
                     "status-fd" => gpg.status_fd = Some(number(&name, value()?)?),
-                    "local-user" | "default-key" => gpg.users.push(lossy(value()?)),
+                    "local-user" => gpg.users.push(lossy(value()?)),
+                    "default-key" => gpg.default_keys.push(lossy(value()?)),
                     "homedir" => gpg.home = Some(value()?.into()),
                     "digest-algo" => gpg.digest = Some(lossy(value()?)),
                     "faked-system-time" => gpg.time = Some(lossy(value()?)),
                     "keyring" | "primary-keyring" => gpg.keyrings.push(value()?.into()),
                     "no-default-keyring" => gpg.no_default_keyring = true,
-                    "trust-model" => gpg.trust_always = value()?.as_bytes() == b"always",
-                    "always-trust" => gpg.trust_always = true,
+                    "trust-model" => gpg.trust_model = Some(lossy(value()?)),
+                    "always-trust" => gpg.trust_model = Some("always".to_owned()),
                     name if IGNORED.contains(&name) => {}
                     name if IGNORED_VALUES.contains(&name) => {
                         value()?;

@@ -1,6 +1,7 @@
 //! In gpg's place, as git calls it: detached signatures made and verified, status lines, messages, exit statuses.
 
 mod signing;
+mod told;
 
 use super::{complain, drain_stdin, x509};
 use crate::armor::Format;
@@ -10,13 +11,14 @@ use crate::io::{cert_d, clock};
 use crate::personality::gpg::{Action, Gpg, GpgUsage};
 use crate::report::escape::printable;
 use crate::signature::openpgp::detached::{Checked, Detached, Outcome};
-use crate::signature::openpgp::keyring::{Trust, TrustDb};
+use crate::signature::openpgp::keyring::{TrustDb, TrustModel};
 use crate::signature::openpgp::web::OwnerTrust;
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+use told::Told;
 
 /// gpg's exit statuses.
 const GOOD: u8 = 0;
@@ -45,16 +47,18 @@ pub(super) struct Status(pub(super) Option<u32>);
 
 impl Status {
     /// Writes one. Text in it that somebody else chose has no line end and no control character left.
-    pub(super) fn line(&self, line: &str) -> io::Result<()> {
+    pub(super) fn line(&self, line: &(impl AsRef<[u8]> + ?Sized)) -> io::Result<()> {
+        let line = [b"[GNUPG:] ", line.as_ref(), b"\n"].concat();
         match self.0 {
-            Some(1) => writeln!(io::stdout(), "[GNUPG:] {line}"),
-            Some(2) => writeln!(io::stderr(), "[GNUPG:] {line}"),
+            Some(1) => io::stdout().write_all(&line),
+            Some(2) => io::stderr().write_all(&line),
             _ => Ok(()),
         }
     }
 }
 
-/// Text of a user id in a status line: `%`, control characters and what is not UTF-8 as `%XX`, as GnuPG does; never empty.
+/// Text of a user id in a status line: `%` and control characters as `%XX`, as GnuPG does; never empty. What is no UTF-8 is
+/// `%XX` as well.
 pub(super) fn escaped(user_id: &[u8]) -> String {
     let mut out = String::new();
     for chunk in user_id.utf8_chunks() {
@@ -68,6 +72,23 @@ pub(super) fn escaped(user_id: &[u8]) -> String {
         chunk.invalid().iter().for_each(|byte| out.push_str(&format!("%{byte:02X}")));
     }
     if out.trim().is_empty() { "[?]".to_owned() } else { out }
+}
+
+/// The same, but what is no UTF-8 stays as it is, as in GnuPG (names of old keys in Latin-1), save what a terminal would take for
+/// control characters.
+fn plain(user_id: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for chunk in user_id.utf8_chunks() {
+        if !chunk.valid().trim().is_empty() {
+            out.extend(escaped(chunk.valid().as_bytes()).bytes());
+        } else {
+            out.extend(chunk.valid().bytes().filter(|byte| *byte == b' '));
+        }
+        for byte in chunk.invalid() {
+            if *byte < 0xa0 { out.extend(format!("%{byte:02X}").bytes()) } else { out.push(*byte) }
+        }
+    }
+    if out.trim_ascii().is_empty() { b"[?]".to_vec() } else { out }
 }
 
 /// Verifies a signature of either kind: git says by the program that it calls which it is, the signature itself says it too.
@@ -92,22 +113,47 @@ pub(super) fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result
         return Ok(FAILED);
     };
     let mut gnupg = Gnupg::open(gpg.home.as_deref())?;
-    gnupg.use_keyrings(&gpg.keyrings, gpg.no_default_keyring);
+    gnupg.use_keyrings(&gpg.keyrings, gpg.no_default_keyring)?;
     let mut certificates = gnupg.certificates(&signatures.key_ids())?;
-    let mut verifier = OpenPgpVerifier::like_gnupg(&certificates, clock::now());
+    let verifier = OpenPgpVerifier::like_gnupg(&certificates, clock::now());
     let unknown = |checked: &Checked| matches!(checked.outcome, Outcome::NoKey);
     if signatures.check(&verifier, b"").iter().any(unknown) {
         cert_d::add_to(&mut certificates, &signatures.key_ids())?;
-        verifier = OpenPgpVerifier::like_gnupg(&certificates, clock::now());
     }
+    gnupg.complete(&mut certificates, clock::now())?;
+    let found = check(&signatures, &certificates, &data, clock::now());
     let trust = trust(&gnupg)?;
-    let told = Told { status, certificates, trust, always: gpg.trust_always || gnupg.trust_always };
+    let named = gpg.trust_model.as_deref();
+    let model = named.map(|name| TrustModel::of_name(name).with_context(|| format!("unknown trust model '{name}'"))).transpose()?;
+    let model = model.or(gnupg.settings.trust_model).unwrap_or_default();
+    if model == TrustModel::Tofu {
+        complain("gpg: Note: what the trust model tofu learnt is not read here; whom to believe says the web of trust alone");
+    }
+    let weak = gnupg.settings.weak_digests();
+    let told = Told { status, certificates, trust, model, weak, retrieves: gnupg.settings.auto_key_retrieve };
     let mut worst = GOOD;
-    for checked in signatures.check(&verifier, &data) {
-        worst = worst.max(told.tell(&checked)?);
+    for checked in &found {
+        worst = worst.max(told.tell(checked)?);
     }
     io::stdout().flush()?;
     Ok(worst)
+}
+
+/// Checks each signature by the keys that stand, else by those of which gpg only does not know any more whose they are.
+fn check(signatures: &Detached, certificates: &Certificates, data: &[u8], now: i64) -> Vec<Checked> {
+    let mut found = signatures.check(&OpenPgpVerifier::like_gnupg(certificates, now), data);
+    if !found.iter().any(|checked| matches!(checked.outcome, Outcome::NoKey)) {
+        return found;
+    }
+    for (ended, before) in certificates.ended(now) {
+        let then = signatures.check(&OpenPgpVerifier::like_gnupg(&ended, before), data);
+        for (checked, then) in found.iter_mut().zip(then).filter(|(checked, _)| matches!(checked.outcome, Outcome::NoKey)) {
+            if matches!(&then.outcome, Outcome::Good(key) | Outcome::Bad(key) if ended.has_living_key(&key.fingerprint, now)) {
+                *checked = then;
+            }
+        }
+    }
+    found
 }
 
 /// Whom to believe: by GnuPG's trustdb, or by the ownertrust in the file that `warrant.ownertrust` names.
@@ -131,161 +177,6 @@ pub(super) fn read_stdin() -> Result<Vec<u8>> {
     Ok(data)
 }
 
-/// Says what was found out of signatures.
-struct Told {
-    status: Status,
-    certificates: Certificates,
-    trust: TrustDb,
-    always: bool,
-}
-
-impl Told {
-    fn tell(&self, checked: &Checked) -> Result<u8> {
-        let now = clock::now();
-        let user = checked.user_id.as_deref().map(|id| format!(" {}", escaped(id))).unwrap_or_default();
-        self.status.line(&format!("NEWSIG{user}"))?;
-        let (key, good) = match &checked.outcome {
-            Outcome::Good(key) => (key, true),
-            Outcome::Bad(key) => (key, false),
-            Outcome::NoKey | Outcome::Unsupported => return self.tell_unchecked(checked),
-        };
-        let Some(binding) = &key.binding else { return Ok(FAILED) };
-        let primary = &binding.certificate;
-        self.status.line(&format!("KEY_CONSIDERED {primary} 0"))?;
-        self.introduce(checked, &key.fingerprint, key.short);
-        let ids = self.certificates.user_ids(primary, now);
-        let name = ids.first().map_or_else(|| "[?]".to_owned(), |id| escaped(id));
-        let expired = binding.ends.is_some_and(|ends| ends <= now);
-        let ended = checked.ends.is_some_and(|ends| ends <= now);
-        let believed: Vec<Trust> = ids.iter().map(|id| self.validity(&key.blob, id)).collect();
-        let trust = believed.iter().copied().max().unwrap_or(self.trust.best(&key.blob));
-        let shown = |index: usize| match believed.get(index) {
-            _ if binding.revoked.is_some() && !self.always && trust != Trust::Ultimate => "revoked",
-            _ if expired => "expired",
-            Some(trust) => trust.word(),
-            None => trust.word(),
-        };
-        if !good {
-            self.status.line(&format!("BADSIG {} {name}", checked.key_id))?;
-            say(&format!("BAD signature from \"{name}\" [{}]", shown(0)));
-            return Ok(BAD);
-        }
-        let word = match (ended, expired, binding.revoked) {
-            (true, ..) => "EXPSIG",
-            (_, true, _) => "EXPKEYSIG",
-            (_, _, Some(_)) => "REVKEYSIG",
-            _ => "GOODSIG",
-        };
-        self.status.line(&format!("{word} {} {name}", checked.key_id))?;
-        let date = date(checked.made);
-        let (version, algorithm, hash, class) = (checked.version, checked.algorithm, checked.hash, checked.class);
-        let (made, ends) = (checked.made, checked.ends.unwrap_or(0));
-        self.status.line(&format!(
-            "VALIDSIG {} {date} {made} {ends} {version} 0 {algorithm} {hash} {class:02X} {primary}",
-            key.fingerprint
-        ))?;
-        say(&format!("{} signature from \"{name}\" [{}]", if ended { "Expired" } else { "Good" }, shown(0)));
-        for (index, id) in ids.iter().enumerate().skip(1) {
-            complain(&format!("gpg:                 aka \"{}\" [{}]", printable(&escaped(id)), shown(index)));
-        }
-        if let Some(ends) = checked.ends {
-            say(&format!("Signature {} {}", if ended { "expired" } else { "expires" }, clock::local_line(ends)));
-        }
-        if binding.revoked.is_some() && !expired {
-            self.status.line("KEYREVOKED")?;
-            say("WARNING: This key has been revoked by its owner!");
-            complain("gpg:          This could mean that the signature is forged.");
-        }
-        if expired {
-            say("Note: This key has expired!");
-        } else {
-            let model = if self.always { "always" } else { "pgp" };
-            self.status.line(&format!("TRUST_{} 0 {model}", trust.status()))?;
-        }
-        if self.always {
-            say("WARNING: Using untrusted key!");
-        } else if !expired && trust < Trust::Marginal {
-            let never = trust == Trust::Never;
-            say(if never {
-                "WARNING: We do NOT trust this key!"
-            } else {
-                "WARNING: This key is not certified with a trusted signature!"
-            });
-            complain(if never {
-                "gpg:          The signature is probably a FORGERY."
-            } else {
-                "gpg:          There is no indication that the signature belongs to the owner."
-            });
-        }
-        if expired || trust < Trust::Fully {
-            complain(&format!("Primary key fingerprint: {}", grouped(primary)));
-            if key.fingerprint != *primary {
-                complain(&format!("     Subkey fingerprint: {}", grouped(&key.fingerprint)));
-            }
-        }
-        Ok(if ended { BAD } else { GOOD })
-    }
-
-    fn validity(&self, fingerprint: &[u8], user_id: &[u8]) -> Trust {
-        if self.always { Trust::Fully } else { self.trust.validity(fingerprint, user_id) }
-    }
-
-    fn introduce(&self, checked: &Checked, key: &str, short: &str) {
-        say(&format!("Signature made {}", clock::local_line(checked.made)));
-        complain(&format!("gpg:                using {short} key {key}"));
-        if let Some(id) = &checked.user_id {
-            complain(&format!("gpg:                issuer \"{}\"", printable(&escaped(id))));
-        }
-    }
-
-    fn tell_unchecked(&self, checked: &Checked) -> Result<u8> {
-        const NO_KEY: u8 = 9;
-        const UNKNOWN_ALGORITHM: u8 = 4;
-        let no_key = matches!(checked.outcome, Outcome::NoKey);
-        let Checked { key_id, algorithm, hash, class, made, .. } = checked;
-        let fingerprint = checked.fingerprint.as_deref().unwrap_or("-");
-        let code = if no_key { NO_KEY } else { UNKNOWN_ALGORITHM };
-        self.status.line(&format!("ERRSIG {key_id} {algorithm} {hash} {class:02x} {made} {code} {fingerprint}"))?;
-        self.introduce(checked, checked.fingerprint.as_deref().unwrap_or(key_id), name_of(*algorithm));
-        if no_key {
-            self.status.line(&format!("NO_PUBKEY {key_id}"))?;
-            say("Can't check signature: No public key");
-        } else {
-            say("Can't check signature: Unknown algorithm or type");
-        }
-        Ok(FAILED)
-    }
-}
-
-/// A line as gpg writes it for people; names from keys in it are harmless.
-fn say(line: &str) {
-    complain(&format!("gpg: {}", printable(line)));
-}
-
-fn name_of(algorithm: u8) -> &'static str {
-    match algorithm {
-        1..=3 => "RSA",
-        17 => "DSA",
-        19 => "ECDSA",
-        22 => "EDDSA",
-        27 => "ED25519",
-        28 => "ED448",
-        _ => "?",
-    }
-}
-
-/// `YYYY-MM-DD` in UTC.
-fn date(time: i64) -> String {
-    crate::verdict::Utc(time).to_string().chars().take(10).collect()
-}
-
-/// A fingerprint in groups of four, a wider gap in the middle.
-fn grouped(fingerprint: &str) -> String {
-    let groups: Vec<String> = fingerprint.as_bytes().chunks(4).map(|group| String::from_utf8_lossy(group).into_owned()).collect();
-    let (left, right) = groups.split_at(groups.len() / 2);
-    format!("{}  {}", left.join(" "), right.join(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +193,14 @@ mod tests {
             ("\u{85}Zo\u{eb}".as_bytes(), "%C2%85Zo\u{eb}"),
         ] {
             assert_eq!(escaped(id), want);
+            if std::str::from_utf8(id).is_ok() {
+                assert_eq!(plain(id), want.as_bytes());
+            }
+        }
+        for (id, want) in
+            [(&b"J\xf6rg <j@x>"[..], &b"J\xf6rg <j@x>"[..]), (b"\xff\x1b\x9b", b"\xff%1B%9B"), (b"a\xe4 b", b"a\xe4 b")]
+        {
+            assert_eq!(plain(id), want);
         }
     }
 }

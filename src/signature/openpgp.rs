@@ -14,6 +14,7 @@ mod packet;
 mod raw;
 mod reading;
 pub mod secret;
+pub mod shown;
 mod sift;
 pub mod sign;
 pub mod standing;

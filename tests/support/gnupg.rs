@@ -1,7 +1,7 @@
 //! GnuPG with a home of its own.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use crate::common::{has, run, skipped};
+use crate::common::{Done, has, run, skipped};
 use crate::world::{Judged, World, done};
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -62,6 +62,33 @@ impl Gpg {
         let made = run(command.args(["--gen-revoke", fingerprint]), answers.as_bytes());
         assert!(made.ok(), "{made:?}");
         self.gpg(&["--import"], made.stdout.as_bytes());
+    }
+
+    /// What a program answers to git's call for verifying: status lines without those that only gpg needs, the text, the status.
+    pub fn verified(&self, program: &str, signature: &[u8], data: &[u8]) -> (String, String, Option<i32>) {
+        let file = self.0.home.write("signature", signature);
+        let mut command = self.0.home.command(program);
+        command.args(["--keyid-format=long", "--status-fd=1", "--verify"]).arg(file).arg("-");
+        // out of a file: where the signature is none, gpg ends before it reads
+        let data = std::fs::File::open(self.0.home.write("data", data)).unwrap();
+        let ran = Done::from(command.stdin(data).output().unwrap());
+        let passed_over = ["KEY_CONSIDERED", "SIG_ID", "KEYEXPIRED", "FAILURE", "NOTATION_"];
+        let lines = ran.stdout.lines().filter(|line| !passed_over.iter().any(|word| line.contains(word)));
+        let text = ran.stderr.lines().filter(|line| {
+            let ours = [
+                "trustdb",
+                "marginals needed",
+                "depth:",
+                "reason for revocation",
+                "next trustdb",
+                "Please remember",
+                "should be the first",
+                "ultimately trusted keys",
+            ];
+            !ours.iter().any(|word| line.contains(word))
+        });
+        let text: String = text.map(|line| format!("{line}\n")).collect();
+        (lines.map(|line| format!("{line}\n")).collect(), text, ran.status)
     }
 
     pub fn export(&self, fingerprint: &str) {

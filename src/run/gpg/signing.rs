@@ -1,22 +1,26 @@
 //! Signing in gpg's place: which key, by which agent.
 
+mod wanted;
+
 use super::{GOOD, Status, escaped, read_stdin};
 use crate::armor::decode_openpgp;
 use crate::io::gnupg::Gnupg;
 use crate::io::keys::SecretFile;
 use crate::io::keys::ephemeral::random;
-use crate::io::keys::gpg_agent::GpgAgent;
+use crate::io::keys::gpg_agent::{GpgAgent, shortened};
 use crate::io::secrecy::forbid_cores;
 use crate::io::{cert_d, clock};
 use crate::personality::gpg::Gpg;
 use crate::signature::openpgp::detached::{Detached, Outcome};
 use crate::signature::openpgp::sign::{MOST_SALT, Numbers, SignerKey, SigningHash};
+use crate::signature::openpgp::standing::NoKey;
 use crate::signature::openpgp::{Certificates, OpenPgpVerifier};
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::env;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use wanted::Wanted;
 
 /// Signs standard input; the signature goes to standard output.
 pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
@@ -28,18 +32,14 @@ pub(super) fn sign(gpg: &Gpg) -> Result<u8> {
             .with_context(|| format!("--digest-algo {name}: signatures are made with SHA256, SHA384 or SHA512"))?,
     };
     let mut gnupg = Gnupg::open(gpg.home.as_deref())?;
-    gnupg.use_keyrings(&gpg.keyrings, gpg.no_default_keyring);
-    let spec = match &gpg.users[..] {
-        [] => gnupg.default_key.clone(),
-        [user] => Some(user.clone()),
-        _ => bail!("one signature by one key is made at a time; git takes no more"),
-    };
-    let spec = spec.context("no key is named; git config user.signingKey FINGERPRINT")?;
+    gnupg.use_keyrings(&gpg.keyrings, gpg.no_default_keyring)?;
     let now = clock::now();
     let made = gpg.time.as_deref().map_or(Ok(now), faked)?;
-    let Found { mut key, certificates, mut holder } = match file_of(&spec)? {
-        Some(path) => in_file(&path, made)?,
-        None => by_name(&gnupg, &spec, made)?,
+    let users = if gpg.users.is_empty() { &gnupg.settings.local_users } else { &gpg.users };
+    let Found { mut key, certificates, mut holder } = match &users[..] {
+        [] => by_default(&gnupg, &gpg.default_keys, made)?,
+        [user] => named(&gnupg, user, made)?,
+        _ => bail!("one signature by one key is made at a time; git takes no more"),
     };
     key.hash = hash;
     let verifier = OpenPgpVerifier::like_gnupg(&certificates, made);
@@ -94,6 +94,26 @@ impl Holder {
     }
 }
 
+/// The last of the default keys that can be had, as gpg takes it; those of the command line come after those of gpg.conf.
+fn by_default(gnupg: &Gnupg, given: &[String], now: i64) -> Result<Found> {
+    let mut refusal = anyhow!("no key is named; git config user.signingKey FINGERPRINT");
+    for (at, spec) in gnupg.settings.default_keys.iter().chain(given).rev().enumerate() {
+        match named(gnupg, spec, now) {
+            Ok(found) => return Ok(found),
+            Err(error) if at == 0 => refusal = error, // why it is not the one that was meant
+            Err(_) => {}
+        }
+    }
+    Err(refusal)
+}
+
+fn named(gnupg: &Gnupg, spec: &str, now: i64) -> Result<Found> {
+    match file_of(spec)? {
+        Some(path) => in_file(gnupg, &path, now),
+        None => by_name(gnupg, spec, now),
+    }
+}
+
 /// The file that the text names, if it names one: only what has a slash in it can.
 fn file_of(spec: &str) -> Result<Option<PathBuf>> {
     if !spec.contains('/') {
@@ -106,10 +126,11 @@ fn file_of(spec: &str) -> Result<Option<PathBuf>> {
     Ok(Some(path).filter(|path| path.is_file()))
 }
 
-/// The newest key of a file that signs.
-fn in_file(path: &Path, now: i64) -> Result<Found> {
+/// The newest key of a file that signs. A revocation of it may lie where its certificate does, and not in the file.
+fn in_file(gnupg: &Gnupg, path: &Path, now: i64) -> Result<Found> {
     let file = SecretFile::open(path)?;
-    let certificates = file.keys().certificates().clone();
+    let mut certificates = file.keys().certificates().clone();
+    gnupg.complete(&mut certificates, now)?;
     let keys: Vec<SignerKey> = certificates.signers(now).into_iter().filter(|key| file.keys().has(&key.fingerprint)).collect();
     let Some(first) = keys.first() else {
         bail!("{} holds no secret key that is for signing, or of an algorithm that is signed with here", path.display())
@@ -151,7 +172,7 @@ fn by_name(gnupg: &Gnupg, spec: &str, now: i64) -> Result<Found> {
 
 /// The keys that the text names and that may sign, the newest first, and the certificates that they are of.
 fn usable(gnupg: &Gnupg, spec: &str, now: i64) -> Result<(Vec<SignerKey>, Certificates)> {
-    let wanted = Wanted::of(spec);
+    let wanted = Wanted::of(spec)?;
     let mut certificates = gnupg.certificates(&[wanted.needle()])?;
     if wanted.among(&certificates, now).is_empty() {
         certificates = gnupg.certificates(&[Vec::new()])?; // written otherwise, or by another of its keys
@@ -159,6 +180,7 @@ fn usable(gnupg: &Gnupg, spec: &str, now: i64) -> Result<(Vec<SignerKey>, Certif
     if wanted.among(&certificates, now).is_empty() {
         cert_d::add_to(&mut certificates, &[Vec::new()])?;
     }
+    gnupg.complete(&mut certificates, now)?;
     let home = gnupg.home().display();
     let known = wanted.among(&certificates, now);
     if known.is_empty() {
@@ -169,6 +191,9 @@ fn usable(gnupg: &Gnupg, spec: &str, now: i64) -> Result<(Vec<SignerKey>, Certif
     let keys = certificates.signers(now).into_iter().filter(|key| known.contains(&key.certificate));
     let keys: Vec<SignerKey> = keys.filter(|key| !wanted.exactly || wanted.names(&key.fingerprint, &[])).collect();
     if keys.is_empty() {
+        if let Some(Err(why @ (NoKey::Unbound | NoKey::Ahead { .. }))) = known.first().map(|one| certificates.standing(one, now)) {
+            bail!("the key {} of `{spec}` {why}", known.join(" "));
+        }
         bail!(
             "`{spec}` is not for signing (or of an algorithm that is not signed with here); add a key that is: gpg --quick-add-key {} ed25519 sign",
             known.join(" ")
@@ -201,61 +226,11 @@ fn held(agent: &mut GpgAgent, keys: Vec<SignerKey>, spec: &str) -> Result<Signer
     })
 }
 
-/// Whose key is meant (gpg(1), "How to specify a user ID").
-struct Wanted {
-    /// Lowercase.
-    text: String,
-    /// Whether the text is a fingerprint or a key id.
-    hexadecimal: bool,
-    /// Whether exactly this key is meant, not the best of its certificate.
-    exactly: bool,
-}
-
-impl Wanted {
-    fn of(spec: &str) -> Self {
-        let (text, exactly) = spec.trim().strip_suffix('!').map_or((spec.trim(), false), |text| (text, true));
-        let digits = text.strip_prefix("0x").unwrap_or(text).replace(' ', "");
-        let hexadecimal = matches!(digits.len(), 8 | 16 | 40 | 64) && digits.bytes().all(|b| b.is_ascii_hexdigit());
-        let text = if hexadecimal { digits } else { text.trim_start_matches('=').to_owned() };
-        Self { text: text.to_lowercase(), hexadecimal, exactly: exactly && hexadecimal }
-    }
-
-    /// Bytes that a certificate of such a key holds.
-    fn needle(&self) -> Vec<u8> {
-        if !self.hexadecimal {
-            let mail =
-                self.text.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(self.text.as_str(), |(mail, _)| mail);
-            return mail.as_bytes().to_vec();
-        }
-        let bytes = (0..self.text.len() / 2).filter_map(|at| u8::from_str_radix(self.text.get(2 * at..2 * at + 2)?, 16).ok());
-        bytes.collect()
-    }
-
-    /// The certificates that are meant.
-    fn among(&self, certificates: &Certificates, now: i64) -> Vec<String> {
-        let signers = certificates.signers(now);
-        let meant = |fingerprint: &&str| {
-            self.names(fingerprint, &certificates.user_ids(fingerprint, now))
-                || signers.iter().any(|key| key.certificate == **fingerprint && self.names(&key.fingerprint, &[]))
-        };
-        certificates.fingerprints().filter(meant).map(str::to_owned).collect()
-    }
-
-    fn names(&self, fingerprint: &str, user_ids: &[Vec<u8>]) -> bool {
-        if self.hexadecimal {
-            let (whole, newer) = (fingerprint.to_lowercase(), fingerprint.len() == 64);
-            // the key id of version 6 is the fingerprint's beginning (RFC 9580 §5.5.4)
-            return if newer { whole.starts_with(&self.text) && self.text.len() >= 16 } else { whole.ends_with(&self.text) };
-        }
-        user_ids.iter().any(|id| String::from_utf8_lossy(id).to_lowercase().contains(&self.text))
-    }
-}
-
 /// What the person reads who is asked for the passphrase.
 fn description(key: &SignerKey) -> String {
     let short = key.fingerprint.get(key.fingerprint.len().saturating_sub(16)..).unwrap_or_default();
     let created: String = Utc(key.created).to_string().chars().take(10).collect();
-    let user = escaped(&key.user_id);
+    let user = shortened(&escaped(&key.user_id), 700); // all else takes less than 200
     format!("Please enter the passphrase to unlock the OpenPGP secret key:\n\"{user}\"\nID {short}, created {created}.\n")
 }
 
@@ -272,35 +247,6 @@ fn faked(text: &str) -> Result<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn whose_key() {
-        let fingerprint = "0123456789ABCDEF0123456789ABCDEF01234567";
-        let ids = [b"Alice A <alice@example.com>".to_vec()];
-        for (spec, want) in [
-            (fingerprint, true),
-            ("0x89ABCDEF01234567", true),
-            ("01234567", true),
-            ("0123 4567 89AB CDEF 0123  4567 89AB CDEF 0123 4567", true),
-            ("89abcdef01234567!", true),
-            ("89ABCDEF01234568", false),
-            ("234567", false),
-            ("alice@example.com", true),
-            ("<alice@example.com>", true),
-            ("Alice A <alice@example.com>", true),
-            ("=Alice A <alice@example.com>", true),
-            ("alice a", true),
-            ("bob", false),
-        ] {
-            assert_eq!(Wanted::of(spec).names(fingerprint, &ids), want, "{spec}");
-        }
-        let newer = "0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCD00";
-        for (spec, want) in
-            [(newer, true), ("0123456789ABCDEF", true), ("456789ABCDEF0123", false), ("89ABCD00", false), ("01234567", false)]
-        {
-            assert_eq!(Wanted::of(spec).names(newer, &[]), want, "{spec}");
-        }
-    }
 
     #[test]
     fn times() {

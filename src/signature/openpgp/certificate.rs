@@ -10,6 +10,7 @@ use crate::evidence::{Binding, Key, Revocation, WeakBinding};
 use sequoia_openpgp::anyhow::Error;
 use sequoia_openpgp::cert::amalgamation::key::{ErasedKeyAmalgamation, PrimaryKey as _};
 use sequoia_openpgp::cert::amalgamation::{ValidAmalgamation as _, ValidateAmalgamation as _};
+use sequoia_openpgp::cert::raw::RawCertParser;
 use sequoia_openpgp::cert::{Cert, CertParser};
 use sequoia_openpgp::crypto::mpi::PublicKey;
 use sequoia_openpgp::packet::Signature;
@@ -73,6 +74,13 @@ impl Certificates {
     /// Takes in what can be read of a keyring that is not ours to mend; the rest is passed over.
     pub fn add_readable(&mut self, bytes: &[u8]) {
         parser(bytes).into_iter().flatten().flatten().for_each(|cert| self.merge(cert));
+    }
+
+    /// Takes in those of a keyring that have one of some fingerprints (uppercase hexadecimal), as far as they can be read.
+    pub fn add_same(&mut self, bytes: &[u8], fingerprints: &[String]) {
+        let certs = RawCertParser::from_bytes(bytes).into_iter().flatten().flatten();
+        let same = certs.filter(|cert| fingerprints.contains(&cert.fingerprint().to_hex()));
+        same.filter_map(|cert| Cert::try_from(cert).ok()).for_each(|cert| self.merge(cert));
     }
 
     /// All of them.
@@ -146,6 +154,19 @@ impl Certificates {
             }
         }
         None
+    }
+
+    /// The fingerprints of those who may have revoked one of the certificates and have the right to, but whose own is not here.
+    /// `now` in seconds since 1970 (UTC).
+    pub fn absent_revokers(&self, now: i64) -> Vec<String> {
+        let lenient = lenient(moment(now));
+        let issued = |cert: &Cert, revoker: &Fingerprint| {
+            let by_them = |it: &Signature| it.get_issuers().iter().any(|issuer| issuer.aliases(KeyHandle::from(revoker)));
+            cert.primary_key().other_revocations().any(by_them)
+        };
+        let named = self.0.values().flat_map(|cert| cert.revocation_keys(&lenient).map(move |key| (cert, key.revoker().1)));
+        let absent = named.filter(|(cert, revoker)| issued(cert, revoker) && !self.0.contains_key(&revoker.to_hex()));
+        absent.map(|(_, revoker)| revoker.to_hex()).collect()
     }
 
     /// The fingerprints of the certificates that somebody may have revoked who has the right to, but of whom no certificate is

@@ -7,7 +7,7 @@ use crate::armor;
 use crate::evidence::Key;
 use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::parse::Parse as _;
-use sequoia_openpgp::types::{HashAlgorithm, SignatureType};
+use sequoia_openpgp::types::SignatureType;
 use sequoia_openpgp::{KeyHandle, KeyID, Packet};
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ pub struct Checked {
     pub hash: u8,
     /// The type.
     pub class: u8,
+    /// Whether it is bad for no other reason than that it asks, as critical, for something that gpg does not know.
+    pub unknown_critical: bool,
 }
 
 /// What became of one signature.
@@ -49,6 +51,11 @@ pub enum Outcome {
     Good(Arc<Key>),
     /// Not good, by this key.
     Bad(Arc<Key>),
+    /// It claims to be older than its key, by so many seconds.
+    Early {
+        /// How many.
+        newer: i64,
+    },
     /// The key is not known.
     NoKey,
     /// Its algorithms, or its type, are not known, or rejected; or it contradicts itself or its key.
@@ -56,10 +63,10 @@ pub enum Outcome {
 }
 
 impl Detached {
-    /// Reads the signatures of a file, armoured or not. `None` where it holds none, or something else.
+    /// Reads the signatures of a file, armoured, in one block or several, or not. `None` where it holds none, or something else.
     pub fn parse(file: &[u8]) -> Option<Self> {
         let blob = match file.starts_with(b"-----BEGIN ") {
-            true => armor::decode_openpgp(file).ok()?.0,
+            true => armor::decode_openpgp_blocks(file).ok()?,
             false => file.to_vec(),
         };
         let packets = packet::read_all(&blob).ok()?;
@@ -90,8 +97,14 @@ fn check_one(signature: &Signature, verifier: &OpenPgpVerifier, data: &[u8], che
         KeyHandle::KeyID(_) => None,
     });
     let candidates = verifier.candidates(signature);
+    let outcome = if checked { outcome(signature, &candidates, data) } else { Outcome::Unsupported };
+    let (outcome, unknown_critical) = match outcome {
+        Outcome::Good(key) if is_critical_unknown(signature) => (Outcome::Bad(key), true),
+        outcome => (outcome, false),
+    };
     Checked {
-        outcome: if checked { outcome(signature, &candidates, data) } else { Outcome::Unsupported },
+        outcome,
+        unknown_critical,
         key_id: issuers.first().map_or_else(|| "0".repeat(16), |issuer| KeyID::from(issuer).to_hex()),
         fingerprint,
         user_id: signature.signers_user_id().map(<[u8]>::to_vec),
@@ -106,8 +119,12 @@ fn check_one(signature: &Signature, verifier: &OpenPgpVerifier, data: &[u8], che
 
 fn outcome(signature: &Signature, candidates: &[&SigningKey], data: &[u8]) -> Outcome {
     let Some(first) = candidates.first() else { return Outcome::NoKey };
-    if signature.hash_algo() == HashAlgorithm::MD5 || is_ambiguous(signature) {
+    if is_ambiguous(signature) {
         return Outcome::Unsupported;
+    }
+    let made = signature.signature_creation_time().map_or(0, seconds);
+    if let Some(newer) = candidates.iter().map(|key| seconds(key.key.creation_time()) - made).min().filter(|newer| *newer > 0) {
+        return Outcome::Early { newer };
     }
     let lines;
     let data = match signature.typ() {
@@ -121,8 +138,7 @@ fn outcome(signature: &Signature, candidates: &[&SigningKey], data: &[u8]) -> Ou
     let Ok(digest) = digest_of(signature, [data].into_iter()) else { return Outcome::Unsupported };
     let good = |key: &&&SigningKey| may_be_of(signature, key) && key.raw.verify(&key.key, signature, &digest);
     match candidates.iter().find(good) {
-        Some(key) if is_older(signature, key).is_some() => Outcome::Unsupported,
-        Some(key) if is_critical_unknown(signature) => Outcome::Bad(Arc::clone(&key.info)),
+        Some(key) if is_older(signature, key).is_some() => Outcome::Early { newer: seconds(key.key.creation_time()) - made },
         Some(key) => Outcome::Good(Arc::clone(&key.info)),
         None => Outcome::Bad(Arc::clone(&first.info)),
     }

@@ -34,6 +34,11 @@ pub fn is_keybox(file: &[u8]) -> bool {
     file.get(8..12) == Some(b"KBXf")
 }
 
+/// Whether a keybox has been used for OpenPGP, as its header says: what gpgsm alone made is not, and gpg passes over it.
+pub fn is_for_openpgp(keybox: &[u8]) -> bool {
+    is_keybox(keybox) && keybox.get(4) == Some(&KEYBOX_HEADER) && keybox.get(7).is_some_and(|flags| flags & 2 != 0)
+}
+
 /// What of a keybox [`certificates_of`] does not give.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
@@ -128,6 +133,33 @@ impl Trust {
     }
 }
 
+/// By what GnuPG believes somebody (its option trust-model).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrustModel {
+    /// The web of trust: `pgp`, `classic`, and `auto`, which takes what the trustdb was made by.
+    #[default]
+    Pgp,
+    /// Everybody.
+    Always,
+    /// Whom the ownertrust names.
+    Direct,
+    /// Who is known by use, perhaps beside the web of trust.
+    Tofu,
+}
+
+impl TrustModel {
+    /// The one of a name, in any case of its letters.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "pgp" | "classic" | "auto" => Self::Pgp,
+            "always" => Self::Always,
+            "direct" => Self::Direct,
+            "tofu" | "tofu+pgp" => Self::Tofu,
+            _ => return None,
+        })
+    }
+}
+
 /// GnuPG's trustdb.gpg: what it worked out last of whose user ids are believed (g10/tdbio.c).
 #[derive(Clone, Debug, Default)]
 pub struct TrustDb {
@@ -180,6 +212,11 @@ impl TrustDb {
         ids.iter().find(|(id, _)| Some(id) == hash.as_ref()).map_or(Trust::Unknown, |(_, trust)| *trust)
     }
 
+    /// How far a certificate's holder is trusted.
+    pub fn owner(&self, fingerprint: &[u8]) -> Trust {
+        self.certificates.get(fingerprint).map_or(Trust::Unknown, |(owner, _)| *owner)
+    }
+
     /// The best of what is believed of any of its user ids.
     pub fn best(&self, fingerprint: &[u8]) -> Trust {
         let known = self.certificates.get(fingerprint);
@@ -218,7 +255,9 @@ mod tests {
         assert_eq!(packets(&file), [b"one", b"two"]);
         assert_eq!(certificates_of(&file).first().unwrap().index.len(), 16);
         assert_eq!(packets(file.get(..file.len() - 1).unwrap()), [b"one"]);
-        assert!(certificates_of(&header).is_empty());
+        assert!(certificates_of(&header).is_empty() && is_for_openpgp(&header));
+        let others = [&header[..7], &[0], &header[8..]].concat();
+        assert!(!is_for_openpgp(&others) && is_keybox(&others) && !is_for_openpgp(b"packets"));
         let passed = |tail, broken| Passed { tail, broken, x509: 1 };
         assert_eq!((passed_over(&file), passed_over(file.get(..file.len() - 1).unwrap())), (passed(0, 0), passed(18, 0)));
         for (at, byte, want) in

@@ -120,11 +120,11 @@ pub enum Numbers {
 }
 
 impl Certificates {
-    /// The keys that may sign, by their certificates, the newest first; `now` in seconds since 1970 (UTC). Those of algorithms
-    /// that are not signed with here are left out.
+    /// The keys that may sign, by their certificates: subkeys before primary keys, the newest first, as gpg takes them; `now` in
+    /// seconds since 1970 (UTC). Those of algorithms that are not signed with here are left out.
     pub fn signers(&self, now: i64) -> Vec<SignerKey> {
         let mut keys: Vec<SignerKey> = self.keys(moment(now), Rules::Gnupg).0.iter().filter_map(|key| signer(key, now)).collect();
-        keys.sort_by_key(|key| std::cmp::Reverse(key.created));
+        keys.sort_by_key(|key| (key.fingerprint == key.certificate, std::cmp::Reverse(key.created)));
         keys
     }
 }

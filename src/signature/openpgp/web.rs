@@ -58,7 +58,8 @@ impl OwnerTrust {
         let now = moment(now);
         let mut found = TrustDb::default();
         let mut introducers: Vec<&Cert> = certificates.all().filter(|cert| self.of(cert) == Trust::Ultimate).collect();
-        let mut helped: HashMap<(String, Vec<u8>), (usize, usize)> = HashMap::new();
+        // certifications of full trust, of marginal trust, and of those who are believed and not trusted
+        let mut helped: HashMap<(String, Vec<u8>), (usize, usize, usize)> = HashMap::new();
         let mut fully: Vec<String> = introducers.iter().map(|cert| cert.fingerprint().to_hex()).collect();
         for cert in &introducers {
             found.believe(cert.fingerprint().as_bytes(), Trust::Ultimate, Vec::new());
@@ -78,12 +79,13 @@ impl OwnerTrust {
                         match self.of(introducer) {
                             Trust::Ultimate | Trust::Fully => counts.0 += 1,
                             Trust::Marginal => counts.1 += 1,
-                            _ => {}
+                            _ => counts.2 += 1,
                         }
                     }
                     let trust = match *counts {
-                        (completes, marginals) if completes >= COMPLETES || marginals >= MARGINALS => Trust::Fully,
-                        (0, 0) => Trust::Undefined,
+                        (completes, marginals, _) if completes >= COMPLETES || marginals >= MARGINALS => Trust::Fully,
+                        (0, 0, 0) => Trust::Unknown,
+                        (0, 0, _) => Trust::Undefined,
                         _ => Trust::Marginal,
                     };
                     ids.push((id.userid().value().to_vec(), trust));
