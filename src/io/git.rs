@@ -19,9 +19,11 @@ use std::{env, fs};
 /// Files of a tree larger than this are not read, in bytes.
 const MAX_FILE: usize = 64 << 20;
 
+type Inner = git2::Repository;
+
 /// An open repository.
 pub struct Repository {
-    inner: git2::Repository,
+    inner: Inner,
     hash: HashAlgorithm,
     shallow: HashSet<ObjectId>,
 }

@@ -1,5 +1,6 @@
 //! Which repository is opened: what git would open here, its work tree and its object stores.
 
+use super::Inner;
 use crate::io::config::is_in_command;
 use crate::report::escape::shell_word;
 use anyhow::{Context as _, Result};
@@ -26,11 +27,11 @@ pub enum OpenError {
 }
 
 /// Opens what git would open here, with the work tree that git would take: where it lies decides whether a policy lies in it.
-pub(super) fn open_here() -> Result<git2::Repository> {
+pub(super) fn open_here() -> Result<Inner> {
     let named_tree = env::var_os("GIT_WORK_TREE").filter(|tree| !tree.is_empty());
     let repository = match (&named_tree, env::var_os("GIT_DIR")) {
         (None, None) => {
-            let repository = git2::Repository::open_from_env().map_err(open_error)?;
+            let repository = Inner::open_from_env().map_err(open_error)?;
             if let Some(top) = repository.is_worktree().then(folder_of_dot_git).flatten() {
                 // where it was moved by hand, its git directory still names the old place
                 repository.set_workdir(&top, false).map_err(open_error)?;
@@ -38,15 +39,15 @@ pub(super) fn open_here() -> Result<git2::Repository> {
             return Ok(repository);
         }
         (None, Some(_)) if !environment_is_true("GIT_IMPLICIT_WORK_TREE") => open_without_tree()?,
-        (None, Some(_)) => git2::Repository::open_from_env().map_err(open_error)?,
+        (None, Some(_)) => Inner::open_from_env().map_err(open_error)?,
         // libgit2 passes the work tree over where the repository is bare, and takes a relative one to start from the git directory
         (Some(_), _) => open_without_tree()?,
     };
     let is_configured = || !repository.is_worktree() && repository.config().is_ok_and(|all| all.get_entry("core.worktree").is_ok());
     let tree = match named_tree {
         Some(tree) => PathBuf::from(tree),
-        // GIT_DIR alone makes the current folder the work tree, as in git
-        None if !repository.is_bare() && !is_configured() => PathBuf::from("."),
+        // GIT_DIR alone makes the current folder the work tree, as in git; not so in a hook, which stands in the git directory
+        None if !repository.is_bare() && !is_configured() && !is_within(repository.commondir()) => PathBuf::from("."),
         None => return Ok(repository),
     };
     let tree = env::current_dir()?
@@ -57,16 +58,22 @@ pub(super) fn open_here() -> Result<git2::Repository> {
     Ok(repository)
 }
 
+/// Whether we stand in a folder, or below it.
+fn is_within(folder: &Path) -> bool {
+    let here = env::current_dir().and_then(|here| here.canonicalize());
+    here.is_ok_and(|here| folder.canonicalize().is_ok_and(|folder| here.starts_with(folder)))
+}
+
 /// Opens what the environment names, as if it were bare.
-fn open_without_tree() -> Result<git2::Repository, OpenError> {
+fn open_without_tree() -> Result<Inner, OpenError> {
     use git2::RepositoryOpenFlags as Flags;
     let ceilings = env::var_os("GIT_CEILING_DIRECTORIES").unwrap_or_default();
     let git_dir = match env::var_os("GIT_DIR") {
         Some(git_dir) => PathBuf::from(git_dir),
-        None => git2::Repository::discover_path(".", env::split_paths(&ceilings)).map_err(open_error)?,
+        None => Inner::discover_path(".", env::split_paths(&ceilings)).map_err(open_error)?,
     };
     let flags = Flags::NO_SEARCH | Flags::NO_DOTGIT | Flags::FROM_ENV | Flags::BARE;
-    git2::Repository::open_ext(git_dir, flags, [""; 0]).map_err(open_error)
+    Inner::open_ext(git_dir, flags, [""; 0]).map_err(open_error)
 }
 
 /// The folder around us in which git finds a `.git` that is a file.
@@ -96,7 +103,7 @@ pub(super) fn common_dir_of(dot_git: &Path) -> Option<PathBuf> {
 
 /// Git quotes the path of an object store where it holds a colon or a quote, in the environment and in `objects/info/alternates`;
 /// libgit2 takes neither for quoted, and would miss the objects that a push builds on.
-pub(super) fn add_quoted_alternates(repository: &git2::Repository) -> Result<()> {
+pub(super) fn add_quoted_alternates(repository: &Inner) -> Result<()> {
     let objects = env::var_os("GIT_OBJECT_DIRECTORY").map_or_else(|| repository.commondir().join("objects"), PathBuf::from);
     let named = env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES").map(OsString::into_vec).unwrap_or_default();
     let listed = fs::read(objects.join("info/alternates")).unwrap_or_default();
@@ -192,7 +199,7 @@ fn unsupported_extension(name: &str) -> String {
 
 /// What `safe.directory` has to name: the top of the work tree, of a bare repository the git directory.
 fn safe_directory() -> PathBuf {
-    let git_dir = env::var_os("GIT_DIR").map(PathBuf::from).or_else(|| git2::Repository::discover_path(".", [""; 0]).ok());
+    let git_dir = env::var_os("GIT_DIR").map(PathBuf::from).or_else(|| Inner::discover_path(".", [""; 0]).ok());
     let Some(git_dir) = git_dir.and_then(|path| path.canonicalize().ok()) else { return PathBuf::from(".") };
     let linked = fs::read_to_string(git_dir.join("gitdir")).ok().map(|link| PathBuf::from(link.trim_end()));
     let git_file = linked.unwrap_or_else(|| git_dir.clone());

@@ -80,7 +80,7 @@ impl Certificates {
     pub fn add_same(&mut self, bytes: &[u8], fingerprints: &[String]) {
         let certs = RawCertParser::from_bytes(bytes).into_iter().flatten().flatten();
         let same = certs.filter(|cert| fingerprints.contains(&cert.fingerprint().to_hex()));
-        same.filter_map(|cert| Cert::try_from(cert).ok()).for_each(|cert| self.merge(cert));
+        same.for_each(|cert| self.add_readable(cert.as_bytes()));
     }
 
     /// All of them.
