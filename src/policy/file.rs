@@ -17,9 +17,8 @@ use super::pattern::PatternList;
 use super::preset;
 use super::public_key::{ListedKey, read_key};
 use crate::object::ObjectId;
-use fields::{Fields, Text};
+use fields::{Fields, of_version};
 use std::collections::HashMap;
-use toml_edit::Document;
 
 /// A whole file.
 #[derive(Clone, Debug, Default)]
@@ -202,18 +201,10 @@ impl PolicyFile {
     /// # Errors
     /// At the first thing that is not as this version of the format has it, with its line and column.
     pub fn parse(text: &[u8]) -> Result<Self, FileError> {
-        let lines = Text::new(text);
-        let text = std::str::from_utf8(text).map_err(|error| lines.place(error.valid_up_to()).error("not UTF-8"))?;
-        let document = Document::parse(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            lines.place(at).error(error.message().trim())
-        })?;
-        let root = Fields::of_root(&lines, document.as_table());
-        match root.integer("version")? {
-            Some(1) => {}
-            Some(other) => return Err(root.error_at("version", &format!("version {other} is not known; this program knows 1"))),
-            None => return Err(root.error("`version = 1` is missing")),
-        }
+        of_version(text, 1, Self::of_root)
+    }
+
+    fn of_root(root: Fields<'_>) -> Result<Self, FileError> {
         let mut authorities = (Vec::new(), Vec::new(), Vec::new());
         for fields in root.named_tables("authorities")? {
             match (fields.string("trusted-root")?, fields.string("x509")?) {

@@ -1,8 +1,8 @@
 //! `ssh-keygen -Y`, as git calls it: what it prints, and its exit statuses.
 //!
 //! It sees argv, standard input where git feeds a payload, SSH_AUTH_SOCK and the terminal: no configuration, no policy. Its
-//! answers are ssh-keygen's save in three things: `-r` holds wherever it stands, a revocation file that lists nothing is an
-//! error, and an Ed25519 signature has S < L.
+//! answers are ssh-keygen's save in few things: `-r` holds wherever it stands, a revocation file that lists nothing is an
+//! error, an Ed25519 signature has S < L, and names hold no zero byte.
 
 mod signing;
 

@@ -4,7 +4,7 @@ use crate::object::ObjectId;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use toml_edit::{Item, TableLike, Value};
+use toml_edit::{Document, Item, TableLike, Value};
 
 /// What is wrong with a file, and where (line and column from 1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +22,26 @@ pub struct FileError {
 pub(super) struct Place {
     line: usize,
     column: usize,
+}
+
+/// Reads TOML whose `version` is the one that is known, and makes something of its top.
+pub(super) fn of_version<T>(
+    text: &[u8],
+    known: i64,
+    read: impl FnOnce(Fields<'_>) -> Result<T, FileError>,
+) -> Result<T, FileError> {
+    let lines = Text::new(text);
+    let text = std::str::from_utf8(text).map_err(|error| lines.place(error.valid_up_to()).error("not UTF-8"))?;
+    let document = Document::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        lines.place(at).error(error.message().trim())
+    })?;
+    let root = Fields::of_root(&lines, document.as_table());
+    match root.integer("version")? {
+        Some(version) if version == known => read(root),
+        Some(other) => Err(root.error_at("version", &format!("version {other} is not known; this program knows {known}"))),
+        None => Err(root.error(&format!("`version = {known}` is missing"))),
+    }
 }
 
 /// A file's bytes, and where its lines begin.

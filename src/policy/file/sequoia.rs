@@ -1,6 +1,6 @@
 //! sequoia-git's `openpgp-policy.toml` (format version 0): who is authorized to do what, with the certificates.
 
-use super::fields::{Fields, FileError, Text};
+use super::fields::{Fields, FileError, of_version};
 use toml_edit::Document;
 
 /// The whole file.
@@ -42,18 +42,10 @@ impl SequoiaPolicy {
     /// # Errors
     /// At the first thing that this version of the format does not have, with its line and column.
     pub fn parse(text: &[u8]) -> Result<Self, FileError> {
-        let lines = Text::new(text);
-        let text = std::str::from_utf8(text).map_err(|error| lines.place(error.valid_up_to()).error("not UTF-8"))?;
-        let document = Document::parse(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            lines.place(at).error(error.message().trim())
-        })?;
-        let root = Fields::of_root(&lines, document.as_table());
-        match root.integer("version")? {
-            Some(0) => {}
-            Some(other) => return Err(root.error_at("version", &format!("version {other} is not known; this program knows 0"))),
-            None => return Err(root.error("`version = 0` is missing")),
-        }
+        of_version(text, 0, Self::of_root)
+    }
+
+    fn of_root(root: Fields<'_>) -> Result<Self, FileError> {
         let policy = Self {
             goodlist: root.strings("commit_goodlist")?.unwrap_or_default(),
             authorizations: root.named_tables("authorization")?.into_iter().map(authorization).collect::<Result<_, _>>()?,
