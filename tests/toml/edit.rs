@@ -1,7 +1,7 @@
 //! `git warrant policy check | settle | retire`.
 
 use crate::Toml;
-use crate::common::{Done, Running, digits};
+use crate::common::{Done, Running, digits, has, skipped};
 use crate::world::{done, says};
 use std::io::Read as _;
 use std::process::Stdio;
@@ -140,6 +140,9 @@ fn a_tag_that_nobody_can_mend_is_left_out() {
 
 #[test]
 fn two_who_change_a_policy_do_not_undo_each_other() {
+    if !has("flock") {
+        return skipped("flock (util-linux)");
+    }
     let toml = toml();
     let folder = toml.0.home.path().to_owned();
     toml.0.home.write(".policy.git-warrant-XYZ", "of one who was killed");
