@@ -136,7 +136,7 @@ fn only_the_browser_that_was_sent_comes_back() {
     }
     assert!(child.0.try_wait().unwrap().is_none(), "it still waits");
     let answer = get(&format!("{back}?code=code-0&state={state}"));
-    assert!(answer.contains("Logged in"), "{answer}");
+    assert!(answer.contains("has come back to git"), "{answer}");
     // who comes later finds nobody
     wait_for(|| TcpStream::connect(("127.0.0.1", port)).is_err());
     assert!(child.0.wait().unwrap().success());

@@ -115,7 +115,7 @@ fn answer(mut stream: TcpStream, state: &str) -> Callback {
     }
     let callback = parse(&request, state);
     let (status, text) = match &callback {
-        Callback::Code(_) => ("200 OK", "Logged in: git goes on to sign. This page can be closed."),
+        Callback::Code(_) => ("200 OK", "The answer has come back to git, which goes on to sign. This page can be closed."),
         Callback::Refused(_) => ("200 OK", "Not logged in: nothing is signed. This page can be closed."),
         Callback::Other => ("404 Not Found", "Nothing is here."),
     };
