@@ -136,6 +136,26 @@ fn the_ref_of_the_policy_leads_to_one_and_never_back_to_another() {
 }
 
 #[test]
+fn the_ref_of_the_revocation_file_does_not_go_back_either() {
+    let server = Server::new();
+    let world = &server.0;
+    world.home.write("c/revoked", world.home.public("mallory"));
+    world.commit("c", "mallory", &["-S"]);
+    server.passes(&["main"]);
+    world.home.write("c/revoked", world.home.public("mallory") + "\n" + &world.home.public("bob"));
+    world.commit("c", "and bob", &["-S"]);
+    server.passes(&["main"]);
+    let hook =
+        include_str!("../../hooks/pre-receive").replace("hook pre-receive", "hook pre-receive --revoked refs/heads/main:revoked");
+    assert!(hook.contains("--revoked"));
+    server.hook(&hook);
+    server.refused(&["-f", "main~1:main"], &["refs/heads/main:revoked", "may not go back"]);
+    server.refused(&["--delete", "main"], &["refs/heads/main:revoked", "may not be deleted", "git update-ref -d"]);
+    world.commit("c", "after", &["-S"]);
+    server.passes(&["main"]);
+}
+
+#[test]
 fn nobody_else_can_put_another_policy_in_its_place() {
     let server = Server::new();
     let world = &server.0;
