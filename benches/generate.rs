@@ -117,15 +117,15 @@ fn main() -> Result<()> {
     for raw in history.next(&mut keys, options.commits - packed)? {
         write_loose(&repository, &raw)?;
     }
-    let head = hex(history.ids.last().context("no commit")?);
+    let head = hex::encode(history.ids.last().context("no commit")?);
     git(&["update-ref", "refs/heads/main", &head], &repository)?;
 
     let mut ids = String::new();
-    history.ids.iter().rev().for_each(|id| ids.extend([hex(id).as_str(), "\n"]));
+    history.ids.iter().rev().for_each(|id| ids.extend([hex::encode(id).as_str(), "\n"]));
     fs::write(options.dir.join("ids"), ids)?;
     let mut planted = String::new();
     for (id, fraud) in &history.planted {
-        writeln!(planted, "{}\t{}", hex(id), fraud.code())?;
+        writeln!(planted, "{}\t{}", hex::encode(id), fraud.code())?;
     }
     fs::write(options.dir.join("planted.tsv"), planted)?;
     println!("{} commits, {} of them invalid, in {:.1} s", options.commits, options.bad, start.elapsed().as_secs_f64());
@@ -274,7 +274,7 @@ fn tree(file: Option<&(&str, Vec<u8>)>) -> (String, Vec<Vec<u8>>) {
         objects.push(compress(BLOB, content));
     }
     objects.push(compress(TREE, &entries));
-    (hex(&object_id("tree", &entries)), objects)
+    (hex::encode(object_id("tree", &entries)), objects)
 }
 
 struct History<'a> {
@@ -322,7 +322,7 @@ impl<'a> History<'a> {
         let date = START + number * 60;
         let mut head = format!("tree {}\n", self.tree);
         for parent in &parents {
-            writeln!(head, "parent {}", hex(parent))?;
+            writeln!(head, "parent {}", hex::encode(parent))?;
         }
         let who = format!("Person {person} <{}> {date} +0100", email(person));
         write!(head, "author {who}\ncommitter {who}\n")?;
@@ -443,13 +443,6 @@ fn object_id(kind: &str, raw: &[u8]) -> Id {
     id
 }
 
-fn hex(id: &Id) -> String {
-    id.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}
-
 const COMMIT: u8 = 1;
 const TREE: u8 = 2;
 const BLOB: u8 = 3;
@@ -513,7 +506,7 @@ impl Pack {
 }
 
 fn write_loose(repository: &Path, raw: &[u8]) -> Result<()> {
-    let id = hex(&object_id("commit", raw));
+    let id = hex::encode(object_id("commit", raw));
     let (folder, name) = id.split_at(2);
     let folder = repository.join("objects").join(folder);
     fs::create_dir_all(&folder)?;

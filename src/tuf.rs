@@ -88,10 +88,7 @@ fn material(public: &str) -> Option<Vec<u8>> {
             let inner = rest.strip_suffix("-----END PUBLIC KEY-----")?.strip_prefix(['\r', '\n'])?.trim();
             bits(&STANDARD.decode(inner.lines().map(str::trim_end).collect::<String>()).ok()?)?
         }
-        None if !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
-            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect::<Option<_>>()?
-        }
-        None => return None,
+        None => hex::decode(text).ok()?,
     };
     const INTEGER: u8 = 2;
     const SEQUENCE: u8 = 0x30;

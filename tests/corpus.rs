@@ -434,7 +434,7 @@ fn last_string(blob: &[u8]) -> String {
 
 /// n − s on P-256, by schoolbook subtraction.
 fn twin_of_p256(s: &[u8]) -> Vec<u8> {
-    let order = corpus::hex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+    let order = hex::decode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").unwrap();
     let s = [vec![0; 32 - s.len()], s.to_vec()].concat();
     let mut borrow = false;
     let mut out = vec![0; 32];

@@ -4,7 +4,7 @@
 #[path = "support/corpus.rs"]
 mod corpus;
 
-use corpus::{Random, header, hex, lossy, output, programs};
+use corpus::{Random, header, lossy, output, programs};
 use git_warrant::armor::{decode_ssh, encode_ssh};
 use git_warrant::object::{Commit, HashAlgorithm, PayloadId, Tag};
 use git_warrant::signature::ssh::wire::{Reader, Writer};
@@ -221,7 +221,7 @@ fn every_keyless_edit_is_refused_or_noted() {
                 "S + L",
                 code("bad-signature"),
                 subject.with_signature(|blob| {
-                    let order = hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+                    let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
                     [&blob[..32], &add_little_endian(&blob[32..], &order)].concat()
                 }),
             ));
@@ -275,7 +275,7 @@ fn add_little_endian(a: &[u8], b: &[u8]) -> Vec<u8> {
 
 /// n − s on P-256: n + (2^256 − s) without the last carry.
 fn twin(s: &[u8]) -> Vec<u8> {
-    let order = hex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+    let order = hex::decode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").unwrap();
     let s = [vec![0; 32 - s.len()], s.to_vec()].concat();
     let little = |bytes: &[u8]| -> Vec<u8> { bytes.iter().rev().copied().collect() };
     let inverted: Vec<u8> = s.iter().map(|byte| !byte).collect();

@@ -11,7 +11,7 @@ use common::{Home, run};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sigstore::{Key, Leaf, Signature, Sigstore};
-use tuf::{DAY, Mirror, hexadecimal, moment};
+use tuf::{DAY, Mirror, moment};
 
 /// `{}` and claims that end in the year 2096; nobody verifies them before a service does.
 const TOKEN: &str = "e30.eyJleHAiOiA0MDAwMDAwMDAwfQ.x";
@@ -123,7 +123,7 @@ fn which_are_asked() {
     ask(&both, &[named], &[("GITSIGN_MATCH_COMMITTER", "maybe")], "GITSIGN_MATCH_COMMITTER is `maybe`, which is neither");
     ask(&both, &[named, ("warrant.refresh", "maybe")], &[], "warrant.refresh is `maybe`, which is neither");
     // what was fetched of the public instance counts where nothing at all is named
-    let digest = hexadecimal(&Sha256::digest("https://tuf-repo-cdn.sigstore.dev")[..16]);
+    let digest = hex::encode(&Sha256::digest("https://tuf-repo-cdn.sigstore.dev")[..16]);
     let folder = home.join(format!(".local/share/git-warrant/trust/{digest}"));
     std::fs::create_dir_all(&folder).unwrap();
     let state = |end: i64, config: &str, root: &str, mirror: &str| {

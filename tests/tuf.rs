@@ -14,7 +14,7 @@ use sigstore::Sigstore;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::sync::LazyLock;
-use tuf::{Answer, DAY, Key, Lower, Mirror, hexadecimal, moment, root, signed};
+use tuf::{Answer, DAY, Key, Lower, Mirror, moment, root, signed};
 
 /// A trusted root; making one makes keys.
 static ROOT: LazyLock<String> = LazyLock::new(|| Sigstore::new("x").trusted_root());
@@ -191,7 +191,7 @@ fn a_snapshot_whose_files_are_withheld_is_not_forgotten() {
         let files = vec![("trusted_root.json", OTHER.clone())];
         Lower { files, ..world.lower(5, 5, 5) }.publish(&world.mirror);
         match withheld {
-            "the file" => world.mirror.remove(&format!("targets/{}.trusted_root.json", hexadecimal(&Sha256::digest(&*OTHER)))),
+            "the file" => world.mirror.remove(&format!("targets/{}.trusted_root.json", hex::encode(Sha256::digest(&*OTHER)))),
             name => world.mirror.remove(name),
         }
         world.refused("not found");

@@ -6,7 +6,7 @@
 #[path = "support/corpus.rs"]
 mod corpus;
 
-use corpus::{hex, shared};
+use corpus::shared;
 use git_warrant::armor::decode_ssh;
 use git_warrant::signature::ssh::sshsig::signed_data;
 use git_warrant::signature::ssh::wire::Writer;
@@ -237,5 +237,5 @@ fn json(path: &Path) -> Value {
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
-    hex(value.as_str().unwrap())
+    hex::decode(value.as_str().unwrap()).unwrap()
 }

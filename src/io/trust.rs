@@ -223,8 +223,8 @@ fn folder(url: &str) -> Result<PathBuf> {
     let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let data = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
     let data = data.context("neither XDG_DATA_HOME nor HOME names a folder, so that nothing that is fetched can be kept")?;
-    let name: String = Sha256::digest(url).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    Ok(data.join("git-warrant/trust").join(name))
+    let name = hex::encode(Sha256::digest(url));
+    Ok(data.join("git-warrant/trust").join(name.get(..32).unwrap_or(&name)))
 }
 
 /// Waits for whoever holds the lock, not for ever: it may have been stopped.

@@ -25,7 +25,7 @@ mod sigstore;
 pub mod smime;
 
 pub use authority::{Authority, RootsError};
-pub use bundle::{Content, statement_type, verify_bundle, verify_bundle_by_key};
+pub use bundle::{Content, verify_bundle, verify_bundle_by_key};
 pub use crl::CrlError;
 pub use roots::{MOST_ROOT_BYTES, Root, RootError};
 
@@ -290,7 +290,7 @@ fn keyless(leaf: &Certificate<'_>, root: &Root, proved: Proved) -> Result<Keyles
         subject: leaf.subject().map_err(wrong)?,
         issuer: leaf.fulcio_issuer().map_err(wrong)?,
         claims: leaf.claims().map_err(wrong)?,
-        serial: hexadecimal(leaf.serial),
+        serial: hex::encode(leaf.serial),
         not_before: leaf.not_before,
         not_after: leaf.not_after,
         authority: root.name.clone(),
@@ -319,8 +319,4 @@ fn key_of(leaf: &Certificate<'_>, kind: Kind, blob: Vec<u8>) -> Key {
 fn has_high_s(cms: &Cms<'_>) -> bool {
     let issued = || algorithms::signature(cms.signer).is_ok_and(is_high);
     is_high(cms.signature) || (!cms.names_signer && issued())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -93,12 +93,6 @@ pub(crate) fn git(dir: &Path) -> Command {
     command
 }
 
-/// The bytes that hexadecimal digits stand for.
-pub(crate) fn hex(digits: &str) -> Vec<u8> {
-    assert_eq!(digits.len() % 2, 0);
-    (0..digits.len() / 2).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap()).collect()
-}
-
 /// A fixed sequence of numbers that look random (SplitMix64).
 pub(crate) struct Random(pub(crate) u64);
 

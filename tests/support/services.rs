@@ -71,10 +71,6 @@ pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 pub fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -417,16 +413,16 @@ impl Services {
         let body = asked.to_string(); // keys in order, no blanks: the canonical form
         let entry = self.sigstore.entry_of(&body, now(), false, 4);
         let proof = entry.proof.as_ref().unwrap();
-        let hashes: Vec<String> = proof.hashes.iter().map(|hash| hex(hash)).collect();
+        let hashes: Vec<String> = proof.hashes.iter().map(hex::encode).collect();
         let verification = json!({
             "inclusionProof": {
-                "checkpoint": proof.checkpoint, "hashes": hashes, "logIndex": proof.index, "rootHash": hex(&proof.root),
+                "checkpoint": proof.checkpoint, "hashes": hashes, "logIndex": proof.index, "rootHash": hex::encode(proof.root),
                 "treeSize": proof.size,
             },
             "signedEntryTimestamp": STANDARD.encode(entry.promise.as_ref().unwrap()),
         });
         let entry = json!({
-            "body": STANDARD.encode(&body), "integratedTime": entry.time, "logID": hex(&entry.log), "logIndex": entry.index,
+            "body": STANDARD.encode(&body), "integratedTime": entry.time, "logID": hex::encode(entry.log), "logIndex": entry.index,
             "verification": verification,
         });
         Reply::json(201, &json!({ "24296fb24b8ad77a": entry }))

@@ -418,7 +418,7 @@ impl Sigstore {
 
     /// The signed promise of the first log.
     pub fn promise(&self, body: &str, entry: &Entry) -> Vec<u8> {
-        let (body, log) = (STANDARD.encode(body), hex(&entry.log));
+        let (body, log) = (STANDARD.encode(body), hex::encode(entry.log));
         let text = format!(r#"{{"body":"{body}","integratedTime":{},"logID":"{log}","logIndex":{}}}"#, entry.time, entry.index);
         self.log.sign(text.as_bytes())
     }
@@ -452,10 +452,6 @@ pub fn signer_id(certificate: &[u8]) -> Vec<u8> {
     let serial = take();
     take();
     seq(&[take(), serial])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn leaf_hash(body: &[u8]) -> [u8; 32] {
@@ -532,7 +528,7 @@ impl Entry {
     /// The answer of Rekor v1's API that holds the entry, by a name, with its body.
     pub fn answer(&self, name: &str, body: &str) -> String {
         let proof = self.proof.as_ref().unwrap();
-        let hashes: Vec<String> = proof.hashes.iter().map(|hash| format!("\"{}\"", hex(hash))).collect();
+        let hashes: Vec<String> = proof.hashes.iter().map(|hash| format!("\"{}\"", hex::encode(hash))).collect();
         let checkpoint = proof.checkpoint.replace('\n', "\\n");
         let promise = STANDARD.encode(self.promise.as_deref().unwrap_or_default());
         format!(
@@ -541,11 +537,11 @@ impl Entry {
 "rootHash": "{}", "treeSize": {}}}}}}}}}"#,
             STANDARD.encode(body),
             self.time,
-            hex(&self.log),
+            hex::encode(self.log),
             self.index,
             hashes.join(","),
             proof.index,
-            hex(&proof.root),
+            hex::encode(proof.root),
             proof.size
         )
     }
@@ -622,7 +618,7 @@ impl Signature {
         let text = STANDARD.encode(certificate);
         let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
-        let (digest, key) = (hex(&digest), STANDARD.encode(pem));
+        let (digest, key) = (hex::encode(digest), STANDARD.encode(pem));
         format!(
             r#"{{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{{"data":{{"hash":{{"algorithm":"sha256","value":"{digest}"}}}},"signature":{{"content":"{signature}","publicKey":{{"content":"{key}"}}}}}}}}"#
         )

@@ -16,10 +16,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 // ---- keys
 
 pub enum Pair {
@@ -38,7 +34,7 @@ pub struct Key {
 impl Key {
     pub fn new(name: &str) -> Self {
         let pair = Ed25519KeyPair::generate().unwrap();
-        let public = hexadecimal(pair.public_key().as_ref());
+        let public = hex::encode(pair.public_key().as_ref());
         Self::of(name, "ed25519", "ed25519", &public, Pair::Ed25519(pair))
     }
 
@@ -112,7 +108,7 @@ fn canonical(value: &Value) -> String {
 
 pub fn signed(body: &Value, keys: &[&Key]) -> Vec<u8> {
     let message = canonical(body);
-    let signature = |key: &&Key| json!({"keyid": key.name, "sig": hexadecimal(&key.sign(message.as_bytes()))});
+    let signature = |key: &&Key| json!({"keyid": key.name, "sig": hex::encode(key.sign(message.as_bytes()))});
     json!({"signed": body, "signatures": keys.iter().map(signature).collect::<Vec<_>>()}).to_string().into_bytes()
 }
 
@@ -151,12 +147,12 @@ pub struct Lower<'a> {
 
 impl Lower<'_> {
     fn about(version: u64, file: &[u8]) -> Value {
-        json!({"version": version, "length": file.len(), "hashes": {"sha256": hexadecimal(&Sha256::digest(file))}})
+        json!({"version": version, "length": file.len(), "hashes": {"sha256": hex::encode(Sha256::digest(file))}})
     }
 
     pub fn targets_body(&self) -> Value {
         let entry = |(name, text): &(&'static str, String)| {
-            (*name, json!({"length": text.len(), "hashes": {"sha256": hexadecimal(&Sha256::digest(text))}}))
+            (*name, json!({"length": text.len(), "hashes": {"sha256": hex::encode(Sha256::digest(text))}}))
         };
         let listed: BTreeMap<&str, Value> = self.files.iter().map(entry).collect();
         json!({"_type": "targets", "spec_version": "1.0", "version": self.targets.0, "expires": moment(self.ends[2]), "targets": listed})
@@ -187,7 +183,7 @@ impl Lower<'_> {
         mirror.put(&format!("{}snapshot.json", number(self.snapshot.0)), snapshot);
         mirror.put(&format!("{}targets.json", number(self.targets.0)), targets);
         for (name, text) in &self.files {
-            let digest = if self.consistent { hexadecimal(&Sha256::digest(text)) + "." } else { String::new() };
+            let digest = if self.consistent { hex::encode(Sha256::digest(text)) + "." } else { String::new() };
             mirror.put(&format!("targets/{digest}{name}"), text.clone().into_bytes());
         }
     }

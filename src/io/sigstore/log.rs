@@ -151,7 +151,7 @@ impl Logged<'_> {
     }
 
     fn body_v1(&self) -> Value {
-        let digest: String = self.attributes.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(self.attributes.digest());
         json!({
             "apiVersion": "0.0.1",
             "kind": "hashedrekord",

@@ -66,7 +66,7 @@ impl Search {
     /// Where the log cannot be asked, or its answer makes no sense.
     pub fn find(&self, signed: &[u8], certificate: &[u8]) -> Result<Found, Failure> {
         self.spend(Duration::ZERO, PATIENCE_MORE)?;
-        let digest: String = Sha256::digest(signed).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha256::digest(signed));
         // by both: entries of the same bytes can be made by anybody, so many that the right one would not be found
         let query = json!({
             "hash": format!("sha256:{digest}"),

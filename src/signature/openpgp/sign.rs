@@ -255,7 +255,7 @@ fn keygrip(key: &PublicKey) -> Option<String> {
             };
             let point = if point.len() == 33 { point.strip_prefix(&[0x40]).unwrap_or(point) } else { point };
             for (name, digits) in ["p", "a", "b", "g", "n"].iter().zip(parameters(curve)?) {
-                let value = unhex(digits);
+                let value = hex::decode(digits).ok()?;
                 context.update(format!("(1:{name}{}:", value.len()).as_bytes());
                 context.update(&value);
                 context.update(b")");
@@ -266,11 +266,7 @@ fn keygrip(key: &PublicKey) -> Option<String> {
         }
         _ => return None,
     }
-    context.into_digest().ok().map(|digest| digest.iter().map(|byte| format!("{byte:02X}")).collect())
-}
-
-fn unhex(digits: &str) -> Vec<u8> {
-    (0..digits.len() / 2).filter_map(|at| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()).collect()
+    context.into_digest().ok().map(hex::encode_upper)
 }
 
 /// p, a, b, g and n as libgcrypt writes them (SEC 2 §2.4.2, §2.5.1, §2.6.1; RFC 7748 §4.1: of its negative numbers the digits).

@@ -82,7 +82,7 @@ impl Subject<'_> {
         let signature = STANDARD.encode(self.signature);
         match version {
             Version::V1 => {
-                let digest: String = self.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+                let digest = hex::encode(self.digest);
                 let key = STANDARD.encode(pem(self.certificate));
                 format!(
                     r#"{{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{{"data":{{"hash":{{"algorithm":"sha256","value":"{digest}"}}}},"signature":{{"content":"{signature}","publicKey":{{"content":"{key}"}}}}}}}}"#

@@ -70,7 +70,7 @@ fn text(value: Element<'_>) -> String {
         }
         T61_STRING => content.iter().copied().map(char::from).collect(),
         ber::UTF8_STRING | ber::PRINTABLE_STRING | IA5_STRING => String::from_utf8_lossy(content).into_owned(),
-        _ => content.iter().map(|byte| format!("{byte:02x}")).collect(),
+        _ => hex::encode(content),
     }
 }
 

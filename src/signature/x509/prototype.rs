@@ -64,11 +64,9 @@ fn number(digits: &[u8]) -> Result<u64, EntryError> {
 
 /// 32 bytes in lowercase hexadecimal.
 fn hash(text: &[u8]) -> Result<[u8; 32], EntryError> {
-    let text = std::str::from_utf8(text).map_err(|_| EntryError::Hash)?;
-    let byte = |at: usize| {
-        let digits = text.get(at..at + 2).filter(|digits| digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))?;
-        u8::from_str_radix(digits, 16).ok()
-    };
-    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
-    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(EntryError::Hash)
+    let mut bytes = [0; 32];
+    match hex::decode_to_slice(text, &mut bytes) {
+        Ok(()) if !text.iter().any(u8::is_ascii_uppercase) => Ok(bytes),
+        _ => Err(EntryError::Hash),
+    }
 }

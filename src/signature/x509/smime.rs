@@ -8,7 +8,7 @@ use super::authority::Authority;
 use super::certificate::{Certificate, Kind, PublicKey};
 use super::cms::{Cms, Hash};
 use super::path::{self, Why};
-use super::{check_payload, check_signature, decode, has_high_s, hexadecimal, key_in, key_of, malformed, name, read, unsupported};
+use super::{check_payload, check_signature, decode, has_high_s, key_in, key_of, malformed, name, read, unsupported};
 use crate::armor::{ArmorForm, Format};
 use crate::evidence::{Evidence, Malleable, Name, Smime, SmimePath};
 use crate::object::Payload;
@@ -62,7 +62,7 @@ impl Chains {
             addresses,
             holder: name::read(leaf.holder),
             issuer: name::read(leaf.issuer),
-            serial: hexadecimal(leaf.serial),
+            serial: hex::encode(leaf.serial),
             not_before: leaf.not_before,
             not_after: leaf.not_after,
             paths,
@@ -161,7 +161,7 @@ pub fn signer(armored: &[u8]) -> Result<Option<Signer>, Reason> {
         Hash::Sha384 => 9,
         Hash::Sha512 => 10,
     };
-    let fingerprint = hexadecimal(digest(&SHA1_FOR_LEGACY_USE_ONLY, leaf.whole).as_ref()).to_uppercase();
+    let fingerprint = hex::encode_upper(digest(&SHA1_FOR_LEGACY_USE_ONLY, leaf.whole));
     let holder = name::read(leaf.holder);
     Ok(Some(Signer { fingerprint, holder, not_after: leaf.not_after, algorithm, hash, made: cms.time }))
 }

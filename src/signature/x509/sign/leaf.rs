@@ -111,7 +111,7 @@ impl Leaf {
     /// SHA-1 over the certificate, as gpgsm names certificates: 40 hexadecimal digits.
     pub fn fingerprint(&self) -> String {
         let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.der);
-        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
+        hex::encode_upper(digest)
     }
 }
 
