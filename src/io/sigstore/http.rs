@@ -4,8 +4,10 @@
 //! no. Nothing is followed to another place, and nothing is sent in the clear except on this machine: a call may carry an
 //! identity token, which whoever reads it can use.
 
-use super::token::escape_into;
+use super::proxy;
+use super::said::said;
 use anyhow::{Context as _, Result, anyhow, bail};
+use std::env;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread;
@@ -26,8 +28,6 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// A longer answer is none of these services'.
 const MAX_ANSWER: u64 = 1 << 20;
-/// How much of what a server says goes into a message.
-const MAX_SAID: usize = 300;
 
 /// Who is asked.
 #[derive(Clone, Debug)]
@@ -80,6 +80,8 @@ pub(super) struct NoAnswer {
 /// A client.
 pub struct Http {
     far: Agent,
+    /// What they go through.
+    proxy: Result<Option<Proxy>>,
     /// For services on this machine: what is sent to them in the clear goes through no proxy.
     here: Agent,
 }
@@ -134,74 +136,10 @@ impl Answer {
     fn new(status: u16, location: Option<String>, body: Zeroizing<Vec<u8>>, call: Call<'_>) -> Self {
         let mut answer = Self { status, location, body, retry_after: None, said: String::new() };
         if !answer.is_good() {
-            answer.said = said(&answer.body, call);
+            answer.said = said(&answer.body, call.secrets);
         }
         answer
     }
-}
-
-/// What a server says of its reasons, for a message.
-fn said(body: &[u8], call: Call<'_>) -> String {
-    let text = String::from_utf8_lossy(body);
-    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let field = |name: &str| json.as_ref()?.get(name)?.as_str().map(str::to_owned);
-    let word = field("message").or_else(|| field("error_description")).or_else(|| field("error"));
-    let word = word.unwrap_or_else(|| text.into_owned());
-    let said: String = without_secrets(word.trim(), call).chars().take(MAX_SAID).collect();
-    if said.is_empty() { said } else { format!(" and says: {said}") }
-}
-
-/// A text without the secrets of a call, and without what may be another token: some servers repeat what they were sent. Words are
-/// short, and so are most names; what is left out of longer ones is not missed. Parts of secrets are left out where they are no
-/// shorter than a word.
-fn without_secrets(text: &str, call: Call<'_>) -> String {
-    const SHORT: usize = 19;
-    const SHORTEST: usize = 8;
-    const STRUCK: char = '\0';
-    let mut marked = Zeroizing::new(text.replace(STRUCK, " "));
-    for form in call.secrets.iter().flat_map(|secret| forms(secret)).filter(|form| !form.is_empty()) {
-        marked = Zeroizing::new(marked.replace(form.as_str(), "\0"));
-    }
-    let is_of_secret = |part: &str| part.len() >= SHORTEST && call.secrets.iter().any(|secret| secret.contains(part));
-    let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, STRUCK | '-' | '_' | '+' | '/' | '=' | '.' | '~' | '%');
-    let mut out = String::new();
-    for piece in marked.split_inclusive(|c: char| !is_of_token(c)) {
-        let run = piece.trim_end_matches(|c: char| !is_of_token(c));
-        // a path and a host have parts that are short, and a token has none
-        let is_plain = run.split(['/', '.']).all(|part| part.len() <= SHORT);
-        match is_plain && !run.contains(STRUCK) && !is_of_secret(run) {
-            true => out.push_str(piece),
-            false => {
-                out.push_str("[...]");
-                out.push_str(piece.get(run.len()..).unwrap_or_default());
-            }
-        }
-    }
-    out
-}
-
-/// How a secret may stand in what a server repeats: as it is, escaped for a form, or escaped for JSON.
-fn forms(secret: &str) -> [Zeroizing<String>; 4] {
-    let mut escaped = Zeroizing::new(String::with_capacity(3 * secret.len()));
-    escape_into(&mut escaped, secret);
-    let json = Zeroizing::new(serde_json::Value::from(secret).to_string());
-    let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
-    // the longest first: one that is struck out leaves nothing of the others
-    let lower = Zeroizing::new(lower_escapes(&escaped));
-    [escaped, lower, Zeroizing::new(json.to_owned()), Zeroizing::new(secret.to_owned())]
-}
-
-/// The same with small letters in `%XX`.
-fn lower_escapes(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
-        out.push('%');
-        out.push_str(&digits.to_ascii_lowercase());
-        out.push_str(rest);
-    }
-    out
 }
 
 /// What is wrong with an answer, without its own words: serde's messages quote them.
@@ -227,7 +165,8 @@ impl Http {
                 .build()
                 .new_agent()
         };
-        Self { far: agent(Proxy::try_from_env()), here: agent(None) }
+        let proxy = proxy::named(|name| env::var(name).ok());
+        Self { far: agent(proxy.as_ref().ok().cloned().flatten()), proxy, here: agent(None) }
     }
 
     /// Calls a service; an answer of any status that is not worth another try is an answer.
@@ -253,6 +192,7 @@ impl Http {
 
     /// Calls a service whose answer may be so long.
     pub(super) fn call_bounded(&self, service: &Service, call: Call<'_>, limit: u64) -> Result<Answer, NoAnswer> {
+        let proxy = self.proxy_to(&service.url).map_err(|error| NoAnswer { error: service.error(error), is_too_long: false })?;
         let until = Instant::now() + WHOLE;
         let mut pauses = PAUSES.iter();
         loop {
@@ -270,7 +210,7 @@ impl Http {
                 None => {
                     return result.map_err(|error| NoAnswer {
                         is_too_long: matches!(error, ureq::Error::BodyExceedsLimit(_)),
-                        error: service.error(explained(&error)),
+                        error: service.error(explained(&error) + &proxy),
                     });
                 }
             }
@@ -287,6 +227,16 @@ impl Http {
             return Err(service.refused(&answer));
         }
         serde_json::from_slice(&answer.body).map_err(|error| service.error(misplaced(&error)))
+    }
+
+    /// For a message, through what a service is reached.
+    fn proxy_to(&self, url: &str) -> Result<String, &anyhow::Error> {
+        let uri: Uri = url.parse().unwrap_or_default();
+        if is_here(&uri) {
+            return Ok(String::new());
+        }
+        let proxy = self.proxy.as_ref()?.as_ref().filter(|proxy| !proxy.is_no_proxy(&uri));
+        Ok(proxy.map(|proxy| format!(" (by the proxy {}:{})", proxy.host(), proxy.port())).unwrap_or_default())
     }
 
     fn once(&self, url: &str, call: Call<'_>, limit: u64) -> Result<Answer, ureq::Error> {
@@ -375,43 +325,6 @@ mod tests {
         ] {
             assert_eq!(Service::new("Fulcio", url, "mend it").is_ok(), good, "{url}");
         }
-    }
-
-    #[test]
-    fn what_may_be_a_token_is_not_repeated() {
-        for (text, want) in [
-            ("there was an error processing the credentials", "there was an error processing the credentials"),
-            ("bad token eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2lnbmF0dXJl, sorry", "bad token [...], sorry"),
-            ("a=0123456789abcdef0123456789&b=2", "[...]&b=2"),
-            ("see https://docs.sigstore.dev/about/faq.html", "see https://docs.sigstore.dev/about/faq.html"),
-            ("'ChluYXN0eS1yZWZyZXNoLXRva2Vu'", "'[...]'"),
-            ("", ""),
-        ] {
-            assert_eq!(without_secrets(text, CALL), want);
-        }
-        // secrets need not be long, and are known in other clothes
-        let secrets = ["shorttoken", "hunter2", "a \u{e9}?\"b", ""];
-        let call = Call { secrets: &secrets, ..Call::default() };
-        for (text, want) in [
-            ("not shorttoken, nor hunter2: code", "not [...], nor [...]: code"),
-            ("grant=x&secret=hunter2&x=y", "grant=x&[...]&x=y"),
-            ("not shorttok", "not [...]"),
-            ("not short", "not short"),
-            (
-                "secret a \u{e9}?\"b or a%20%C3%A9%3F%22b or a%20%c3%a9%3f%22b or a \u{e9}?\\\"b.",
-                "secret [...] or [...] or [...] or [...]",
-            ),
-        ] {
-            assert_eq!(without_secrets(text, call), want);
-        }
-    }
-
-    #[test]
-    fn the_servers_reasons_stay_whatever_was_sent() {
-        let body = b"grant_type=authorization_code&redirect_uri=x&client_secret=hunter2";
-        let call = Call { headers: &[("Content-Type", "application/json")], body: Some(body), secrets: &["hunter2"], ..CALL };
-        let says = "unsupported grant_type authorization_code: client_secret or redirect_uri, Content-Type application/json";
-        assert_eq!(without_secrets(says, call), says);
     }
 
     /// A server that says one of these to each caller in turn; how many called.
