@@ -229,6 +229,54 @@ fn a_folder_in_the_hooks_place_is_an_error() {
 }
 
 #[test]
+fn a_link_that_upgrades_move_is_called_by_its_name() {
+    let server = Server::new();
+    let world = &server.0;
+    let version = |number: &str| {
+        let folder = world.home.join(number);
+        fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(OURS, folder.join("git-warrant")).unwrap();
+    };
+    let bin = world.home.join("opt");
+    fs::create_dir(&bin).unwrap();
+    let link = bin.join("git-warrant");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    version("1");
+    std::os::unix::fs::symlink("../1/git-warrant", &link).unwrap();
+    for by_path in [true, false] {
+        let mut install = world.home.command(if by_path { Path::new("git") } else { &link });
+        install.args(if by_path { &["warrant", "hook", "install"][..] } else { &["hook", "install"] });
+        let asked = done(install.current_dir(world.home.join("server.git")).env("PATH", &path));
+        assert!(asked.ok() && asked.stdout.contains(&format!("{} hook pre-receive", link.display())), "{asked:?}");
+    }
+    server.judges();
+    version("2");
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("../2/git-warrant", &link).unwrap();
+    fs::remove_dir_all(world.home.join("1")).unwrap();
+    assert!(server.push(&["main:after"]).ok());
+    world.commit("c", "bad", &["--allow-empty"]);
+    says(&server.push(&["main:bad"]), 1, &["[unsigned]"]);
+}
+
+#[test]
+fn a_program_that_everybody_may_replace_is_no_judge() {
+    let server = Server::new();
+    let open = server.0.home.join("open");
+    fs::create_dir(&open).unwrap();
+    let link = open.join("git-warrant");
+    std::os::unix::fs::symlink(OURS, &link).unwrap();
+    for (mode, refused) in [(0o777, true), (0o1777, false), (0o757, true), (0o775, false)] {
+        fs::set_permissions(&open, fs::Permissions::from_mode(mode)).unwrap();
+        let mut install = server.0.home.command(&link);
+        let asked = done(install.args(["hook", "install"]).current_dir(server.0.home.join("server.git")));
+        assert_eq!(asked.status, Some(if refused { 2 } else { 0 }), "{mode:o}: {asked:?}");
+        let mend = format!("{} is writable by everybody", open.display());
+        assert!(!refused || asked.stderr.contains(&mend) && asked.stderr.contains("chmod o-w"), "{asked:?}");
+    }
+}
+
+#[test]
 fn a_program_in_an_odd_place_is_called_there_and_nothing_passes_when_it_is_gone() {
     let server = Server::new();
     let world = &server.0;

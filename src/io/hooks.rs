@@ -104,9 +104,16 @@ fn within_work_tree(repository: &Repository, named: &Path, real: &Path) -> Optio
     tops.next().or_else(|| on_the_way.iter().find_map(|path| repository.work_tree_around(path)))
 }
 
-/// Whether a program lies in a work tree of the repository.
-pub fn is_in_work_tree(repository: &Repository, program: &Path) -> bool {
-    within_work_tree(repository, program, program).is_some()
+/// Whether a program, or a link by which it is named, lies in a work tree of the repository.
+pub fn is_in_work_tree(repository: &Repository, named: &Path, real: &Path) -> bool {
+    within_work_tree(repository, named, real).is_some()
+}
+
+/// Whether everybody may change the file, or what stands in the folder: not where only an entry's owner may (the sticky bit).
+pub fn is_open_to_all(path: &Path) -> bool {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return false };
+    let mode = metadata.permissions().mode();
+    !metadata.is_symlink() && mode & 0o002 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0)
 }
 
 /// A file that is, or was, a hook.

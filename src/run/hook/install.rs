@@ -233,19 +233,40 @@ fn options(args: &PreReceive) -> Vec<String> {
     policy.chain(revoked.iter().map(|name| format!("--revoked={name}"))).chain(bind).chain(flags).collect()
 }
 
-/// This program's own path.
+/// This program's own path, or the link to it by which it was called: an upgrade leads the link elsewhere, and may take away what it
+/// led to before.
 fn program(place: &Place) -> Result<PathBuf> {
-    let program = env::current_exe().context("this program's own path cannot be found")?;
-    if !program.is_file() {
-        bail!("this program is no longer at {}; run the one that is installed", program.display());
+    let real = env::current_exe().context("this program's own path cannot be found")?;
+    if !real.is_file() {
+        bail!("this program is no longer at {}; run the one that is installed", real.display());
     }
-    if hooks::is_in_work_tree(&place.repository, &program) {
+    let program = called_by().filter(|name| name.canonicalize().ok() == real.canonicalize().ok()).unwrap_or_else(|| real.clone());
+    if hooks::is_in_work_tree(&place.repository, &program, &real) {
         bail!(
             "this program, {}, lies inside the work tree, so whoever changes the tree would choose its judge; install it elsewhere (cargo install --locked --path .) and run that",
             program.display()
         );
     }
+    if let Some(open) = program.ancestors().chain(real.ancestors()).find(|part| hooks::is_open_to_all(part)) {
+        bail!(
+            "{0} is writable by everybody, who could put another judge in the place of {1}; chmod o-w {0}, or install it elsewhere and run that",
+            open.display(),
+            program.display()
+        );
+    }
     Ok(program)
+}
+
+/// The absolute path by which this program was called, if it is one: as it was given, or by PATH.
+fn called_by() -> Option<PathBuf> {
+    let name = PathBuf::from(env::args_os().next()?);
+    match name.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => {
+            let folders: Vec<PathBuf> = env::split_paths(&env::var_os("PATH")?).collect();
+            folders.into_iter().map(|folder| folder.join(&name)).find(|path| path.is_file() && path.is_absolute())
+        }
+        _ => Some(name).filter(|name| name.is_absolute()),
+    }
 }
 
 /// The lines that only the old or only the new script has, its marker aside.
