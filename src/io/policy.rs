@@ -53,7 +53,7 @@ impl Source {
             }
             hash = whole.finalize();
         }
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(hash)
     }
 }
 
@@ -286,6 +286,11 @@ impl Finder<'_> {
         match in_revision(named) {
             Some((revision, path)) => {
                 let resolved = self.repository.resolve(revision)?;
+                if self.search.hook && revision.starts_with("refs/") && resolved.reference.is_none() {
+                    bail!(
+                        "a hook reads a file of a ref itself, which it keeps from going back, or of a full id; name one of the two"
+                    );
+                }
                 let commit = self.repository.peel_to_commit(&resolved.id)?;
                 self.in_tree(&commit, named.to_owned(), Path::new(path))
             }

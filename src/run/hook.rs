@@ -34,7 +34,9 @@ struct Update {
     new: ObjectId,
     /// As the pusher named it.
     name: String,
-    /// What really moves: namespaces and symbolic refs resolved.
+    /// What really moves, symbolic refs resolved, by its name in the repository.
+    stored: Vec<u8>,
+    /// The same by its name in the namespace that is pushed to.
     reference: Vec<u8>,
 }
 
@@ -338,9 +340,9 @@ fn read_updates(repository: &Repository, input: &[u8]) -> Result<Vec<Update>> {
         if [old, new].iter().any(|id| id.algorithm() != repository.hash()) {
             bail!("`{}` names objects of another hash function", String::from_utf8_lossy(line));
         }
-        let real = repository.resolve_symbolic(&[prefix.as_bytes(), name].concat())?;
-        let reference = real.strip_prefix(prefix.as_bytes()).unwrap_or(&real).to_vec();
-        updates.push(Update { old, new, name: String::from_utf8_lossy(name).into_owned(), reference });
+        let stored = repository.resolve_symbolic(&[prefix.as_bytes(), name].concat())?;
+        let reference = stored.strip_prefix(prefix.as_bytes()).unwrap_or(&stored).to_vec();
+        updates.push(Update { old, new, name: String::from_utf8_lossy(name).into_owned(), stored, reference });
     }
     if updates.is_empty() {
         bail!("no ref updates on standard input: git's pre-receive hook gets one line of the form OLD NEW REF for each");

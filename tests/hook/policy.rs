@@ -2,7 +2,7 @@
 
 use crate::Server;
 use crate::common::skipped;
-use crate::world::says;
+use crate::world::{done, says};
 
 #[test]
 fn without_a_policy_nothing_passes() {
@@ -119,8 +119,12 @@ fn the_ref_of_the_policy_leads_to_one_and_never_back_to_another() {
     // what is older has good signatures, and another policy
     server.refused(&["-f", "main~1:main"], &["refs/heads/main:allowed_signers", "may not go back", "git revert", "git update-ref"]);
     server.refused(&["--delete", "main"], &["refs/heads/main:allowed_signers", "may not be deleted"]);
-    // back to the same one it may go, as any other
+    // what is reached from a ref by steps would follow it back
+    server.set("warrant.policy", "refs/heads/main~0:allowed_signers");
     world.commit("c", "after", &["-S"]);
+    server.refused(&["main"], &["refs/heads/main~0:allowed_signers", "a ref itself", "a full id"]);
+    server.set("warrant.policy", "refs/heads/main:allowed_signers");
+    // back to the same one it may go, as any other
     server.passes(&["main"]);
     server.passes(&["-f", "main~1:main"]);
     // one that is no policy would keep everybody out, also who mends it
@@ -173,6 +177,60 @@ fn nobody_else_can_put_another_policy_in_its_place() {
         }
     }
     server.mode("open", 0o1777); // as /tmp is
+    server.passes(&["main"]);
+}
+
+#[test]
+fn the_ref_of_the_policy_is_kept_whatever_name_it_is_pushed_by() {
+    let server = Server::new();
+    let world = &server.0;
+    world.home.write("c/as", world.line("alice", "") + &world.line("bob", ""));
+    world.commit("c", "alice and bob", &["-S"]);
+    world.home.write("c/as", world.line("alice", ""));
+    world.commit("c", "bob leaves", &["-S"]);
+    let push = |args: &[&str]| done(world.installed("c", &[&["push", "origin"], args].concat()).env("GIT_NAMESPACE", "ns"));
+    assert!(push(&["main"]).ok());
+    server.set("warrant.policy", "refs/namespaces/ns/refs/heads/main:as");
+    says(&push(&["-f", "main~1:main"]), 1, &["may not go back"]);
+    says(&push(&["--delete", "main"]), 1, &["may not be deleted"]);
+    // of two refs that have one name in two namespaces only one is the policy's
+    server.set("receive.denyDeleteCurrent", "ignore");
+    server.passes(&["main"]);
+    server.set("warrant.policy", "refs/heads/main:as");
+    assert!(push(&["-f", "main~1:main"]).ok() && push(&["--delete", "main"]).ok());
+    // a link in the place of a ref would be read in two ways
+    world.home.git("server.git", &["config", "core.preferSymlinkRefs", "true"]);
+    world.home.git("server.git", &["symbolic-ref", "refs/heads/latest", "refs/heads/main"]);
+    if world.home.join("server.git/refs/heads/latest").is_symlink() {
+        server.refused(&["-f", "main~1:refs/heads/latest"], &["refs/heads/latest is a symbolic link", "git symbolic-ref"]);
+    }
+}
+
+#[test]
+fn a_policy_in_an_annotated_tag_goes_forward_and_not_back() {
+    let server = Server::new();
+    let world = &server.0;
+    let tag = || world.home.git("c", &["tag", "-f", "-s", "-m", "policy", "policy"]);
+    world.home.write("c/as", world.line("alice", "") + &world.line("bob", ""));
+    world.commit("c", "alice and bob", &["-S"]);
+    tag();
+    server.passes(&["main", "policy"]);
+    server.set("warrant.policy", "refs/tags/policy:as");
+    world.home.write("c/as", world.line("alice", ""));
+    world.commit("c", "bob leaves", &["-S"]);
+    tag();
+    server.passes(&["-f", "policy"]);
+    world.home.git("c", &["tag", "-f", "-s", "-m", "back", "policy", "main~1"]);
+    server.refused(&["-f", "policy"], &["may not go back"]);
+}
+
+/// What `git init --separate-git-dir` makes, or a `.git` that was copied: not bare, and libgit2 takes the folder above for its tree.
+#[test]
+fn a_policy_beside_a_git_directory_of_another_name_is_in_no_work_tree() {
+    let server = Server::new();
+    let world = &server.0;
+    world.home.git("server.git", &["config", "core.bare", "false"]);
+    world.home.git("server.git", &["config", "receive.denyCurrentBranch", "ignore"]);
     server.passes(&["main"]);
 }
 

@@ -23,6 +23,9 @@ pub(super) struct Graph {
 /// How many commits a graph holds; nobody makes more of them again.
 const MOST_COMMITS: usize = 200_000;
 
+/// How many steps may be taken in it, where each ref asks for a line of them; nobody makes so many refs again by such commands.
+const MOST_STEPS: usize = 20_000_000;
+
 impl Graph {
     pub(super) fn add(&mut self, judgement: &Judgement) {
         if self.overflown || self.parents.len() >= MOST_COMMITS {
@@ -45,6 +48,9 @@ impl Graph {
     /// The commands that make the refused branches and then the refused tags again, signed by whoever runs them. Where there
     /// is one branch it is taken to be checked out.
     pub(super) fn mends(&self, repository: &Repository, updates: &[Update], hidden: &Hidden) -> Vec<String> {
+        if updates.len().saturating_mul(self.parents.len()) > MOST_STEPS {
+            return Vec::new();
+        }
         let bad = self.above_rejected();
         let below = |update: &Update, prefix: &[u8]| {
             let name = String::from_utf8_lossy(update.reference.strip_prefix(prefix)?).into_owned();

@@ -38,7 +38,7 @@ pub(super) fn refusal(place: &mut Place, args: &PreReceive, loaded: &Loaded, upd
 fn path_at(place: &Place, update: &Update, name: &str) -> Result<Option<String>> {
     let Some((revision, path)) = in_revision(name).filter(|(revision, _)| revision.starts_with("refs/")) else { return Ok(None) };
     let Some(reference) = place.repository.resolve(revision)?.reference else { return Ok(None) };
-    let same = place.repository.resolve_symbolic(&reference)? == update.reference;
+    let same = place.repository.resolve_symbolic(&reference)? == update.stored;
     Ok(same.then(|| format!("{}:{path}", update.new)))
 }
 
@@ -57,7 +57,9 @@ fn refusal_of(place: &mut Place, args: &PreReceive, loaded: &Loaded, update: &Up
             format!("what it is to be must be there and valid, or nobody could push any more; mend it, and push again: {error:#}");
         return Ok(Some(why));
     }
-    if !ancestors(&mut place.repository, [update.new]).contains(&update.old) {
+    let commit = |id| place.repository.peel_to_commit(id).unwrap_or(*id); // of a tag
+    let (old, new) = (commit(&update.old), commit(&update.new));
+    if !ancestors(&mut place.repository, [new]).contains(&old) {
         let why = "that ref may not go back to another one: make the change in a commit on top of it (git revert); who administers the repository can set it there (git update-ref)";
         return Ok(Some(why.to_owned()));
     }
