@@ -1,5 +1,6 @@
 //! Repositories. Every call into libgit2 that reads objects or refs is here; objects leave as raw bytes.
 
+mod discover;
 mod open;
 mod revision;
 
@@ -9,6 +10,7 @@ pub use revision::Resolved;
 use super::config::{Config, Surroundings};
 use crate::history::{ObjectSource, RawObject, ReadError};
 use crate::object::{HashAlgorithm, MAX_OBJECT, ObjectId, ObjectKind, Tag};
+use crate::report::escape::shell_word;
 use anyhow::{Context as _, Result, anyhow, bail};
 use git2::{ErrorClass, ErrorCode, ObjectFormat, ObjectType};
 use open::{add_quoted_alternates, common_dir_of, open_here};
@@ -37,6 +39,7 @@ impl Repository {
         // objects are read once: libgit2's cache of them costs memory and gains nothing
         git2::opts::enable_caching(false);
         let inner = open_here()?;
+        refuse_another(&inner)?;
         // with GIT_NAMESPACE libgit2 would look every name up below it, and find no ref that is named in full
         inner.remove_namespace()?;
         add_quoted_alternates(&inner)?;
@@ -99,11 +102,17 @@ impl Repository {
     /// Where they cannot be listed, or one of them cannot be named here.
     pub fn references(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
+        refuse_links_in(&self.inner.commondir().join("refs"))?;
         for reference in self.inner.references().context("cannot list the refs")? {
             let reference = reference.context("cannot list the refs")?;
             let judged = [&b"refs/heads/"[..], b"refs/tags/", b"refs/remotes/"];
             let name = reference.name_bytes();
-            if judged.iter().any(|prefix| name.starts_with(prefix)) && reference.symbolic_target_bytes().is_none() {
+            let is_judged = |name: &[u8]| judged.iter().any(|prefix| name.starts_with(prefix));
+            // another name of a branch that is judged says nothing of its own; that of a tag does
+            let counts = name.starts_with(b"refs/tags/")
+                || reference.symbolic_target_bytes().is_none()
+                || !is_judged(&self.resolve_symbolic(name)?);
+            if counts && is_judged(name) {
                 let text = std::str::from_utf8(name).ok();
                 names.push(
                     text.with_context(|| format!("the ref `{}` has a name that is not UTF-8; give it another (git branch -m, or git update-ref) or delete it", name.escape_ascii()))?.to_owned(),
@@ -171,6 +180,7 @@ impl Repository {
                 let shown = name.escape_ascii();
                 anyhow!("the ref `{shown}` has a name that is not UTF-8, and cannot be looked up here; push it under another name")
             })?;
+            [self.inner.path(), self.inner.commondir()].iter().try_for_each(|folder| refuse_link(&folder.join(text)))?;
             match self.inner.find_reference(text) {
                 Ok(reference) => match reference.symbolic_target_bytes() {
                     Some(target) => name = target.to_vec(),
@@ -194,7 +204,11 @@ impl Repository {
         if !matches!(entry.filemode(), 0o100_644 | 0o100_755) {
             bail!("{} is not a regular file in the tree of {}", path.display(), commit.id());
         }
-        let (size, _) = self.inner.odb()?.read_header(entry.id())?;
+        let here = self.inner.odb()?.read_header(entry.id());
+        let (size, _) = here.with_context(|| {
+            let named = format!("{}:{}", commit.id(), path.display());
+            format!("{named} is not here; in a partial clone git cat-file -e {} fetches it", shell_word(&named))
+        })?;
         if size > MAX_FILE {
             bail!("{} has {size} bytes in the tree of {}, more than {MAX_FILE}", path.display(), commit.id());
         }
@@ -258,6 +272,45 @@ fn read_error(error: &git2::Error) -> ReadError {
         (_, ErrorClass::Sha1) => ReadError::Collision,
         _ => ReadError::Unreadable(error.message().to_owned()),
     }
+}
+
+/// What is judged is what git shows.
+fn refuse_another(opened: &Inner) -> Result<(), OpenError> {
+    let Some(another) = discover::another(opened.path(), opened.commondir()) else { return Ok(()) };
+    Err(OpenError::Unsupported(match discover::is_same(&another, opened.path()) {
+        true => format!(
+            "git does not take {} for a git directory: its HEAD, objects or refs are not as they should be",
+            another.display()
+        ),
+        false => format!(
+            "git takes {} for the repository, and {} would be read here; name one: GIT_DIR={}",
+            another.display(),
+            opened.path().display(),
+            shell_word(&another.display().to_string())
+        ),
+    }))
+}
+
+/// A ref in a symbolic link is to git a symbolic ref, by what the link says, and to libgit2 whatever file the link leads to.
+fn refuse_link(path: &Path) -> Result<()> {
+    if path.is_symlink() {
+        bail!(
+            "the ref in {} is a symbolic link, as git wrote such refs long ago, and could be read in two ways; make it a symbolic ref: git symbolic-ref REF TARGET",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// The same of all refs in a folder, whether or not what they lead to is there.
+fn refuse_links_in(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        refuse_link(&entry.path())?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            refuse_links_in(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The commits below which the clone was cut; a file that cannot be read cuts nothing, and what is missing then says so.

@@ -32,7 +32,8 @@ use std::io::Write as _;
 pub fn run(args: &Show) -> Result<ExitStatus> {
     let mut place = Place::open()?;
     let resolved = place.repository.resolve(&args.revision)?;
-    let tag_name = resolved.reference.as_deref().and_then(TagPlace::name_in).map(<[u8]>::to_vec);
+    let home = resolved.reference.as_deref().map(|name| place.repository.name_at_home(name));
+    let tag_name = home.as_deref().and_then(TagPlace::name_in).map(<[u8]>::to_vec);
     let object = place.repository.read(&resolved.id)?;
     let push_certificate = object.kind == ObjectKind::Blob && PushCertificate::is_one(&object.data);
     if !matches!(object.kind, ObjectKind::Commit | ObjectKind::Tag) && !push_certificate {

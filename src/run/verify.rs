@@ -310,7 +310,8 @@ fn named(place: &Place, revision: &str) -> Result<Named> {
     if !matches!(resolved.kind, ObjectKind::Commit | ObjectKind::Tag) {
         bail!("`{revision}` is a {}, which cannot carry a signature; name a commit or a tag", resolved.kind);
     }
-    let tag = resolved.reference.as_deref().and_then(|name| match resolved.kind {
+    let home = resolved.reference.as_deref().map(|name| place.repository.name_at_home(name));
+    let tag = home.as_deref().and_then(|name| match resolved.kind {
         ObjectKind::Tag => TagPlace::name_in(name),
         _ => name.strip_prefix(b"refs/tags/"),
     });

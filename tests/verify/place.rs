@@ -213,6 +213,141 @@ fn names_of_several_refs_are_listed_and_those_named_in_full_are_not_in_doubt() {
 }
 
 #[test]
+fn a_file_that_git_takes_for_a_name_leaves_it_in_doubt() {
+    let world = World::new();
+    world.signed("r", 2);
+    world.home.git("r", &["tag", "-s", "-m", "m", "v1"]);
+    let old = world.id("r", "HEAD~1");
+    for (file, text) in [("main", old.clone() + "\n"), ("v1", "ref: refs/heads/main\n".to_owned())] {
+        let path = world.home.write(format!("r/.git/{file}"), text);
+        for tail in ["", "~0", "^{}"] {
+            let name = format!("{file}{tail}");
+            says(&world.verify("r", &[&name]), 2, &["is ambiguous", path.to_str().unwrap(), "remove that"]);
+        }
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(world.verify("r", &[file]).status, Some(0));
+    }
+    world.home.write("r/.git/main", "no ref at all\n"); // git passes over it
+    assert_eq!(world.verify("r", &["main"]).status, Some(0));
+}
+
+#[test]
+fn a_tag_that_is_another_name_of_a_tag_is_judged_by_its_own() {
+    let world = World::new();
+    world.signed("r", 1);
+    world.home.git("r", &["tag", "-s", "-m", "old", "v1"]);
+    world.home.git("r", &["symbolic-ref", "refs/tags/v2", "refs/tags/v1"]);
+    world.home.git("r", &["symbolic-ref", "refs/heads/other", "refs/heads/main"]);
+    for name in ["v2", "refs/tags/v2", "tags/v2", "--all"] {
+        let verified = world.verify("r", &[name]);
+        assert!(verified.status == Some(1) && verified.stdout.contains("[tag-name-mismatch]"), "{name}: {verified:?}");
+    }
+    assert!(world.verify("r", &["v1"]).ok() && world.verify("r", &["other"]).ok());
+    world.home.git("r", &["update-ref", "--no-deref", "-d", "refs/tags/v2"]);
+    assert!(world.verify("r", &["--all"]).ok());
+}
+
+#[test]
+fn refs_that_are_links_are_read_by_nobody() {
+    let world = World::new();
+    world.signed("r", 1);
+    let good = world.id("r", "HEAD");
+    let evil = world.commit("r", "evil", &[]);
+    world.home.git("r", &["update-ref", "refs/x/evil", &evil]);
+    world.home.git("r", &["reset", "-q", "--hard", &good]);
+    // what the link leads to in the file system, and what git takes it for
+    for there in [true, false] {
+        let git = world.home.join("r/.git");
+        std::fs::create_dir_all(git.join("refs/heads/refs/x")).unwrap();
+        if there {
+            std::fs::write(git.join("refs/heads/refs/x/evil"), format!("{good}\n")).unwrap();
+        }
+        let link = git.join("refs/heads/release");
+        std::os::unix::fs::symlink("refs/x/evil", &link).unwrap();
+        for name in ["refs/heads/release", "release", "release~0", "--all"] {
+            says(&world.verify("r", &[name]), 2, &["refs/heads/release is a symbolic link", "git symbolic-ref"]);
+        }
+        std::fs::remove_file(link).unwrap();
+        std::fs::remove_dir_all(git.join("refs/heads/refs")).unwrap();
+    }
+    assert!(world.verify("r", &["--all"]).ok());
+}
+
+#[test]
+fn every_name_that_leads_elsewhere_is_judged_where_it_leads() {
+    let world = World::new();
+    world.signed("r", 1);
+    world.home.git("r", &["symbolic-ref", "refs/remotes/origin/HEAD", "refs/heads/main"]);
+    let evil = world.commit("r", "evil", &[]);
+    world.home.git("r", &["update-ref", "refs/x/y", &evil]);
+    world.home.git("r", &["reset", "-q", "--hard", "HEAD~1"]);
+    assert!(world.verify("r", &["--all"]).ok());
+    world.home.git("r", &["symbolic-ref", "refs/heads/release", "refs/x/y"]);
+    let verified = world.verify("r", &["--all"]);
+    assert!(
+        verified.status == Some(1) && verified.stdout.contains(&evil) && verified.stdout.contains("[unsigned]"),
+        "{verified:?}"
+    );
+}
+
+#[test]
+fn a_tag_that_was_fetched_beside_the_tags_is_held_to_its_name() {
+    let world = World::new();
+    world.signed("r", 1);
+    world.home.git("r", &["tag", "-s", "-m", "old", "v1"]);
+    let tag = world.id("r", "v1");
+    world.home.git("r", &["update-ref", "refs/remotes/origin/tags/v1", &tag]);
+    world.home.git("r", &["update-ref", "refs/remotes/origin/tags/v2", &tag]);
+    for remote in [["remote.origin.url", "."], ["remote.origin.fetch", "+refs/tags/*:refs/remotes/origin/tags/*"]] {
+        world.home.git("r", &[&["config"], &remote[..]].concat());
+    }
+    assert!(world.verify("r", &["origin/tags/v1"]).ok());
+    for name in ["origin/tags/v2", "refs/remotes/origin/tags/v2", "--all"] {
+        let verified = world.verify("r", &[name]);
+        assert!(verified.status == Some(1) && verified.stdout.contains("[tag-name-mismatch]"), "{name}: {verified:?}");
+    }
+    assert_eq!(world.judged("r", &["--no-walk", "origin/tags/v2"]).words(), ["tag-name-mismatch"]);
+    assert!(
+        done(&mut world.warrant("r", &["show", "--policy", &world.policy(), "origin/tags/v2"]))
+            .stdout
+            .contains("tag-name-mismatch")
+    );
+}
+
+/// libgit2 asks less of a git directory than git, and other things.
+#[test]
+fn no_repository_is_judged_that_git_would_not_open() {
+    let world = World::new();
+    world.signed("r", 1);
+    let git_dir = world.home.join("r/.git");
+    let copy = |to: &str| {
+        let done = std::process::Command::new("cp").arg("-a").arg(&git_dir).arg(world.home.join(to)).status().unwrap();
+        assert!(done.success());
+    };
+    // the folder is a repository by itself, and holds a .git
+    copy("both");
+    copy("both/.git");
+    world.home.git("both", &["--git-dir=.", "config", "core.bare", "true"]);
+    let head = world.home.join("both/.git/HEAD");
+    assert!(world.verify("both", &["main"]).ok());
+    for text in ["junk\n", "ref: main\n", ""] {
+        std::fs::write(&head, text).unwrap();
+        says(&world.verify("both", &["main"]), 3, &["git does not take", "both/.git"]);
+    }
+    std::fs::remove_file(&head).unwrap();
+    std::os::unix::fs::symlink("config", &head).unwrap();
+    says(&world.verify("both", &["main"]), 3, &["git does not take", "both/.git"]);
+    std::fs::remove_file(&head).unwrap();
+    std::fs::write(&head, "ref: refs/heads/main\n").unwrap();
+    // git takes the parts of a repository to lie where this says, beginning there; libgit2 here
+    std::fs::write(world.home.join("both/.git/commondir"), ".\n").unwrap();
+    says(&world.verify("both", &["main"]), 3, &["both/.git"]);
+    // GIT_DIR is the user's word
+    let mut named = world.warrant("r", &["verify", "--policy", &world.policy(), "main"]);
+    assert!(done(named.env("GIT_DIR", &git_dir)).ok());
+}
+
+#[test]
 fn parents_are_those_that_the_commit_names() {
     let world = World::new();
     world.signed("r", 3);

@@ -46,6 +46,10 @@ pub(super) fn open_here() -> Result<Inner> {
     let is_configured = || !repository.is_worktree() && repository.config().is_ok_and(|all| all.get_entry("core.worktree").is_ok());
     let tree = match named_tree {
         Some(tree) => PathBuf::from(tree),
+        // in a hook, which stands in the git directory, libgit2 takes the folder above for the work tree, whatever that is
+        None if !repository.is_bare() && !is_configured() && !repository.is_worktree() && is_within_odd(repository.commondir()) => {
+            return Ok(open_without_tree()?);
+        }
         // GIT_DIR alone makes the current folder the work tree, as in git; not so in a hook, which stands in the git directory
         None if !repository.is_bare() && !is_configured() && !is_within(repository.commondir()) => PathBuf::from("."),
         None => return Ok(repository),
@@ -62,6 +66,11 @@ pub(super) fn open_here() -> Result<Inner> {
 fn is_within(folder: &Path) -> bool {
     let here = env::current_dir().and_then(|here| here.canonicalize());
     here.is_ok_and(|here| folder.canonicalize().is_ok_and(|folder| here.starts_with(folder)))
+}
+
+/// The same of a git directory that is not called `.git`.
+fn is_within_odd(folder: &Path) -> bool {
+    is_within(folder) && folder.canonicalize().is_ok_and(|folder| folder.file_name().is_none_or(|name| name != ".git"))
 }
 
 /// Opens what the environment names, as if it were bare.

@@ -4,8 +4,9 @@
 use super::{Repository, kind_of, our_id};
 use crate::object::{Commit, ObjectId, ObjectKind};
 use anyhow::{Context as _, Result, anyhow, bail};
-use git2::ErrorCode;
+use git2::{Direction, ErrorCode};
 use std::fs;
+use std::path::{Component, Path};
 
 /// What a revision names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Resolved {
     pub id: ObjectId,
     /// Its kind.
     pub kind: ObjectKind,
-    /// The full name of the ref by which it was found, as stored.
+    /// The full name of the ref by which it was found: what a symbolic ref leads to, but of a tag the name that it has.
     pub reference: Option<Vec<u8>>,
 }
 
@@ -79,30 +80,72 @@ impl Repository {
             Some(found) => Some(found),
             None if base.starts_with("refs/") => None,
             None => {
+                self.refuse_stray(base)?;
                 let names = ["refs/", "refs/tags/", "refs/heads/", "refs/remotes/"].map(|prefix| format!("{prefix}{base}"));
                 let mut found = Vec::new();
                 for name in names.into_iter().chain([format!("refs/remotes/{base}/HEAD")]) {
-                    found.extend(self.direct_ref(&name)?.map(|reference| (name, reference)));
+                    found.extend(self.direct_ref(&name)?.map(|found| (name, found)));
                 }
                 if found.len() > 1 {
                     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
                     bail!("`{base}` is ambiguous; name the one that you mean: {}", names.join(" or "));
                 }
-                found.pop().map(|(_, reference)| reference)
+                found.pop().map(|(_, found)| found)
             }
         };
-        found
-            .map(|reference| Ok((our_id(reference.target().context("a ref of no target")?)?, reference.name_bytes().to_vec())))
-            .transpose()
+        Ok(found)
     }
 
-    /// A ref of exactly this name, symbolic refs followed; none where it, or what it leads to, does not exist.
-    fn direct_ref(&self, name: &str) -> Result<Option<git2::Reference<'_>>> {
-        match self.inner.find_reference(name).and_then(|reference| reference.resolve()) {
-            Ok(reference) => Ok(Some(reference)),
+    /// What a ref of exactly this name points to, symbolic refs followed, and its name in full: of a tag its own. None where it, or
+    /// what it leads to, does not exist.
+    fn direct_ref(&self, name: &str) -> Result<Option<(ObjectId, Vec<u8>)>> {
+        if !git2::Reference::is_valid_name(name) {
+            return Ok(None);
+        }
+        let last = self.resolve_symbolic(name.as_bytes())?;
+        let text = std::str::from_utf8(&last).with_context(|| format!("the ref `{name}` leads to one that is not UTF-8"))?;
+        match self.inner.find_reference(text) {
+            Ok(reference) => {
+                let id = our_id(reference.target().context("a ref of no target")?)?;
+                Ok(Some((id, if name.starts_with("refs/tags/") { name.as_bytes().to_vec() } else { last })))
+            }
             Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => Ok(None),
             Err(error) => Err(anyhow!("the ref `{name}` cannot be read: {}", error.message())),
         }
+    }
+
+    /// Git takes a file of its directory for what such a name names, before any ref.
+    fn refuse_stray(&self, base: &str) -> Result<()> {
+        if !Path::new(base).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Ok(());
+        }
+        for path in [self.inner.path(), self.inner.commondir()].map(|folder| folder.join(base)) {
+            let text = Some(&path).filter(|path| path.is_file()).and_then(|path| fs::read(path).ok()).unwrap_or_default();
+            let digits = text.get(..2 * self.hash.id_length()).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+            if !digits && !text.starts_with(b"ref:") && !path.is_symlink() {
+                continue;
+            }
+            bail!(
+                "`{base}` is ambiguous: git takes the file {} for it, before any ref; remove that, or name the ref in full, such as refs/heads/{base}",
+                path.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The name that a remote-tracking ref has where it was fetched from, by the refspecs of the remotes; any other its own.
+    pub fn name_at_home(&self, reference: &[u8]) -> Vec<u8> {
+        let text = std::str::from_utf8(reference).ok().filter(|name| name.starts_with("refs/remotes/"));
+        let home = text.and_then(|name| {
+            let remotes = self.inner.remotes().ok()?;
+            let remotes = remotes.iter().flatten().flatten().filter_map(|remote| self.inner.find_remote(remote).ok());
+            let mut found = remotes.filter_map(|remote| {
+                let mut fetched = remote.refspecs().filter(|spec| spec.direction() == Direction::Fetch && spec.dst_matches(name));
+                fetched.find_map(|spec| spec.rtransform(name).ok().map(|buf| buf.to_vec()))
+            });
+            found.next()
+        });
+        home.unwrap_or_else(|| reference.to_vec())
     }
 
     /// The object whose id begins with these digits.
