@@ -137,6 +137,7 @@ pub enum Reason {
     KeyNotYetValid { claimed: i64, after: i64 },
     OlderThanKey { made: i64, key_made: i64 },
     KeyExpired { claimed: i64, before: i64 },
+    SignatureExpired { claimed: i64, before: i64 },
     ClaimedOnly { claimed: i64, before: i64 },
     NoClaimedTime,
     ClaimedInFuture { claimed: i64 },
@@ -214,6 +215,7 @@ impl Reason {
                 | Self::AuthorityRetired
                 | Self::KeyNotYetValid { .. }
                 | Self::KeyExpired { .. }
+                | Self::SignatureExpired { .. }
                 | Self::CertificateNotYetValid { .. }
                 | Self::CertificateExpired { .. }
                 | Self::ClaimedOnly { .. }
@@ -273,6 +275,7 @@ impl Reason {
             Self::NamespaceNotAllowed => "namespace-not-allowed",
             Self::KeyNotYetValid { .. } | Self::OlderThanKey { .. } => "key-not-yet-valid",
             Self::KeyExpired { .. } => "key-expired",
+            Self::SignatureExpired { .. } => "signature-expired",
             Self::ClaimedOnly { .. } => "claimed-only",
             Self::NoClaimedTime => "no-claimed-time",
             Self::ClaimedInFuture { .. } => "claimed-in-future",
@@ -384,6 +387,9 @@ impl fmt::Display for Reason {
             }
             Self::KeyExpired { claimed, before } => {
                 write!(f, "dated {}, after the key had ended, at {}", Utc(*claimed), Utc(*before))
+            }
+            Self::SignatureExpired { claimed, before } => {
+                write!(f, "dated {}, after the end that the signature itself names, {}", Utc(*claimed), Utc(*before))
             }
             Self::ClaimedOnly { claimed, before } => write!(
                 f,

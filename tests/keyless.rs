@@ -247,7 +247,7 @@ fn a_signature_as_a_bundle_and_back() {
     let payload = sigstore::payload(&raw);
     let signed = bed.sign(payload.as_bytes(), false).signed();
     bed.world.home.write("artifact", &signed);
-    let digest: String = <sha2::Sha256 as sha2::Digest>::digest(&signed).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&signed));
     let digest = format!("sha256:{digest}");
     let verify = |artifact: &str, more: &[&str]| {
         let all = [&["verify", "--bundle", "bundle.json", "--trusted-root", "root.json"], more, &[artifact]].concat();
@@ -432,4 +432,96 @@ fn a_bundle_is_of_the_digest_and_has_its_proof() {
     bed.world.home.write("bundle.json", " ".repeat((16 << 20) + 1));
     let verified = done(bed.world.home.ours(&args).args(["https://issuer.example", &digest]));
     assert!(verified.status == Some(2) && verified.stderr.contains("bundle.json has more than 16777216 bytes"), "{verified:?}");
+}
+
+impl Bed {
+    /// The trusted root, changed.
+    fn root(&self, change: impl Fn(&mut serde_json::Value)) {
+        let mut root: serde_json::Value = serde_json::from_str(&self.sigstore.trusted_root()).unwrap();
+        change(&mut root);
+        self.world.home.write("root.json", root.to_string());
+    }
+
+    /// Whether `verify --bundle` accepts a signature as a bundle that is changed, and what it says.
+    fn bundled(&self, signature: &Signature, change: impl Fn(&mut serde_json::Value)) -> (bool, String) {
+        let raw = commit(&self.tree, None, "alice@example.com", BEGIN + 1, |_| signature.clone());
+        let id = self.world.object("r", "commit", &raw);
+        let shown = done(&mut self.world.warrant("r", &["show", "--bundle", &id]));
+        let mut bundle: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap_or_else(|_| panic!("{shown:?}"));
+        change(&mut bundle);
+        self.world.home.write("bundle.json", bundle.to_string());
+        self.world.home.write("artifact", signature.signed());
+        let args =
+            ["verify", "--bundle", "bundle.json", "--trusted-root", "root.json", "--identity", "alice@example.com", "--issuer"];
+        let verified = done(self.world.home.ours(&args).args(["https://issuer.example", "artifact"]));
+        (verified.ok(), verified.stdout)
+    }
+
+    /// The payload of a commit without parents.
+    fn payload(&self) -> String {
+        let raw = commit(&self.tree, None, "alice@example.com", BEGIN + 1, |payload| self.sign(payload, false));
+        sigstore::payload(&String::from_utf8(raw).unwrap())
+    }
+}
+
+fn moment(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).unwrap().to_string()
+}
+
+/// A log that has ended logs nothing more, whatever an entry says of its own time.
+#[test]
+fn a_log_counts_at_the_times_that_are_proved() {
+    let bed = Bed::new();
+    let bare = bed.sign(bed.payload().as_bytes(), false);
+    let logged = |v2| bare.with_entry(&bed.sigstore.entry(&bare, BEGIN + 60, v2, 5));
+    let token = bed.sigstore.token(&bare.signature, BEGIN + 60);
+    let ends = |at: i64| {
+        bed.root(|root| {
+            for log in root["tlogs"].as_array_mut().unwrap() {
+                log["publicKey"]["validFor"]["end"] = moment(at).into();
+            }
+        });
+    };
+    let unpromised = |bundle: &mut serde_json::Value| {
+        let entry = bundle["verificationMaterial"]["tlogEntries"][0].as_object_mut().unwrap();
+        entry.remove("inclusionPromise");
+        entry.insert("integratedTime".to_owned(), (BEGIN + 1).to_string().into());
+    };
+    for (end, good) in [(BEGIN + 90, true), (BEGIN + 30, false), (BEGIN - 3600, false)] {
+        ends(end);
+        for v2 in [false, true] {
+            let signature = logged(v2).with_token(&token);
+            let (accepted, said) = bed.bundled(&signature, |_| {});
+            assert_eq!(accepted, good, "{end} {v2}: {said}");
+            let raw = commit(&bed.tree, None, "alice@example.com", BEGIN + 1, |_| signature.clone());
+            let word = bed.of(&bed.world.object("r", "commit", &raw));
+            assert_eq!(word, if good { "accept" } else { "log-entry-invalid" }, "{end} {v2}");
+        }
+        let (accepted, said) = bed.bundled(&logged(false).with_token(&token), unpromised);
+        assert_eq!(accepted, good, "no promise, {end}: {said}");
+    }
+}
+
+#[test]
+fn a_bundle_needs_no_log_where_there_is_none_and_is_of_one_thing() {
+    let bed = Bed::new();
+    let bare = bed.sign(bed.payload().as_bytes(), false);
+    let timed = bare.with_token(&bed.sigstore.token(&bare.signature, BEGIN + 60));
+    let (accepted, said) = bed.bundled(&timed, |_| {});
+    assert!(!accepted && said.contains("inclusion proof"), "{said}");
+    bed.root(|root| root["tlogs"] = serde_json::json!([]));
+    assert!(bed.bundled(&timed, |_| {}).0);
+    let (accepted, said) = bed.bundled(&bare, |_| {});
+    assert!(!accepted, "no time: {said}");
+    bed.root(|_| {});
+    let logged = bare.with_entry(&bed.sigstore.entry(&bare, BEGIN + 60, false, 5));
+    let statement =
+        r#"{"_type":"https://in-toto.io/Statement/v1","subject":[],"predicateType":"https://evil.example","predicate":{}}"#;
+    let envelope = |payload: &str| {
+        let payload = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, payload);
+        serde_json::json!({"payload": payload, "payloadType": "application/vnd.in-toto+json", "signatures": [{"sig": "anVuaw=="}]})
+    };
+    let (accepted, said) = bed.bundled(&logged, |bundle| bundle["dsseEnvelope"] = envelope(statement));
+    assert!(!accepted && said.contains("two things") && !said.contains("evil"), "{said}");
+    assert!(bed.bundled(&logged, |_| {}).0);
 }

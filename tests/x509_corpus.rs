@@ -231,7 +231,7 @@ fn as_bundles_they_prove_the_same() {
         }
         *ways.entry(evidence.malleable).or_insert(0) += 1;
         let Bundled { json: bundle, signed: artifact, .. } = to_bundle(&signed.armored, &Payload::whole(&signed.payload)).unwrap();
-        assert_eq!(verify_bundle(&root, bundle.as_bytes(), Content::Bytes(&artifact)).unwrap(), *keyless);
+        assert_eq!(verify_bundle(&root, bundle.as_bytes(), Content::Bytes(&artifact)).unwrap(), ((*keyless).clone(), None));
         assert!(verify_bundle(&root, bundle.as_bytes(), Content::Bytes(b"other")).is_err());
         n += 1;
     }
@@ -409,11 +409,12 @@ fn sigstore_conformance() {
             (Ok(root), Some(key)) => {
                 let key = String::from_utf8(key).unwrap();
                 git_warrant::signature::x509::verify_bundle_by_key(&root, &bundle, Content::Bytes(&artifact), &key)
+                    .map(|_| ())
                     .map_err(|it| it.to_string())
             }
             (Ok(root), None) => match verify_bundle(&root, &bundle, Content::Bytes(&artifact)) {
-                Ok(keyless) if keyless.subject.name() == identity && keyless.issuer == issuer => Ok(()),
-                Ok(keyless) => Err(format!("{} by {}", keyless.subject.name(), keyless.issuer)),
+                Ok((keyless, _)) if keyless.subject.name() == identity && keyless.issuer == issuer => Ok(()),
+                Ok((keyless, _)) => Err(format!("{} by {}", keyless.subject.name(), keyless.issuer)),
                 Err(reason) => Err(reason.to_string()),
             },
         };

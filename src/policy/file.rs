@@ -125,7 +125,7 @@ impl Credential {
     pub fn fingerprint(&self) -> String {
         match self {
             Self::Ssh(key) => key.fingerprint.clone(),
-            Self::OpenPgp { fingerprint, .. } => fingerprint.iter().map(|byte| format!("{byte:02X}")).collect(),
+            Self::OpenPgp { fingerprint, .. } => hex::encode_upper(fingerprint),
             Self::Keyless(identity) => identity.subject.name().to_owned(),
             Self::X509(identity) => identity.address.clone(),
         }
@@ -237,7 +237,9 @@ impl PolicyFile {
         x509::check(&root, identities, &file.x509s)?;
         let speaks = file.x509s.iter().any(|it| it.principals.is_some()) || !file.authorities.is_empty();
         if file.principals.iter().all(|principal| principal.keys.is_empty()) && !speaks {
-            return Err(root.error("no principal has a key, and no authority is named: nobody could sign anything"));
+            return Err(root.error(
+                "nobody could sign anything: no principal has a key, and no authority says for whom it speaks (`principals`)",
+            ));
         }
         Ok(file)
     }
@@ -427,10 +429,7 @@ fn key(mut fields: Fields<'_>) -> Result<KeyEntry, FileError> {
 /// The bytes of a fingerprint, which may be written in groups.
 fn fingerprint(text: &str) -> Option<Vec<u8>> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    if !matches!(digits.len(), 40 | 64) || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
+    hex::decode(digits).ok().filter(|bytes| matches!(bytes.len(), 20 | 32))
 }
 
 fn authority(mut fields: Fields<'_>) -> Result<AuthorityEntry, FileError> {

@@ -133,7 +133,7 @@ impl Grant {
         } else {
             Names::Patterns(line.principals)
         };
-        let window = Window { after: line.valid_after, before: line.valid_before, certificate: false };
+        let window = Window { after: line.valid_after, before: line.valid_before, of: Of::Key };
         let namespaces = line.namespaces;
         let (standing, claims) = (Standing::Active, None);
         Self { line: line.number, names, namespaces, window, standing, touch: false, pin: false, claims, x509: None }
@@ -232,8 +232,11 @@ impl Grant {
     pub(super) fn speaks(&self, evidence: &Evidence, email: Option<&[u8]>, people: &People) -> Result<Speaks, Reason> {
         match (&self.names, evidence.key.certificate.as_deref()) {
             (Names::Patterns(list), _) => {
+                if list.names_nobody() {
+                    return Err(Reason::KeyUnlisted);
+                }
                 let item = email.and_then(|email| list.matching_item(email));
-                let named = item.or_else(|| list.items().find(|item| is_name(item))).unwrap_or_default();
+                let named = item.or_else(|| list.items().find(|item| is_name(item) && !list.negates(item))).unwrap_or_default();
                 let committer = if item.is_some() { Committer::Among } else { Committer::NotAmong };
                 Ok(Speaks { principal: principal(named), committer, wildcard: is_wildcard(named), kind: Kind::Person })
             }
@@ -254,7 +257,8 @@ impl Grant {
                 if let Some(what) = revoked.find(&evidence.key) {
                     return Err(Reason::KeyRevoked { what });
                 }
-                if let Some(name) = certificate.principals.iter().find(|name| deny.contains(name)) {
+                let is_denied = |name: &[u8]| deny.iter().any(|denied| is_same_name(denied, name));
+                if let Some(name) = certificate.principals.iter().find(|name| is_denied(name)) {
                     return Err(Reason::IdentityDenied { name: names(std::slice::from_ref(name)) });
                 }
                 identity(covers, &certificate.principals, email, people)
@@ -295,14 +299,13 @@ impl Grant {
     /// The windows that must hold: the entry's, the certificate's, the signature's own.
     pub(super) fn windows(&self, evidence: &Evidence) -> impl Iterator<Item = Window> {
         // OpenPGP's own ends do not belong to it
-        let until =
-            |end: Option<i64>| end.map(|end| Window { after: None, before: Some(end.saturating_sub(1)), certificate: false });
+        let until = |end: Option<i64>, of| end.map(|end| Window { after: None, before: Some(end.saturating_sub(1)), of });
         let windows = [
             Some(self.window),
             evidence.key.certificate.as_deref().map(Window::of_certificate),
             smime::path(evidence).map(Window::of_chain),
-            until(evidence.key.binding.as_ref().and_then(|binding| binding.ends)),
-            until(evidence.ends),
+            until(evidence.key.binding.as_ref().and_then(|binding| binding.ends), Of::Key),
+            until(evidence.ends, Of::Signature),
         ];
         windows.into_iter().flatten()
     }
@@ -350,12 +353,20 @@ fn names(principals: &[Vec<u8>]) -> String {
 pub(super) struct Window {
     after: Option<i64>,
     before: Option<i64>,
-    certificate: bool,
+    of: Of,
+}
+
+/// What holds.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Key,
+    Certificate,
+    Signature,
 }
 
 impl Window {
     fn always() -> Self {
-        Self { after: None, before: None, certificate: false }
+        Self { after: None, before: None, of: Of::Key }
     }
 
     /// A certificate's own end does not belong to it.
@@ -363,13 +374,13 @@ impl Window {
         Self {
             after: Some(certificate.valid_after).filter(|&after| after > 0),
             before: Some(certificate.valid_before).filter(|&before| before < i64::MAX).map(|before| before.saturating_sub(1)),
-            certificate: true,
+            of: Of::Certificate,
         }
     }
 
     /// When a whole chain holds; a certificate's last second belongs to it (RFC 5280 §4.1.2.5).
     fn of_chain(path: &SmimePath) -> Self {
-        Self { after: Some(path.begin), before: Some(path.end), certificate: true }
+        Self { after: Some(path.begin), before: Some(path.end), of: Of::Certificate }
     }
 }
 
@@ -391,16 +402,17 @@ pub(super) fn hold(windows: impl Iterator<Item = Window>, made: Option<i64>, con
         }
         let claimed = context.claimed.max(made).ok_or(Reason::NoClaimedTime)?; // the later of the two
         if let Some(after) = window.after.filter(|&after| claimed < after) {
-            return Err(match window.certificate {
-                true => Reason::CertificateNotYetValid { claimed, after },
-                false => Reason::KeyNotYetValid { claimed, after },
+            return Err(match window.of {
+                Of::Certificate => Reason::CertificateNotYetValid { claimed, after },
+                Of::Key | Of::Signature => Reason::KeyNotYetValid { claimed, after },
             });
         }
         let Some(before) = window.before else { continue };
         if claimed > before {
-            return Err(match window.certificate {
-                true => Reason::CertificateExpired { claimed, before },
-                false => Reason::KeyExpired { claimed, before },
+            return Err(match window.of {
+                Of::Certificate => Reason::CertificateExpired { claimed, before },
+                Of::Key => Reason::KeyExpired { claimed, before },
+                Of::Signature => Reason::SignatureExpired { claimed, before },
             });
         }
         held.ends = Some(held.ends.map_or(before, |ends| ends.min(before)));
@@ -409,6 +421,11 @@ pub(super) fn hold(windows: impl Iterator<Item = Window>, made: Option<i64>, con
         }
     }
     Ok(held)
+}
+
+/// Whether a certificate's name is one that is denied: an e-mail address is one in large and small letters.
+fn is_same_name(denied: &[u8], name: &[u8]) -> bool {
+    denied == name || (denied.contains(&b'@') && denied.eq_ignore_ascii_case(name))
 }
 
 /// Whether an item of a list can stand for somebody.

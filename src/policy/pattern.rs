@@ -49,6 +49,12 @@ impl PatternList {
         self.items().any(|item| item.strip_prefix(b"!").is_some_and(|negated| matches(text, negated)))
     }
 
+    /// Whether it is seen at once that nothing matches: each item is negated, or a name that a negated one matches.
+    pub fn names_nobody(&self) -> bool {
+        let is_name = |item: &[u8]| !item.is_empty() && !item.contains(&b'*') && !item.contains(&b'?');
+        self.items().all(|item| item.starts_with(b"!") || (is_name(item) && self.negates(item)))
+    }
+
     /// Whether the list matches.
     pub fn matches(&self, text: &[u8]) -> bool {
         self.matching_item(text).is_some()

@@ -242,6 +242,10 @@ fn of_reason(reason: &Reason, judgement: &Judgement, policy: &str) -> String {
         ),
         Reason::NamespaceNotAllowed => format!("add `git` to namespaces=\"…\" of the key's line in {policy}"),
         Reason::KeyNotYetValid { .. } => format!("check the clock, or the valid-after of {}", at_line(judgement, policy)),
+        Reason::SignatureExpired { .. } => format!(
+            "{}, by a signature that does not end (default-sig-expire in gpg.conf gives them an end)",
+            make_again(judgement)
+        ),
         Reason::KeyExpired { .. } if openpgp(judgement).is_some() => format!(
             "sign with a key that is valid; or, if this one still is to be used, extend it (gpg --quick-set-expire {} 1y) and give {} the new certificate",
             openpgp(judgement).unwrap_or_default(),

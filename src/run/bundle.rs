@@ -6,7 +6,7 @@ use crate::io::trust::{read_bounded, trusted_root};
 use crate::object::{Commit, HashAlgorithm, ObjectKind, PushCertificate, Tag};
 use crate::report::ExitStatus;
 use crate::report::escape::printable;
-use crate::signature::x509::{Bundled, Content, MOST_ROOT_BYTES, statement_type, to_bundle, verify_bundle, verify_bundle_by_key};
+use crate::signature::x509::{Bundled, Content, MOST_ROOT_BYTES, to_bundle, verify_bundle, verify_bundle_by_key};
 use crate::verdict::Utc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::fs;
@@ -33,14 +33,15 @@ pub(super) fn verify(args: &Verify, bundle: &Path) -> Result<ExitStatus> {
     let answer = match (&args.key, &args.identity, &args.issuer) {
         (Some(key), None, None) => {
             let key = String::from_utf8(read(key)?).map_err(|_| anyhow!("{} is not a key in PEM", key.display()))?;
-            verify_bundle_by_key(&root, &json, content, &key).map(|()| "the key".to_owned()).map_err(|reason| reason.to_string())
+            let checked = verify_bundle_by_key(&root, &json, content, &key);
+            checked.map(|statement| ("the key".to_owned(), statement)).map_err(|reason| reason.to_string())
         }
         (None, Some(identity), Some(issuer)) => match verify_bundle(&root, &json, content) {
-            Ok(keyless) if keyless.subject.name() == identity && keyless.issuer == *issuer => {
+            Ok((keyless, statement)) if keyless.subject.name() == identity && keyless.issuer == *issuer => {
                 let time = keyless.attested().map_or_else(|| "no proved time".to_owned(), |time| Utc(time).to_string());
-                Ok(format!("{identity}, identified by {issuer}, {time}"))
+                Ok((format!("{identity}, identified by {issuer}, {time}"), statement))
             }
-            Ok(keyless) => {
+            Ok((keyless, _)) => {
                 let (name, by) = (keyless.subject.name(), &keyless.issuer);
                 Err(format!("it is by {name}, identified by {by}, not by {identity}, identified by {issuer}"))
             }
@@ -49,8 +50,8 @@ pub(super) fn verify(args: &Verify, bundle: &Path) -> Result<ExitStatus> {
         _ => bail!("say whom it has to be by: --identity NAME --issuer URL, or --key FILE"),
     };
     let status = match answer {
-        Ok(who) => {
-            let statement = statement_type(&json).map(|kind| format!("; it is a statement of the type {kind}")).unwrap_or_default();
+        Ok((who, statement)) => {
+            let statement = statement.map(|kind| format!("; it is a statement of the type {kind}")).unwrap_or_default();
             writeln!(out, "accept {}: {}{}", printable(artifact), printable(&who), printable(&statement))?;
             ExitStatus::Accepted
         }
@@ -64,10 +65,8 @@ pub(super) fn verify(args: &Verify, bundle: &Path) -> Result<ExitStatus> {
 }
 
 fn digest(named: &str) -> Option<[u8; 32]> {
-    let digits = named.strip_prefix("sha256:").filter(|digits| digits.len() == 64 && digits.is_ascii())?;
-    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..64).step_by(2).map(byte).collect();
-    bytes?.try_into().ok()
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(named.strip_prefix("sha256:")?, &mut bytes).ok().map(|()| bytes)
 }
 
 /// Writes an object's keyless signature as a bundle; what it is of are the signed attributes.

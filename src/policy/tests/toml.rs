@@ -160,6 +160,7 @@ fn authorities_and_their_people() {
         ("", "deny = [\"a@x\"]", &["a@x"], "identity-denied"),
         ("", "deny = [\"b@x\"]", &["a@x", "b@x"], "identity-denied"), // whoever is denied has no other name either
         ("", "deny = [\"b@x\"]", &["a@x"], "a@x"),
+        ("", "deny = [\"A@X\"]", &["a@x"], "identity-denied"), // an address, in whatever letters
         (alice, "", &["a@x"], "alice"),
         (alice, "", &["alice@y"], "certificate-principals"), // hers, but not the authority's to say
         (alice, "", &["b@x"], "signer-not-committer"),

@@ -11,6 +11,7 @@ const MOST: usize = 64;
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
 const ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
 const LIST_PLACES: &[u8] = &[0x55, 0x1d, 0x1f];
@@ -222,6 +223,11 @@ impl<'a> Certificate<'a> {
     /// Where its issuer says that revocation lists for it are (cRLDistributionPoints).
     pub(super) fn list_places(&self) -> Option<&'a [u8]> {
         self.extension(LIST_PLACES)
+    }
+
+    /// Whether it demands that revocation lists are asked for (RFC 5280 §4.2.1.13).
+    pub(super) fn demands_lists(&self) -> bool {
+        self.extensions.iter().any(|it| it.oid == CRL_DISTRIBUTION_POINTS && it.critical)
     }
 
     /// Whether it holds for some names only.

@@ -14,7 +14,7 @@ use sigstore_verify::types::{Sha256Hash, SignatureBytes, TimeRange};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use webpki::{EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
 
 /// The content of the object identifier of codeSigning (1.3.6.1.5.5.7.3.3).
 const CODE_SIGNING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
@@ -153,7 +153,7 @@ impl Chains {
     fn check_anew(&self, leaf: &Certificate<'_>) -> Result<Window, String> {
         let begin = jiff::Timestamp::from_second(leaf.not_before).map_err(|error| error.to_string())?;
         let der = CertificateDer::from(leaf.whole);
-        let end_entity = EndEntityCert::try_from(&der).map_err(|error| error.to_string())?;
+        let end_entity = EndEntityCert::try_from(&der).map_err(|error| in_words(&error))?;
         let seconds = u64::try_from(leaf.not_before).map_err(|_| "it begins before 1970".to_owned())?;
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let mut why = "none holds at that time".to_owned();
@@ -221,7 +221,7 @@ impl Authority {
         if let Some(issuer) = proven.iter().find(holds) {
             return Ok((issuer.key.clone(), issuer.held));
         }
-        let between = verify(&self.anchor, &self.intermediates).map_err(|error| error.to_string())?;
+        let between = verify(&self.anchor, &self.intermediates).map_err(|error| in_words(&error))?;
         let mut all = self.held;
         for certificate in &between {
             let (first, last) = held(certificate)?;
@@ -242,6 +242,15 @@ impl Authority {
             proven.push(Arc::new(Issuer { anchor, key: key.clone(), held: all }));
         }
         Ok((key, all))
+    }
+}
+
+fn in_words(error: &Error) -> String {
+    match error {
+        Error::RequiredEkuNotFoundContext(_) => {
+            "the certificate, or one above it, is not for signing code (extended key usage)".to_owned()
+        }
+        other => super::path::in_words(other),
     }
 }
 

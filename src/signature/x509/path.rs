@@ -188,6 +188,11 @@ impl<'a> Search<'a> {
         let lists = crls.collect::<Vec<_>>();
         let (standing, unasked) = match lists.is_empty() {
             false => checked.standing(&lists.into_iter().flatten().collect::<Vec<_>>()),
+            true if chain.iter().any(|it| it.demands_lists()) => {
+                let what =
+                    "a certificate demands that revocation lists are asked (cRLDistributionPoints, critical), and there are none";
+                return Err(Why::Untrusted(what.to_owned()));
+            }
             true => (ChainStanding::Unasked, Vec::new()),
         };
         Ok(SmimePath {
@@ -347,8 +352,13 @@ impl ExtendedKeyUsageValidator for ForMail {
     }
 }
 
-fn in_words(error: &Error) -> String {
+/// Why webpki finds a chain not good.
+pub(super) fn in_words(error: &Error) -> String {
     match error {
+        Error::CertExpired { .. } | Error::CertNotValidYet { .. } => {
+            "a certificate of its chain does not hold at that time".to_owned()
+        }
+        Error::NameConstraintViolation => "an authority above it does not hold for its name (nameConstraints)".to_owned(),
         Error::InvalidSignatureForPublicKey => "a signature in its chain does not match".to_owned(),
         Error::CaUsedAsEndEntity => "the certificate is an authority's own, which signs certificates only".to_owned(),
         Error::EndEntityUsedAsCa => "what signed it is no authority's certificate (basicConstraints)".to_owned(),

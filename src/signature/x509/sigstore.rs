@@ -21,6 +21,8 @@ use sigstore_verify::types::{
 };
 use sigstore_verify::{Error, VerificationPolicy, VerificationResult};
 
+const OUT_OF_USE: &str = "its log was not in use any more";
+
 /// What is proved of the time.
 #[derive(Debug, Default)]
 pub(super) struct Proved {
@@ -67,9 +69,12 @@ pub(super) fn prove(
     let policy = VerificationPolicy::any_identity().skip_certificate_chain().skip_tlog_unsafe();
     let proved = ready.verifier.verify(cms.signed.as_slice(), &bundle, &policy).map_err(reason)?;
     let times = times(&proved, window)?;
+    if let (Some(entry), Some(last)) = (entry, proved.verified_timestamps().iter().max()) {
+        ready.logs.key_at(&Sha256Hash::new(entry.log), *last).ok_or_else(|| Reason::LogEntry { what: OUT_OF_USE.to_owned() })?;
+    }
     Ok(Proved {
         entry: entry.map(|entry| LogEntry {
-            log: super::hexadecimal(&entry.log),
+            log: hex::encode(entry.log),
             index: entry.index,
             time: times.get(usize::from(token.is_some())).copied(), // those of tokens come first
         }),
@@ -194,7 +199,7 @@ impl Place<'_> {
         let started = ready.logs.key_started_by(&log, end);
         let key = started.ok_or(UNKNOWN_LOG)?;
         if ready.logs.key_at(&log, begin).is_none() && ready.logs.key_at(&log, end).is_none() {
-            return Err("its log was not in use any more".to_owned());
+            return Err(OUT_OF_USE.to_owned());
         }
         let is_good = |signature: &CheckpointSignature| {
             self.log.starts_with(signature.key_id.as_slice()) && key.verify(checkpoint.signed_data(), &signature.signature).is_ok()
