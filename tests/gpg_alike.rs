@@ -12,9 +12,11 @@ use gnupg::Gpg;
 use sequoia_openpgp::Packet;
 use sequoia_openpgp::cert::{Cert, CertBuilder, CertRevocationBuilder};
 use sequoia_openpgp::crypto::KeyPair;
+use sequoia_openpgp::packet::key::{Key4, PrimaryRole};
 use sequoia_openpgp::packet::signature::SignatureBuilder;
+use sequoia_openpgp::packet::{Key, UserID};
 use sequoia_openpgp::serialize::MarshalInto as _;
-use sequoia_openpgp::types::{KeyFlags, ReasonForRevocation, SignatureType};
+use sequoia_openpgp::types::{Curve, KeyFlags, ReasonForRevocation, SignatureType};
 use std::time::{Duration, SystemTime};
 use world::says;
 
@@ -215,6 +217,7 @@ fn settings_and_keyrings_are_those_of_gpg() {
         &format!("keyring {home}/ring.gpg\nweak-digest SHA1"),
         &format!("keyring {home}/ring.gpg\nweak-digest sha1\ntrust-model direct"),
         &format!("no-default-keyring\nkeyring {home}/ring.gpg"),
+        "no-default-keyring",
     ] {
         gpg.0.home.write("gnupg/gpg.conf", format!("{line}\n"));
         for (what, signature) in [("good", &good), ("sha1", &sha1), ("other", &other)] {
@@ -359,5 +362,107 @@ fn a_user_id_that_ended_leaves_the_key() {
         assert_eq!(gpg.verified(OURS, &signature, DATA), theirs, "{what}");
         let other = gpg.verified("gpg", &signature, b"other");
         assert_eq!(gpg.verified(OURS, &signature, b"other"), other, "{what}, bad");
+    }
+}
+
+#[test]
+fn what_a_primary_key_may_do_and_for_how_long_says_what_gpg_goes_by() {
+    let Some(gpg) = Gpg::new() else { return };
+    const DAY: Duration = Duration::from_secs(86_400);
+    let now = SystemTime::now();
+    let (certify, sign) = (KeyFlags::empty().set_certification(), KeyFlags::empty().set_certification().set_signing());
+    let key = |made| {
+        let mut key: Key<_, PrimaryRole> = Key4::generate_ecc(true, Curve::Ed25519).unwrap().into();
+        key.set_creation_time(made).unwrap();
+        key
+    };
+    let said = |kind, flags: &KeyFlags, lives: Option<Duration>, made| {
+        let builder = SignatureBuilder::new(kind).set_key_flags(flags.clone()).unwrap();
+        builder.set_key_validity_period(lives).unwrap().set_signature_creation_time(made).unwrap()
+    };
+    let begun = now - 10 * DAY;
+    for (what, letter) in [
+        ("a longer life is on a revoked user id", "EXPKEYSIG"),
+        ("an end is on a revoked user id", "GOODSIG"),
+        ("the only user id is revoked", "GOODSIG"),
+        ("the key itself says certify", "ERRSIG"),
+        ("the key itself says sign", "GOODSIG"),
+        ("the key is of the future", "ERRSIG"),
+    ] {
+        let begun = if letter == "ERRSIG" && what.contains("future") { now + 10 * DAY } else { begun };
+        let key = key(begun);
+        let mut pair = key.clone().into_keypair().unwrap();
+        let [alice, bob] = ["Alice <alice@example.com>", "Bob <bob@example.com>"].map(UserID::from);
+        let mut packets = vec![Packet::from(key.clone().take_secret().0)];
+        let mut bind = |id: &UserID, flags, lives, later: u32| {
+            let made = begun + Duration::from_secs(later.into());
+            let bound = said(SignatureType::PositiveCertification, flags, lives, made);
+            [Packet::from(id.clone()), bound.sign_userid_binding(&mut pair, None, id).unwrap().into()]
+        };
+        packets.extend(match what {
+            "a longer life is on a revoked user id" => [bind(&alice, &sign, Some(DAY), 0), bind(&bob, &sign, None, 9)].concat(),
+            "an end is on a revoked user id" => [bind(&alice, &sign, None, 0), bind(&bob, &sign, Some(DAY), 9)].concat(),
+            "the key itself says sign" => bind(&alice, &certify, None, 9).to_vec(),
+            _ => bind(&alice, &sign, None, 9).to_vec(),
+        });
+        if what.contains("revoked") {
+            let id = if what.contains("only") { &alice } else { &bob };
+            let revoked = SignatureBuilder::new(SignatureType::CertificationRevocation)
+                .set_reason_for_revocation(ReasonForRevocation::UIDRetired, b"")
+                .unwrap();
+            packets.push(revoked.sign_userid_binding(&mut pair, None, id).unwrap().into());
+        }
+        if what.contains("itself") {
+            let direct = said(SignatureType::DirectKey, if what.ends_with("sign") { &sign } else { &certify }, None, begun);
+            packets.insert(1, direct.sign_direct_key(&mut pair, None).unwrap().into());
+        }
+        gpg.import(&packets.iter().flat_map(|packet| packet.to_vec().unwrap()).collect::<Vec<u8>>());
+        let made = now.max(begun);
+        let builder = SignatureBuilder::new(SignatureType::Binary).set_signature_creation_time(made).unwrap();
+        let signature = Packet::from(builder.sign_message(&mut pair, DATA).unwrap()).to_vec().unwrap();
+        let signature = git_warrant::armor::encode_openpgp(&signature);
+        let (theirs, ours) = (gpg.verified("gpg", &signature, DATA), gpg.verified(OURS, &signature, DATA));
+        for (status, text, _) in [&theirs, &ours] {
+            assert!(status.contains(letter), "{what}: {status}{text}");
+        }
+        assert!(letter == "ERRSIG" || ours == theirs, "{what}: {ours:?} {theirs:?}");
+    }
+}
+
+#[test]
+fn what_a_trustdb_says_ends_when_it_has_to_be_checked_anew() {
+    let Some(gpg) = Gpg::new() else { return };
+    let one = gpg.key("one", "ed25519", "sign", "never");
+    let (two, signature) = {
+        let cert = builder("two").generate().unwrap().0;
+        gpg.import(&cert.to_vec().unwrap());
+        (cert.fingerprint().to_hex(), signed(&mut pair(&cert)))
+    };
+    gpg.gpg(&["--import-ownertrust"], format!("{one}:6:\n").as_bytes());
+    gpg.gpg(&["--yes", "-u", &one, "--default-cert-expire", "seconds=5", "--quick-sign-key", &two], b"");
+    gpg.gpg(&["--check-trustdb"], b"");
+    assert!(gpg.verified(OURS, &signature, DATA).0.contains("TRUST_FULLY"));
+    std::thread::sleep(Duration::from_secs(7));
+    let (ours, again) = (gpg.verified(OURS, &signature, DATA).0, gpg.verified(OURS, &signature, DATA).0);
+    let theirs = gpg.verified("gpg", &signature, DATA).0; // it writes down what it finds
+    assert!(theirs.contains("TRUST_UNDEFINED"), "{theirs}");
+    assert_eq!((&ours, &again, &gpg.verified(OURS, &signature, DATA).0), (&theirs, &theirs, &theirs));
+    gpg.0.home.write("gnupg/gpg.conf", "no-auto-check-trustdb\n");
+    gpg.same(&signature, "nobody asks");
+}
+
+#[test]
+fn a_subkey_that_vouches_for_itself_weakly_is_none_where_that_is_told() {
+    let Some(gpg) = Gpg::new() else { return };
+    let by = |hash: &'static str| ["--cert-digest-algo", hash, "--digest-algo", hash];
+    gpg.gpg(&[&by("SHA512")[..], &["--quick-gen-key", "one <one@x>", "rsa2048", "cert", "never"]].concat(), b"");
+    let one = gpg.fingerprint("one@x");
+    gpg.gpg(&[&by("SHA256")[..], &["--quick-add-key", &one, "rsa2048", "sign", "never"]].concat(), b"");
+    let signature = gpg.sign(&["-u", &one, "--digest-algo", "SHA512"]);
+    assert!(gpg.same(&signature, "weak digests are nobody's care").0.contains("GOODSIG"));
+    gpg.0.home.write("gnupg/gpg.conf", "weak-digest SHA256\n");
+    for program in ["gpg", OURS] {
+        let (status, text, _) = gpg.verified(program, &signature, DATA);
+        assert!(status.contains("ERRSIG") && text.contains("SHA256 algorithm are rejected"), "{program}: {status}{text}");
     }
 }

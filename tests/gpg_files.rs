@@ -232,7 +232,7 @@ fn what_a_file_cannot_do_is_said() {
     let open = bare.0.home.write("open", secret(&cert));
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
     refused(&open, &["UNPROTECTED PRIVATE KEY FILE", "chmod 600"]);
-    refused(Path::new("/nonexistent/key"), &["no key for `/nonexistent/key`"]);
+    refused(Path::new("/nonexistent/key"), &["there is no file /nonexistent/key", "git config user.signingKey"]);
     // by a name: the certificate is known, the secret is not to be had
     bare.share(&cert);
     let fingerprint = cert.fingerprint().to_hex();

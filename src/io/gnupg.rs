@@ -39,8 +39,8 @@ impl Gnupg {
         };
         let settings = read_settings(&home)?;
         let mut gnupg = Self { home, keyrings: Vec::new(), files: OnceCell::new(), settings };
-        if !gnupg.settings.no_default_keyring {
-            gnupg.keyrings.push(default_keyring(&gnupg.home)?);
+        if !gnupg.settings.no_default_keyring || gnupg.settings.keyrings.is_empty() {
+            gnupg.keyrings.push(default_keyring(&gnupg.home)?); // without another it is used all the same, as gpg does
         }
         gnupg.use_keyrings(&gnupg.settings.keyrings.clone(), false)?;
         Ok(gnupg)
@@ -51,13 +51,14 @@ impl Gnupg {
         &self.home
     }
 
-    /// Adds keyrings; `only`: in the place of the usual one. A name without a slash is one in the home, `~/` is expanded, and a
+    /// Adds keyrings; `only`: in the place of the usual one, if any are named. A name without a slash is one in the home, `~/` is expanded, and a
     /// word before the name that says what kind of file it is changes nothing.
     ///
     /// # Errors
     /// Where a name begins with `~` and cannot be expanded.
     pub fn use_keyrings(&mut self, named: &[PathBuf], only: bool) -> Result<()> {
-        if only {
+        let alone = only || (self.settings.no_default_keyring && self.settings.keyrings.is_empty());
+        if alone && !named.is_empty() {
             self.keyrings.clear();
         }
         for name in named {
@@ -119,7 +120,7 @@ impl Gnupg {
         if fingerprints.is_empty() {
             return Ok(());
         }
-        let needles: Vec<Vec<u8>> = fingerprints.iter().map(|digits| unhex(digits)).collect();
+        let needles: Vec<Vec<u8>> = fingerprints.iter().filter_map(|digits| hex::decode(digits).ok()).collect();
         for kept in self.files()?.iter().flat_map(|file| certificates_of(file)) {
             let in_index = |text: &Vec<u8>| memchr::memmem::find(kept.index, text).is_some();
             if kept.index.is_empty() || needles.iter().any(in_index) {
@@ -170,10 +171,6 @@ fn default_keyring(home: &Path) -> Result<PathBuf> {
 fn holds(kept: &Kept<'_>, text: &[u8]) -> bool {
     let has = |it: &[u8]| memchr::memmem::find(it, text).is_some();
     has(kept.index) || has(kept.packets) || (text.is_ascii() && has(&kept.packets.to_ascii_lowercase()))
-}
-
-fn unhex(digits: &str) -> Vec<u8> {
-    (0..digits.len() / 2).filter_map(|at| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()).collect()
 }
 
 /// The text of a file that a setting names; `~/` is expanded.

@@ -37,7 +37,7 @@ pub fn run(request: Result<Gpg, GpgUsage>) -> u8 {
     });
     done.unwrap_or_else(|error| {
         drain_stdin();
-        complain(&format!("gpg: {}", printable(&format!("{error:#}"))));
+        format!("{error:#}").lines().for_each(|line| complain(&format!("gpg: {}", printable(line))));
         FAILED
     })
 }
@@ -162,13 +162,21 @@ fn trust(gnupg: &Gnupg) -> Result<TrustDb> {
         Ok(repository) => repository.config()?.get("warrant.ownertrust")?,
         Err(_) => None, // out of a repository nothing is configured
     };
-    let Some(named) = named else { return gnupg.trust() };
+    let now = clock::now();
+    let Some(named) = named else {
+        let known = gnupg.trust()?;
+        if !known.is_stale(now) || gnupg.settings.no_auto_check_trustdb {
+            return Ok(known);
+        }
+        complain("gpg: checking the trustdb; gpg --check-trustdb keeps what comes of it");
+        return Ok(OwnerTrust::of_trustdb(&known).web(&gnupg.certificates(&[Vec::new()])?, now));
+    };
     let why = || format!("the ownertrust in {named} (warrant.ownertrust)");
     let owners = OwnerTrust::parse(&read_text(&named).with_context(why)?).with_context(why)?;
     let everybody = [Vec::new()];
     let mut certificates = gnupg.certificates(&everybody)?;
     cert_d::add_to(&mut certificates, &everybody)?;
-    Ok(owners.web(&certificates, clock::now()))
+    Ok(owners.web(&certificates, now))
 }
 
 pub(super) fn read_stdin() -> Result<Vec<u8>> {

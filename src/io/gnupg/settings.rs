@@ -22,6 +22,8 @@ pub struct Settings {
     pub auto_key_retrieve: bool,
     /// `trustdb-name`
     pub trustdb: Option<PathBuf>,
+    /// `no-auto-check-trustdb`
+    pub no_auto_check_trustdb: bool,
     /// `allow-weak-digest-algos`: they are, all of them.
     pub allow_weak: bool,
 }
@@ -49,6 +51,8 @@ impl Settings {
                     settings.auto_key_retrieve = !value.contains("no-auto-key-retrieve");
                 }
                 "trustdb-name" if !value.is_empty() => settings.trustdb = Some(PathBuf::from(value)),
+                "no-auto-check-trustdb" => settings.no_auto_check_trustdb = true,
+                "auto-check-trustdb" => settings.no_auto_check_trustdb = false,
                 "allow-weak-digest-algos" => settings.allow_weak = true,
                 "weak-digest" => settings.weak.extend(hash_number(value)),
                 _ => {}
@@ -110,6 +114,7 @@ mod tests {
             weak: vec![2],
             auto_key_retrieve: true,
             trustdb: Some("trust".into()),
+            no_auto_check_trustdb: false,
             allow_weak: false,
         };
         assert_eq!(Settings::parse(text), want);

@@ -38,6 +38,14 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// As often as OpenSSH asks for a passphrase.
 const TRIES: usize = 3;
 
+/// What takes such a file into an agent: OpenPGP's are called so.
+fn loader(path: &Path) -> &'static str {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("asc" | "gpg" | "pgp") => "gpg --import",
+        _ => "ssh-add",
+    }
+}
+
 /// Why a key file does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -93,7 +101,7 @@ pub enum FileError {
     },
     /// It is encrypted, and there is nobody to ask.
     #[error(
-        "{name} is encrypted and there is nobody to ask for its passphrase ({why}): load it into an agent with `ssh-add {word}`, or name a program that asks in SSH_ASKPASS and set SSH_ASKPASS_REQUIRE=force", name = path.display(), word = word(path)
+        "{name} is encrypted and there is nobody to ask for its passphrase ({why}): load it into an agent with `{loader} {word}`, or name a program that asks in SSH_ASKPASS and set SSH_ASKPASS_REQUIRE=force", name = path.display(), word = word(path), loader = loader(path)
     )]
     NobodyToAsk {
         /// The file.

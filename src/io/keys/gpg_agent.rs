@@ -35,7 +35,7 @@ pub struct GpgAgent {
 
 /// What an agent answers that is no success.
 #[derive(Debug, thiserror::Error)]
-#[error("gpg-agent says: {text}")]
+#[error("gpg-agent says: {text}{}", mend(*code, text))]
 struct Refused {
     code: u32,
     text: String,
@@ -52,6 +52,17 @@ const CANCELED: u32 = 99;
 const FULLY_CANCELED: u32 = 198;
 const BAD_PASSPHRASE: u32 = 11;
 const NO_PINENTRY: u32 = 86;
+
+/// What is to be done, where the text does not say it.
+fn mend(code: u32, text: &str) -> &'static str {
+    match code {
+        NO_PINENTRY => "; install one (Debian: pinentry-curses), or name one by pinentry-program in gpg-agent.conf",
+        _ if text.contains("Inappropriate ioctl") => {
+            "; its pinentry finds no terminal to ask on: export GPG_TTY=$(tty), or use one with windows"
+        }
+        _ => "",
+    }
+}
 
 impl GpgAgent {
     /// Connects to the agent of a home; starts it as gpg does where none is there.
@@ -128,7 +139,7 @@ impl GpgAgent {
     /// # Errors
     /// Where it refuses, or answers something else.
     pub fn sign(&mut self, keygrip: &str, description: &str, hash: u8, digest: &[u8]) -> Result<Numbers> {
-        let digest: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        let digest = hex::encode_upper(digest);
         self.command(&format!("SIGKEY {keygrip}"), ANSWER)?;
         self.command(&format!("SETKEYDESC {}", percent_plus(description)), ANSWER)?;
         self.command(&format!("SETHASH {hash} {digest}"), ANSWER)?;

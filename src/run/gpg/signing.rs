@@ -183,6 +183,9 @@ fn usable(gnupg: &Gnupg, spec: &str, now: i64) -> Result<(Vec<SignerKey>, Certif
     gnupg.complete(&mut certificates, now)?;
     let home = gnupg.home().display();
     let known = wanted.among(&certificates, now);
+    if known.is_empty() && spec.contains('/') {
+        bail!("there is no file {spec}; git config user.signingKey /PATH/TO/KEY names one with the secret key");
+    }
     if known.is_empty() {
         bail!(
             "no key for `{spec}` is in {home} or in pgp.cert.d; gpg --list-secret-keys shows what is; git config user.signingKey FINGERPRINT names one"

@@ -1,6 +1,7 @@
 //! What gpg says of signatures: status lines, and lines for people (g10/mainproc.c, g10/pkclist.c).
 
 use super::{BAD, FAILED, GOOD, Status, plain};
+use crate::evidence::Key;
 use crate::io::clock;
 use crate::report::escape::printable;
 use crate::run::complain;
@@ -45,9 +46,12 @@ impl Told {
             line.extend([b" ", &plain(id)[..]].concat());
         }
         self.status.line(&line)?;
+        let is_weak = |key: &Key| {
+            self.weak.contains(&checked.hash) || self.certificates.vouched_weakly(&key.fingerprint, &self.weak).is_some()
+        };
         let (key, good) = match &checked.outcome {
-            Outcome::Good(key) if !self.weak.contains(&checked.hash) => (key, true),
-            Outcome::Bad(key) if !self.weak.contains(&checked.hash) => (key, false),
+            Outcome::Good(key) if !is_weak(key) => (key, true),
+            Outcome::Bad(key) if !is_weak(key) => (key, false),
             _ => return self.tell_unchecked(checked),
         };
         let Some(binding) = &key.binding else { return Ok(FAILED) };
@@ -183,19 +187,21 @@ impl Told {
     /// libgpg-error's numbers, and their texts.
     fn tell_unchecked(&self, checked: &Checked) -> Result<u8> {
         let Checked { key_id, algorithm, hash, class, made, .. } = checked;
-        let (code, why, note) = match &checked.outcome {
-            Outcome::NoKey => (9, "No public key", None),
-            Outcome::Unsupported => (4, "Unknown algorithm or type", None),
-            Outcome::Early { newer } => (39, "Time conflict", Some(format!("public key {key_id} is {}", newer_by(*newer)))),
-            Outcome::Good(_) | Outcome::Bad(_) => (
-                5,
-                "Invalid digest algorithm",
-                Some(format!("Note: signatures using the {} algorithm are rejected", hash_name(*hash))),
-            ),
+        let rejected = |hash: u8| format!("Note: signatures using the {} algorithm are rejected", hash_name(hash));
+        let (code, why, notes) = match &checked.outcome {
+            Outcome::NoKey => (9, "No public key", Vec::new()),
+            Outcome::Unsupported => (4, "Unknown algorithm or type", Vec::new()),
+            Outcome::Early { newer } => (39, "Time conflict", vec![format!("public key {key_id} is {}", newer_by(*newer))]),
+            Outcome::Good(key) | Outcome::Bad(key) if !self.weak.contains(hash) => {
+                let by = self.certificates.vouched_weakly(&key.fingerprint, &self.weak).map(rejected);
+                let why = format!("WARNING: signing subkey {key_id} has an invalid cross-certification");
+                (1, "General error", by.into_iter().chain([why]).collect())
+            }
+            Outcome::Good(_) | Outcome::Bad(_) => (5, "Invalid digest algorithm", vec![rejected(*hash)]),
         };
         let fingerprint = checked.fingerprint.as_deref().unwrap_or("-");
         introduce(checked, checked.fingerprint.as_deref().unwrap_or(key_id), name_of(*algorithm));
-        note.iter().for_each(|note| say(note));
+        notes.iter().for_each(|note| say(note));
         self.status.line(&format!("ERRSIG {key_id} {algorithm} {hash} {class:02x} {made} {code} {fingerprint}"))?;
         if matches!(checked.outcome, Outcome::NoKey) {
             self.status.line(&format!("NO_PUBKEY {key_id}"))?;

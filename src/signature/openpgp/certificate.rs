@@ -107,7 +107,7 @@ impl Certificates {
     /// The user ids of a certificate that it stands by now, the primary one first; text that anybody may have written. `now` in
     /// seconds since 1970 (UTC).
     pub fn user_ids(&self, fingerprint: &str, now: i64) -> Vec<Vec<u8>> {
-        let lenient = lenient(moment(now));
+        let lenient = Rules::Gnupg.lenient(moment(now));
         let as_of = |cert: &Cert| Rules::Gnupg.as_of(cert, moment(now));
         let Some(valid) = self.0.get(fingerprint).and_then(|cert| cert.with_policy(&lenient, as_of(cert)).ok()) else {
             return Vec::new();
@@ -266,11 +266,16 @@ pub(super) fn keys_of(cert: &Cert, others: &Certificates, now: Timestamp, rules:
             found.push(unfit("no signature of the certificate's own key that holds binds it"));
             continue;
         };
-        if !is_checkable(key.key()) || !reading::may_sign(&valid) {
+        let may_sign = |key: &_| reading::may_sign(key, rules, as_of);
+        if !is_checkable(key.key()) || !may_sign(&valid) {
             found.push(unfit("it is not for signing"));
             continue;
         }
-        let strictly = key.clone().with_policy(&strict, as_of).ok().filter(reading::may_sign);
+        if rules == Rules::Gnupg && key.key().creation_time() > now.into() {
+            found.push(unfit("it was made ahead of this computer's clock"));
+            continue;
+        }
+        let strictly = key.clone().with_policy(&strict, as_of).ok().filter(may_sign);
         let strict_end = strictly.as_ref().map(|valid| reading::end(valid, rules, as_of));
         let ends = reading::end(&valid, rules, as_of);
         // a weak signature must not give a key more time than the sound ones do

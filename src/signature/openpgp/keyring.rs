@@ -165,12 +165,15 @@ impl TrustModel {
 pub struct TrustDb {
     /// By the fingerprint's 20 bytes.
     certificates: HashMap<Vec<u8>, Believed>,
+    /// When something of it ends, and it is to be worked out anew (seconds since 1970, UTC).
+    due: Option<i64>,
 }
 
 /// The ownertrust of a certificate's holder, and how far its user ids are believed, by their hashes.
 type Believed = (Trust, Vec<(Vec<u8>, Trust)>);
 
 const RECORD: usize = 40;
+const VERSION: u8 = 1;
 const TRUST: u8 = 12;
 const VALID: u8 = 13;
 
@@ -193,7 +196,19 @@ impl TrustDb {
             }
             certificates.insert(fingerprint.to_vec(), (Trust::of_byte(owner), ids));
         }
-        Self { certificates }
+        let version = record(0).filter(|version| version.first() == Some(&VERSION));
+        let due = version.and_then(|version| number(version, 16)).and_then(|due| i64::try_from(due).ok());
+        Self { certificates, due: due.filter(|due| *due > 0) }
+    }
+
+    /// Whether what it says is not to be believed any more (check_trustdb_stale of g10/trustdb.c).
+    pub fn is_stale(&self, now: i64) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Whose holders are trusted, by the fingerprint's 20 bytes.
+    pub(super) fn owners(&self) -> impl Iterator<Item = (&[u8], Trust)> {
+        self.certificates.iter().map(|(fingerprint, (owner, _))| (fingerprint.as_slice(), *owner))
     }
 
     /// Takes in how far a certificate's holder is trusted, and how far each of its user ids is believed.

@@ -10,7 +10,7 @@ use sequoia_openpgp::packet::key::{KeyParts, KeyRole, PublicParts};
 use sequoia_openpgp::packet::signature::subpacket::{SubpacketTag, SubpacketValue};
 use sequoia_openpgp::packet::{Key, Signature, Tag};
 use sequoia_openpgp::policy::{AsymmetricAlgorithm, HashAlgoSecurity, Policy as _, StandardPolicy};
-use sequoia_openpgp::types::{HashAlgorithm, SignatureType, Timestamp};
+use sequoia_openpgp::types::{HashAlgorithm, KeyFlags, SignatureType, Timestamp};
 use std::time::Duration;
 
 /// By whose rules a certificate is read.
@@ -41,23 +41,30 @@ impl Rules {
         moment(ahead(cert, now).filter(|made| *made <= latest).max().unwrap_or(seconds(now)))
     }
 
-    /// When a primary key ends, as far as these rules say it otherwise than Sequoia: for GnuPG the newest direct key signature that
-    /// names an end says so, else the user id with the newest self-signature that does (merge_selfsigs_main of its getkey.c).
-    pub(super) fn end_of_primary(self, cert: &Cert, as_of: Timestamp) -> Option<Option<i64>> {
-        if self == Self::Policy {
-            return None;
-        }
+    /// When a primary key ends for GnuPG: the newest direct key signature that names an end says so, else the user id with the newest
+    /// self-signature that does (merge_selfsigs_main of its getkey.c). Sequoia asks the user id that is the primary one.
+    fn end_of_primary(self, cert: &Cert, as_of: Timestamp) -> Option<i64> {
+        let made = seconds(cert.primary_key().key().creation_time());
+        self.said_of_primary(cert, as_of, |signature| after(made, signature.key_validity_period()))
+    }
+
+    /// The same of what it may be used for, where anything is said of that.
+    fn flags_of_primary(self, cert: &Cert, as_of: Timestamp) -> Option<KeyFlags> {
+        self.said_of_primary(cert, as_of, |signature| signature.key_flags())
+    }
+
+    fn said_of_primary<T>(self, cert: &Cert, as_of: Timestamp, what: impl Fn(&Signature) -> Option<T>) -> Option<T> {
         let (lenient, primary) = (self.lenient(as_of), cert.primary_key());
-        let counts = |signature: &&Signature| {
-            lenient.signature(signature, HashAlgoSecurity::SecondPreImageResistance).is_ok()
-                && signature.signature_alive(as_of, Duration::ZERO).is_ok()
-        };
-        let end = |signature: &Signature| after(seconds(primary.key().creation_time()), signature.key_validity_period());
+        let is_sound = |it: &&Signature| lenient.signature(it, HashAlgoSecurity::SecondPreImageResistance).is_ok();
+        let counts = |it: &&Signature| is_sound(it) && it.signature_alive(as_of, Duration::ZERO).is_ok();
         let direct = primary.self_signatures().filter(|it| it.typ() == SignatureType::DirectKey);
-        let named = direct.filter(counts).max_by_key(|it| made(it)).and_then(end);
-        let newest = cert.userids().filter_map(|id| id.self_signatures().filter(counts).max_by_key(|it| made(it)));
-        let by_ids = newest.filter(|it| end(it).is_some()).max_by_key(|it| made(it)).and_then(end);
-        Some(named.or(by_ids))
+        let named = direct.filter(counts).max_by_key(|it| made(it)).and_then(&what);
+        let newest = cert.userids().filter_map(|id| {
+            let revoked = id.self_revocations().filter(is_sound).map(made).max();
+            let newest = id.self_signatures().filter(counts).max_by_key(|it| made(it));
+            newest.filter(|it| revoked.is_none_or(|revoked| revoked < made(it)))
+        });
+        named.or_else(|| newest.filter(|it| what(it).is_some()).max_by_key(|it| made(it)).and_then(&what))
     }
 }
 
@@ -111,10 +118,15 @@ pub(super) fn is_checkable<P: KeyParts, R: KeyRole>(key: &Key<P, R>) -> bool {
 }
 
 /// Whether a key may sign. Without flags GnuPG goes by the algorithm; a subkey has to say itself that it belongs to the
-/// certificate, or anybody could take somebody else's.
-pub(super) fn may_sign(key: &ValidErasedKeyAmalgamation<'_, PublicParts>) -> bool {
+/// certificate, or anybody could take somebody else's. For a policy a primary key has to be for signing by GnuPG's reading, too.
+pub(super) fn may_sign(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, rules: Rules, as_of: Timestamp) -> bool {
     let binding = key.binding_signature();
-    let flags = if key.primary() { key.key_flags() } else { binding.key_flags() };
+    let gnupgs = || rules.flags_of_primary(key.cert(), as_of);
+    let flags = match key.primary() {
+        true if rules == Rules::Gnupg => gnupgs(),
+        true => gnupgs().filter(|flags| !flags.for_signing()).or_else(|| key.key_flags()),
+        false => binding.key_flags(),
+    };
     match flags {
         Some(flags) => flags.for_signing(), // Sequoia asked for the subkey's word
         None => key.key().pk_algo().for_signing() && (key.primary() || agrees(key, binding)),
@@ -130,14 +142,15 @@ fn agrees(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, binding: &Signature
     })
 }
 
-/// When a key ends, by itself or with its certificate.
+/// When a key ends, by itself or with its certificate; for a policy by Sequoia's reading or GnuPG's, whichever is sooner.
 pub(super) fn end(key: &ValidErasedKeyAmalgamation<'_, PublicParts>, rules: Rules, as_of: Timestamp) -> Option<i64> {
     let primary = key.valid_cert().primary_key();
     let (made, primary_made) = (seconds(key.key().creation_time()), seconds(primary.key().creation_time()));
-    let ends = match rules.end_of_primary(key.cert(), as_of) {
-        None => [after(made, key.key_validity_period()), after(primary_made, primary.key_validity_period())],
-        Some(whole) if key.primary() => [whole, None],
-        Some(whole) => [whole, after(made, key.binding_signature().key_validity_period())],
+    let whole = rules.end_of_primary(key.cert(), as_of);
+    let ends = match rules {
+        Rules::Policy => [after(made, key.key_validity_period()), after(primary_made, primary.key_validity_period()), whole],
+        Rules::Gnupg if key.primary() => [whole, None, None],
+        Rules::Gnupg => [whole, after(made, key.binding_signature().key_validity_period()), None],
     };
     let counted = |end| if rules == Rules::Gnupg { in_32_bits(end) } else { end };
     ends.into_iter().flatten().map(counted).min()

@@ -1,9 +1,10 @@
 //! What gpg shows of certificates beside what they prove.
 
 use super::certificate::Certificates;
-use super::reading::lenient;
+use super::reading::{Rules, lenient};
 use super::{moment, seconds};
 use sequoia_openpgp::packet::Signature;
+use sequoia_openpgp::types::RevocationStatus;
 
 /// Who revoked a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,8 @@ impl Certificates {
         })
     }
 
-    /// Those of [`Certificates::user_ids`] that are not held by an older self-signature alone, the newest having ended.
+    /// Those of [`Certificates::user_ids`] that are not held by an older self-signature alone, the newest having ended, and that are
+    /// not revoked.
     pub fn lasting_user_ids(&self, certificate: &str, now: i64) -> Vec<Vec<u8>> {
         let lapsed = |id: &[u8]| {
             let ids = self.get(certificate).into_iter().flat_map(|cert| cert.userids());
@@ -64,7 +66,21 @@ impl Certificates {
             let newest = signatures.filter(|it| made(it).is_some()).max_by_key(made);
             newest.and_then(|it| it.signature_expiration_time()).is_some_and(|ends| seconds(ends) <= now)
         };
-        self.user_ids(certificate, now).into_iter().filter(|id| !lapsed(id)).collect()
+        let revoked = |id: &[u8]| {
+            let (lenient, now) = (Rules::Gnupg.lenient(moment(now)), moment(now));
+            let mut ids = self.get(certificate).into_iter().flat_map(|cert| cert.userids()).filter(|it| it.userid().value() == id);
+            ids.any(|it| matches!(it.revocation_status(&lenient, now), RevocationStatus::Revoked(_)))
+        };
+        self.user_ids(certificate, now).into_iter().filter(|id| !lapsed(id) && !revoked(id)).collect()
+    }
+
+    /// By which of some hash functions (RFC 9580 §9.5) a subkey gives its word that it belongs to its certificate, where it does so by
+    /// no other.
+    pub fn vouched_weakly(&self, key: &str, weak: &[u8]) -> Option<u8> {
+        let bound = self.all().flat_map(|cert| cert.keys().subkeys()).filter(|it| it.key().fingerprint().to_hex() == key);
+        let bindings = bound.flat_map(|it| it.self_signatures().collect::<Vec<_>>());
+        let mut hashes = bindings.flat_map(|it| it.embedded_signatures().map(|word| u8::from(word.hash_algo())));
+        hashes.next().filter(|first| weak.contains(first) && hashes.all(|hash| weak.contains(&hash)))
     }
 
     /// Whether a certificate as a whole has ended, not only a subkey.

@@ -1,5 +1,6 @@
 //! Whose user ids are believed, by whom their holders trust: GnuPG's web of trust (its trust model `pgp`, g10/trustdb.c), worked
-//! out anew from the ownertrust that `gpg --export-ownertrust` writes. Trust signatures count as plain certifications.
+//! out anew from the ownertrust that `gpg --export-ownertrust` writes, or of a trustdb that is out of date. Trust signatures count as
+//! plain certifications.
 //!
 //! Whoever is ultimately trusted is believed to be who they say. Their certifications, and those of everybody else who is fully
 //! believed, count by how far they are trusted: one of full trust, or three of marginal trust, make a user id believed, fewer
@@ -7,7 +8,7 @@
 
 use super::certificate::Certificates;
 use super::keyring::{Trust, TrustDb};
-use super::reading::lenient;
+use super::reading::{is_critical_unknown, lenient};
 use super::{moment, seconds};
 use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::cert::amalgamation::{UserIDAmalgamation, ValidAmalgamation as _, ValidateAmalgamation as _};
@@ -47,6 +48,11 @@ impl OwnerTrust {
             found.insert(fingerprint.to_uppercase(), Trust::of_byte(trust));
         }
         Ok(Self(found))
+    }
+
+    /// What a trustdb knows of it.
+    pub fn of_trustdb(known: &TrustDb) -> Self {
+        Self(known.owners().map(|(fingerprint, trust)| (hex::encode_upper(fingerprint), trust)).collect())
     }
 
     fn of(&self, cert: &Cert) -> Trust {
@@ -124,7 +130,9 @@ fn certifies(
     now: Timestamp,
 ) -> bool {
     let handle = by.key_handle();
-    let of_them = |signature: &&Signature| signature.get_issuers().iter().any(|issuer| issuer.aliases(&handle));
+    let of_them = |signature: &&Signature| {
+        signature.get_issuers().iter().any(|issuer| issuer.aliases(&handle)) && !is_critical_unknown(signature)
+    };
     let key = by.primary_key();
     let made = |signature: &Signature| signature.signature_creation_time().map_or(0, seconds);
     let certifications = id.certifications().filter(of_them).filter(|signature| {
