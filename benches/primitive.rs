@@ -1,11 +1,16 @@
 //! Times the bare verification of signatures: keys and signatures parsed and payloads hashed before the clock starts.
 //!
 //! `git cat-file --batch < ids | primitive --threads 2` prints one line: signatures, of them good, seconds by the
-//! clock, seconds of all threads on a core (nan where there is no /proc).
+//! clock, seconds of all threads on a core (nan where there is no /proc). With `--keyring FILE` the signatures are OpenPGP's.
 
 #![allow(clippy::print_stdout)] // a program to be run by hand
 
+#[path = "primitive/openpgp.rs"]
+mod openpgp;
+
 use anyhow::{Context as _, Result};
+use aws_lc_rs::digest::Digest;
+use aws_lc_rs::signature::ParsedPublicKey;
 use clap::Parser;
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use git_warrant::armor;
@@ -13,9 +18,11 @@ use git_warrant::object::{Commit, HashAlgorithm};
 use git_warrant::signature::ssh::PublicKey;
 use git_warrant::signature::ssh::sshsig::{MessageHash, SshSig, signed_data};
 use git_warrant::signature::ssh::wire::{Reader, WireError};
+use openpgp::Keyring;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, BufRead as _, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -26,11 +33,15 @@ struct Options {
     /// How many threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// The keys of OpenPGP signatures.
+    #[arg(long)]
+    keyring: Option<PathBuf>,
 }
 
 /// All that the primitive needs.
 enum Task {
     Ed25519(Arc<VerifyingKey>, Vec<u8>, Signature),
+    Rsa(Arc<ParsedPublicKey>, Digest, Vec<u8>),
     /// ECDSA and RSA: aws-lc's `verify_sig` is all but a few nanoseconds of this.
     Other(Arc<PublicKey>, Vec<u8>, Vec<u8>),
 }
@@ -39,6 +50,7 @@ impl Task {
     fn holds(&self) -> bool {
         match self {
             Self::Ed25519(key, message, signature) => key.verify(message, signature).is_ok(),
+            Self::Rsa(key, digest, signature) => key.verify_digest_sig(digest, signature).is_ok(),
             Self::Other(key, message, signature) => key.verify(message, signature).is_ok(),
         }
     }
@@ -46,7 +58,7 @@ impl Task {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let tasks = read()?;
+    let tasks = read(options.keyring.as_deref())?;
     let share = tasks.len().div_ceil(options.threads.max(1)).max(1);
     let (start, spent) = (Instant::now(), processor_seconds());
     let good: usize = thread::scope(|scope| {
@@ -68,9 +80,9 @@ fn processor_seconds() -> f64 {
 }
 
 /// The signed commits that come from `git cat-file --batch`; what cannot be parsed is left out.
-fn read() -> Result<Vec<Task>> {
+fn read(keyring: Option<&Path>) -> Result<Vec<Task>> {
     let mut input = io::stdin().lock();
-    let mut keys = Keys::default();
+    let mut keys = Keys { openpgp: keyring.map(Keyring::read).transpose()?, ..Keys::default() };
     let mut tasks = Vec::new();
     let mut line = String::new();
     while input.read_line(&mut line)? > 0 {
@@ -86,6 +98,7 @@ fn read() -> Result<Vec<Task>> {
 
 #[derive(Default)]
 struct Keys {
+    openpgp: Option<Keyring>,
     ed25519: HashMap<Vec<u8>, Arc<VerifyingKey>>,
     others: HashMap<Vec<u8>, Arc<PublicKey>>,
 }
@@ -93,6 +106,9 @@ struct Keys {
 impl Keys {
     fn task(&mut self, raw: &[u8]) -> Option<Task> {
         let commit = Commit::parse(raw, HashAlgorithm::Sha1);
+        if let Some(keyring) = &self.openpgp {
+            return keyring.task(&commit);
+        }
         let (blob, _) = armor::decode_ssh(commit.signature.as_deref()?).ok()?;
         let frame = SshSig::parse(&blob).ok()?;
         let hash = MessageHash::of_name(frame.hash)?;

@@ -1,5 +1,6 @@
 //! The native commands: types for clap, no logic.
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -73,7 +74,7 @@ pub struct Verify {
     #[arg(long, conflicts_with = "bundle")]
     pub online: bool,
     /// How many threads judge; by default as many as there are cores.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=512))]
     pub threads: Option<usize>,
     /// Verify a Sigstore bundle instead, of the one file that is named in place of a revision (or of sha256:DIGEST).
     #[arg(long, value_name = "FILE")]
@@ -153,6 +154,7 @@ pub struct Show {
 
 /// Check, make or change a policy file.
 #[derive(Debug, Args)]
+#[command(disable_help_subcommand = true)]
 pub struct Policy {
     /// What to do.
     #[command(subcommand)]
@@ -246,6 +248,7 @@ pub struct EditArgs {
 
 /// Fetch trusted roots and the addresses of services, by The Update Framework.
 #[derive(Debug, Args)]
+#[command(disable_help_subcommand = true)]
 pub struct Trust {
     /// What to do.
     #[command(subcommand)]
@@ -288,6 +291,7 @@ pub struct TrustStatus {
 
 /// Run as a hook of a server.
 #[derive(Debug, Args)]
+#[command(disable_help_subcommand = true)]
 pub struct Hook {
     /// The hook.
     #[command(subcommand)]
@@ -388,6 +392,7 @@ pub struct Login {
 /// It is started by itself when somebody logs in; its key is made in it and never leaves it. Without a word it is started
 /// in the background.
 #[derive(Debug, Args)]
+#[command(disable_help_subcommand = true)]
 pub struct AgentArgs {
     /// What to do.
     #[command(subcommand)]

@@ -38,9 +38,10 @@ pub fn is_plain_name(name: &str) -> bool {
 fn is_hostile(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// How many columns or more a name may take in a line for people.
@@ -70,6 +71,7 @@ mod tests {
             ("a\u{200b}b", "a\\u{200b}b"),
             ("\u{feff}x", "\\u{feff}x"),
             ("\u{7f}", "\\u{7f}"),
+            ("ma\u{34f}in\u{2800}", "ma\\u{34f}in\\u{2800}"),
             ("\n[GNUPG:] GOODSIG", "\\u{a}[GNUPG:] GOODSIG"),
         ] {
             assert_eq!(printable(text), want);

@@ -17,7 +17,7 @@ use crate::signature::Verifier as _;
 use crate::signature::x509::sign::Leaf;
 use crate::signature::x509::{self, X509Verifier};
 use crate::verdict::{Reason, Utc};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use std::io::{self, Write as _};
 
 const GOOD: u8 = 0;
@@ -120,10 +120,16 @@ fn sign(gpg: &Gpg) -> Result<u8> {
         let signed = prepared.finish(&http, &services, &payload)?;
         anyhow::Ok((prepared, signed))
     };
-    let (prepared, signed) = match attempt() {
-        Err(error) if error.is::<Ended>() => attempt()?, // a newer certificate
-        done => done?,
+    let done = match attempt() {
+        Err(error) if error.is::<Ended>() => attempt(), // a newer certificate
+        done => done,
     };
+    let (prepared, signed) = done.map_err(|error| match gpg.users.iter().find(|user| is_key(user)) {
+        Some(key) => anyhow!(
+            "{error:#}; or, if {key} is to sign, which user.signingKey names: git config gpg.x509.program gpgsm (here identities sign, not keys)"
+        ),
+        None => error,
+    })?;
     let leaf = &prepared.leaf;
     warn(signed.warning.as_deref());
     let status = Status(gpg.status_fd);
@@ -136,6 +142,12 @@ fn sign(gpg: &Gpg) -> Result<u8> {
     };
     complain(&format!("git-warrant: {}", printable(&told)));
     Ok(GOOD)
+}
+
+/// Whether `-u` names a key as people name those of gpgsm, and no person.
+fn is_key(user: &str) -> bool {
+    let digits = user.strip_prefix("0x").unwrap_or(user).trim_end_matches('!');
+    user.contains("CN=") || (digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Git shows what a signer writes on standard error only where it fails: people read it on their terminal.

@@ -61,14 +61,12 @@ impl Agent {
     /// # Errors
     /// Where somebody listens in an agent's place, and does not answer as one.
     pub fn look() -> Result<Option<Self>> {
-        let stream = match connect(&socket()?) {
+        let path = socket()?;
+        check_length(&path)?;
+        let stream = match connect(&path) {
             Ok(stream) if !is_own(&stream) => return Ok(None), // another user's is none
             Ok(stream) => Ok(stream),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                let path = socket()?;
-                bail!("{} is longer than the path of a socket may be; let XDG_RUNTIME_DIR name a shorter folder", path.display());
-            }
             Err(error) => Err(error),
         };
         let asked = stream.map_err(anyhow::Error::from).and_then(|stream| exchange(&stream, &Question::Status, ANSWER));
@@ -197,6 +195,17 @@ fn exchange(stream: &UnixStream, question: &Question, within: Duration) -> Resul
     match read(Timed::new(stream, within))? {
         Answer::Refused(why) => bail!("the agent says: {why}"),
         answer => Ok(answer),
+    }
+}
+
+/// Refuses a path that no socket can have.
+///
+/// # Errors
+/// Where it is too long.
+pub(super) fn check_length(path: &Path) -> Result<()> {
+    match SocketAddrUnix::new(path) {
+        Ok(_) => Ok(()),
+        Err(_) => bail!("{} is longer than the path of a socket may be; let XDG_RUNTIME_DIR name a shorter folder", path.display()),
     }
 }
 

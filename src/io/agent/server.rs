@@ -1,6 +1,7 @@
 //! The agent's own side of its socket: a process that serves its user.
 
 use super::activation::inherited;
+use super::client::check_length;
 use super::holder::{Counted, Holder};
 use super::protocol::{Timed, is_own, write};
 use super::{Agent, connect, holding, lock_file, named, socket};
@@ -64,6 +65,7 @@ pub fn serve() -> Result<()> {
 
 /// A socket at its path, in the place of one that nobody listens at any more.
 fn listen(path: &Path) -> Result<UnixListener> {
+    check_length(path)?;
     let is_used = match connect(path) {
         Ok(stream) => is_own(&stream), // another user's is none
         Err(error) => !matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
