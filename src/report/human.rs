@@ -26,7 +26,12 @@ pub struct Human<W> {
     style: Style,
     past: Past,
     lines: Vec<Entry>,
+    /// What is only counted.
+    beyond: Vec<ObjectId>,
 }
+
+/// Whoever pushes is told of so many objects: more than anybody reads, and little memory.
+const MOST_PUSHED: usize = 10_000;
 
 /// What is kept of a judgement until it is written. All of it is made harmless.
 struct Entry {
@@ -66,7 +71,7 @@ impl<W: Write> Human<W> {
     pub fn new(mut out: W, heading: Heading, style: Style) -> io::Result<Self> {
         let digest = heading.digest.get(..16).unwrap_or(&heading.digest);
         writeln!(out, "{} by {} (sha256:{digest}…)", printable(&heading.target), printable(&heading.policy))?;
-        Ok(Self { out, heading, style, past: Past::default(), lines: Vec::new() })
+        Ok(Self { out, heading, style, past: Past::default(), lines: Vec::new(), beyond: Vec::new() })
     }
 
     fn entry(&self, judgement: &Judgement) -> Entry {
@@ -84,7 +89,8 @@ impl<W: Write> Human<W> {
         };
         let why = judgement.verdict.why().map(|why| why + &at);
         let payload = judgement.payload_id.map(|id| format!("; payload sha256:{id}")).unwrap_or_default();
-        let date = about.claimed.map(|claimed| Utc(claimed).to_string().chars().take(10).collect::<String>());
+        let day = |text: String| text.split_once('T').map(|(day, _)| day.to_owned()).unwrap_or(text);
+        let date = about.claimed.map(|claimed| day(Utc(claimed).to_string()));
         let known = [
             judgement.reference.as_ref().map(|reference| format!("for {}", name(reference))),
             about.tag_name.as_ref().map(|tag| format!("tag {}", name(tag))),
@@ -188,7 +194,9 @@ impl<W: Write + Send> Report for Human<W> {
         } else if judgement.kind == Some(ObjectKind::Commit) {
             self.past.add(judgement.id, &judgement.about.parents, signed);
         }
-        if !accepted || self.style.all {
+        if self.style.hook && self.lines.len() >= MOST_PUSHED {
+            self.beyond.extend((!accepted).then_some(judgement.id));
+        } else if !accepted || self.style.all {
             let entry = self.entry(&judgement);
             self.lines.push(entry);
         }
@@ -201,6 +209,10 @@ impl<W: Write + Send> Report for Human<W> {
             std::mem::take(&mut self.lines).into_iter().filter(|entry| !dead.commits.contains(&entry.id)).collect();
         for run in lines.chunk_by(Entry::joins) {
             self.write_run(run)?;
+        }
+        let beyond = self.beyond.iter().filter(|id| !dead.commits.contains(id)).count();
+        if beyond > 0 {
+            writeln!(self.out, "and {} more that are not accepted, not named here", count(beyond, "object"))?;
         }
         self.write_past(&dead)?;
         write_summary(&mut self.out, summary)?;
@@ -255,6 +267,21 @@ fn thousands(n: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_push_a_bounded_number_is_named() {
+        let mut out = Vec::new();
+        let heading = Heading { target: "push".to_owned(), policy: "p".to_owned(), digest: "0".repeat(64) };
+        let mut human = Human::new(&mut out, heading, Style { hook: true, ..Style::default() }).unwrap();
+        for n in 0..MOST_PUSHED + 3 {
+            let id = ObjectId::from_bytes(&[[0; 12].as_slice(), &n.to_be_bytes()].concat()).unwrap();
+            human.judged(Judgement::unread(id, Verdict::Reject { reason: Reason::NoRule })).unwrap();
+        }
+        human.finish(&Summary::default()).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().filter(|line| line.starts_with("reject")).count(), MOST_PUSHED);
+        assert!(text.contains("and 3 objects more that are not accepted"), "{}", text.get(..200).unwrap());
+    }
 
     #[test]
     fn numbers_for_people() {
