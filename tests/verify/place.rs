@@ -298,8 +298,12 @@ fn a_tag_that_was_fetched_beside_the_tags_is_held_to_its_name() {
     let tag = world.id("r", "v1");
     world.home.git("r", &["update-ref", "refs/remotes/origin/tags/v1", &tag]);
     world.home.git("r", &["update-ref", "refs/remotes/origin/tags/v2", &tag]);
-    for remote in [["remote.origin.url", "."], ["remote.origin.fetch", "+refs/tags/*:refs/remotes/origin/tags/*"]] {
-        world.home.git("r", &[&["config"], &remote[..]].concat());
+    for [name, value] in [
+        ["remote.origin.url", "."],
+        ["remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"],
+        ["remote.origin.fetch", "+refs/tags/*:refs/remotes/origin/tags/*"],
+    ] {
+        world.home.git("r", &["config", "--add", name, value]);
     }
     assert!(world.verify("r", &["origin/tags/v1"]).ok());
     for name in ["origin/tags/v2", "refs/remotes/origin/tags/v2", "--all"] {

@@ -3,6 +3,7 @@
 
 use crate::object::ObjectId;
 use std::ffi::OsStr;
+use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -34,6 +35,14 @@ pub(super) fn another(git_dir: &Path, common: &Path) -> Option<PathBuf> {
     None // what was opened lies elsewhere, as the environment said
 }
 
+/// How a regular file begins: all of it, where it is one that names a ref or a folder.
+pub(super) fn start_of(path: &Path) -> Option<Vec<u8>> {
+    const MOST: u64 = 1 << 16;
+    let mut text = Vec::new();
+    let file = Some(path).filter(|path| path.is_file()).and_then(|path| fs::File::open(path).ok())?;
+    file.take(MOST).read_to_end(&mut text).ok().map(|_| text)
+}
+
 /// Whether two paths are of one folder.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
@@ -41,7 +50,7 @@ pub(super) fn is_same(one: &Path, other: &Path) -> bool {
 
 /// What a `.git` that is a file leads to, good or not: git looks no further.
 fn linked(dot_git: &Path) -> Option<PathBuf> {
-    let text = fs::read(dot_git).ok()?;
+    let text = start_of(dot_git)?;
     let path = text.strip_prefix(b"gitdir: ")?;
     let end = path.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r'))? + 1;
     Some(dot_git.parent()?.join(OsStr::from_bytes(path.get(..end)?)))
@@ -49,9 +58,9 @@ fn linked(dot_git: &Path) -> Option<PathBuf> {
 
 /// Where the refs and objects of a git directory lie.
 fn common_of(path: &Path) -> PathBuf {
-    match fs::read(path.join("commondir")) {
-        Ok(text) => path.join(OsStr::from_bytes(text.trim_ascii_end())),
-        Err(_) => path.to_owned(),
+    match start_of(&path.join("commondir")) {
+        Some(text) => path.join(OsStr::from_bytes(text.trim_ascii_end())),
+        None => path.to_owned(),
     }
 }
 
@@ -66,7 +75,7 @@ fn is_head(path: &Path) -> bool {
     if let Ok(target) = fs::read_link(path) {
         return target.as_os_str().as_bytes().starts_with(b"refs/");
     }
-    let Ok(text) = fs::read(path) else { return false };
+    let Some(text) = start_of(path) else { return false };
     match text.strip_prefix(b"ref:") {
         Some(name) => name.trim_ascii_start().starts_with(b"refs/"),
         None => [64, 40].iter().any(|digits| {

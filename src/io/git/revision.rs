@@ -1,6 +1,7 @@
 //! What a revision names (gitrevisions(7)). Refs and ids are looked up, and parents followed, by objects' raw bytes: libgit2
 //! would not name an object that it cannot parse, and would follow `info/grafts`.
 
+use super::discover::start_of;
 use super::{Repository, kind_of, our_id};
 use crate::object::{Commit, ObjectId, ObjectKind};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -120,7 +121,7 @@ impl Repository {
             return Ok(());
         }
         for path in [self.inner.path(), self.inner.commondir()].map(|folder| folder.join(base)) {
-            let text = Some(&path).filter(|path| path.is_file()).and_then(|path| fs::read(path).ok()).unwrap_or_default();
+            let text = start_of(&path).unwrap_or_default();
             let digits = text.get(..2 * self.hash.id_length()).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
             if !digits && !text.starts_with(b"ref:") && !path.is_symlink() {
                 continue;
@@ -133,19 +134,20 @@ impl Repository {
         Ok(())
     }
 
-    /// The name that a remote-tracking ref has where it was fetched from, by the refspecs of the remotes; any other its own.
+    /// The name that a remote-tracking ref has where it was fetched from, by the refspecs of the remotes, that of a tag where it may be
+    /// one; any other ref's own.
     pub fn name_at_home(&self, reference: &[u8]) -> Vec<u8> {
-        let text = std::str::from_utf8(reference).ok().filter(|name| name.starts_with("refs/remotes/"));
-        let home = text.and_then(|name| {
-            let remotes = self.inner.remotes().ok()?;
-            let remotes = remotes.iter().flatten().flatten().filter_map(|remote| self.inner.find_remote(remote).ok());
-            let mut found = remotes.filter_map(|remote| {
-                let mut fetched = remote.refspecs().filter(|spec| spec.direction() == Direction::Fetch && spec.dst_matches(name));
-                fetched.find_map(|spec| spec.rtransform(name).ok().map(|buf| buf.to_vec()))
-            });
-            found.next()
-        });
-        home.unwrap_or_else(|| reference.to_vec())
+        let mut homes = Vec::new();
+        if let Some(name) = std::str::from_utf8(reference).ok().filter(|name| name.starts_with("refs/remotes/")) {
+            let remotes = self.inner.remotes().ok();
+            let remotes = remotes.iter().flat_map(|names| names.iter().flatten().flatten());
+            for remote in remotes.filter_map(|remote| self.inner.find_remote(remote).ok()) {
+                let fetched = remote.refspecs().filter(|spec| spec.direction() == Direction::Fetch && spec.dst_matches(name));
+                homes.extend(fetched.filter_map(|spec| spec.rtransform(name).ok().map(|home| home.to_vec())));
+            }
+        }
+        let tag = homes.iter().find(|home| home.starts_with(b"refs/tags/"));
+        tag.or(homes.first()).cloned().unwrap_or_else(|| reference.to_vec())
     }
 
     /// The object whose id begins with these digits.
