@@ -122,10 +122,10 @@ pub(super) fn verify(gpg: &Gpg, signature: &Path, data: Option<&Path>) -> Result
     }
     gnupg.complete(&mut certificates, clock::now())?;
     let found = check(&signatures, &certificates, &data, clock::now());
-    let trust = trust(&gnupg)?;
     let named = gpg.trust_model.as_deref();
     let model = named.map(|name| TrustModel::of_name(name).with_context(|| format!("unknown trust model '{name}'"))).transpose()?;
     let model = model.or(gnupg.settings.trust_model).unwrap_or_default();
+    let trust = trust(&gnupg, model)?;
     if model == TrustModel::Tofu {
         complain("gpg: Note: what the trust model tofu learnt is not read here; whom to believe says the web of trust alone");
     }
@@ -157,7 +157,7 @@ fn check(signatures: &Detached, certificates: &Certificates, data: &[u8], now: i
 }
 
 /// Whom to believe: by GnuPG's trustdb, or by the ownertrust in the file that `warrant.ownertrust` names.
-fn trust(gnupg: &Gnupg) -> Result<TrustDb> {
+fn trust(gnupg: &Gnupg, model: TrustModel) -> Result<TrustDb> {
     let named = match Repository::open() {
         Ok(repository) => repository.config()?.get("warrant.ownertrust")?,
         Err(_) => None, // out of a repository nothing is configured
@@ -165,7 +165,8 @@ fn trust(gnupg: &Gnupg) -> Result<TrustDb> {
     let now = clock::now();
     let Some(named) = named else {
         let known = gnupg.trust()?;
-        if !known.is_stale(now) || gnupg.settings.no_auto_check_trustdb {
+        let by_web = matches!(model, TrustModel::Pgp | TrustModel::Tofu);
+        if !by_web || !known.is_stale(now) || gnupg.settings.no_auto_check_trustdb {
             return Ok(known);
         }
         complain("gpg: checking the trustdb; gpg --check-trustdb keeps what comes of it");
