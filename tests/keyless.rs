@@ -487,6 +487,8 @@ fn a_log_counts_at_the_times_that_are_proved() {
         entry.remove("inclusionPromise");
         entry.insert("integratedTime".to_owned(), (BEGIN + 1).to_string().into());
     };
+    bed.root(|root| root["tlogs"][0]["publicKey"]["validFor"]["end"] = "9999-12-31T23:59:59Z".into()); // protobuf's last moment
+    assert!(bed.bundled(&logged(false), |_| {}).0);
     for (end, good) in [(BEGIN + 90, true), (BEGIN + 30, false), (BEGIN - 3600, false)] {
         ends(end);
         for v2 in [false, true] {

@@ -161,6 +161,34 @@ fn rollback_of_each_role() {
     }
 }
 
+/// Whoever had a key may have led its numbers ahead: with a new key they begin anew (TUF specification 1.0, §5.3.11), and only then.
+#[test]
+fn numbers_that_were_led_ahead_are_forgotten_with_their_key() {
+    for new_key in [false, true] {
+        let mut world = World::new();
+        world.lower(9, 9, 2).publish(&world.mirror);
+        world.accepted(&ROOT);
+        if new_key {
+            world.snapshot = Key::new("snapshot b");
+        }
+        world.put_root(2, DAY, &[0, 1]);
+        world.lower(10, 3, 3).publish(&world.mirror);
+        if !new_key {
+            world.refused("snapshot");
+            world.refused("snapshot");
+            continue;
+        }
+        world.mirror.remove("timestamp.json");
+        world.refused("timestamp.json");
+        world.lower(10, 3, 3).publish(&world.mirror);
+        world.accepted(&ROOT);
+        world.lower(11, 2, 3).publish(&world.mirror);
+        world.refused("snapshot"); // it counts again
+        world.put_root(3, DAY, &[0, 1]);
+        world.refused("snapshot");
+    }
+}
+
 #[test]
 fn a_timestamp_whose_files_are_withheld_is_not_forgotten() {
     let world = World::new();

@@ -18,6 +18,7 @@ use sigstore_tuf::client::Updater;
 use sigstore_tuf::metadata::{Metadata, Role, RoleKeys, Snapshot, Timestamp};
 use sigstore_tuf::transport::{FetchFuture, Repository, UpdaterConfig};
 use sigstore_tuf::{Error as TufError, Result as TufResult};
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::future::{Future, ready};
 use std::pin::pin;
@@ -42,8 +43,9 @@ const FIRST: &str = "first.root.json";
 /// The newest timestamp that was seen where not all came that it leads to, and the newest snapshot.
 const SEEN: &str = "seen.timestamp.json";
 const SEEN_SNAPSHOT: &str = "seen.snapshot.json";
-/// When a state was last fetched whole.
+/// When a state was last fetched whole, and the root of then.
 const WHEN: &str = "fetched";
+const FETCHED_ROOT: &str = "fetched.root.json";
 
 /// A TUF repository.
 pub struct Mirror {
@@ -96,13 +98,16 @@ impl Mirror {
         check(text.as_bytes()).context("the root to begin with")?;
         let mut files = before.clone();
         files.insert(FIRST.to_owned(), text.clone());
-        let store = Arc::new(Store(Mutex::new(files)));
+        let root = before.get(FETCHED_ROOT).or(before.get("root.json")).cloned();
+        let store = Arc::new(Store { files: Mutex::new(files), root });
         let fetched = self.fetch(http, &store, text.as_bytes(), &Seen::of(&before), now);
-        let mut reached = store.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut reached = store.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match fetched {
             Ok(fetched) => {
                 reached.retain(|name, _| name != SEEN && name != SEEN_SNAPSHOT);
                 reached.insert(WHEN.to_owned(), now.to_string());
+                let root = reached.get("root.json").cloned();
+                reached.extend(root.map(|root| (FETCHED_ROOT.to_owned(), root)));
                 folder.write(&reached)?;
                 Ok(fetched)
             }
@@ -162,7 +167,7 @@ impl Mirror {
             SigningConfig::parse(signing.as_bytes())
                 .map_err(|error| self.service.error(format!("its {SIGNING_CONFIG}: {error}")))?;
         }
-        let mut files = store.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = store.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(TRUSTED_ROOT.to_owned(), root.clone());
         match &signing {
             Some(signing) => files.insert(SIGNING_CONFIG.to_owned(), signing.clone()),
@@ -322,11 +327,29 @@ fn version(root: &[u8]) -> u64 {
 }
 
 /// What was verified, until it is known whether all of it was.
-struct Store(Mutex<Files>);
+struct Store {
+    files: Mutex<Files>,
+    /// The root of the last run that came to its end.
+    root: Option<String>,
+}
+
+impl Store {
+    /// Whether a root is newer than that, and has other keys for timestamp or snapshot: then what those signed is
+    /// forgotten, how far ahead it may be (§5.3.11).
+    fn is_rotated_by(&self, new: &str) -> bool {
+        let Some(old) = self.root.as_deref().filter(|old| version(old.as_bytes()) < version(new.as_bytes())) else { return false };
+        let keys = |root: &str, role: &str| {
+            let root: serde_json::Value = serde_json::from_str(root).ok()?;
+            let keys = root.pointer(&format!("/signed/roles/{role}/keyids"))?.as_array()?;
+            Some(keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect::<BTreeSet<_>>())
+        };
+        ["timestamp", "snapshot"].iter().any(|role| keys(old, role) != keys(new, role))
+    }
+}
 
 impl MetadataStore for Store {
     fn load(&self, name: &str) -> TufResult<Option<Vec<u8>>> {
-        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(files.get(name).map(|text| text.clone().into_bytes()))
     }
 
@@ -334,7 +357,11 @@ impl MetadataStore for Store {
         // a snapshot's second name serves those who refresh without a network
         let again = name != SNAPSHOT && name.ends_with(".snapshot.json") && !name.starts_with("targets/");
         if let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| !again && !name.starts_with("targets/")) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), text.to_owned());
+            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            if name == "root.json" && self.is_rotated_by(text) {
+                files.retain(|name, _| name != TIMESTAMP && name != SNAPSHOT);
+            }
+            files.insert(name.to_owned(), text.to_owned());
         }
         Ok(())
     }

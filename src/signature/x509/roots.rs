@@ -60,7 +60,8 @@ impl Root {
             return Err(RootError(format!("it has more than {MOST_ROOT_BYTES} bytes")));
         }
         let text = std::str::from_utf8(json).map_err(|_| RootError("not UTF-8".to_owned()))?;
-        let ready = Ready::new(Parsed::from_json(text).map_err(|error| RootError(error.to_string()))?)?;
+        let text = text.replace("9999-12-31T23:59:59", "9999-12-30T00:00:00"); // "for ever" lies beyond the last moment of jiff
+        let ready = Ready::new(Parsed::from_json(&text).map_err(|error| RootError(error.to_string()))?)?;
         Ok(Self { name: name.to_owned(), ready: Arc::new(Lazy { embedded: None, ready: OnceLock::from(Ok(ready)) }) })
     }
 
