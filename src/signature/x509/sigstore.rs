@@ -46,21 +46,19 @@ pub(super) fn prove(
         return Err(Reason::TimeUnproved);
     }
     let subject = subject(cms, leaf);
-    let logged = entry.map(|entry| (entry, subject.body(entry.version)));
-    let bundle = bundle_of(cms, &subject, logged.clone(), token)?;
-    if let Some((entry, body)) = &logged {
+    let bundle = bundle_of(cms, &subject, entry.map(|entry| (entry, subject.body(entry.version))), token)?;
+    if let (Some(entry), Some(made)) = (entry, bundle.verification_material.tlog_entries.first()) {
         let check = || {
-            let proof = entry.proof.as_ref().ok_or("it carries no proof of inclusion")?;
-            let checkpoint = Checkpoint::from_text(&proof.checkpoint).map_err(|error| error.to_string())?;
-            let hashes: Vec<Sha256Hash> = proof.hashes.iter().copied().map(Sha256Hash::new).collect();
+            let proof = made.inclusion_proof.as_ref().ok_or("it carries no proof of inclusion")?;
+            let checkpoint = proof.checkpoint.checkpoint().ok_or("it carries no checkpoint")?;
             let place = Place {
                 log: &entry.log,
-                body: body.as_bytes(),
-                index: if entry.version == Version::V1 { proof.index } else { entry.index },
-                root: (entry.version == Version::V1).then_some(proof.root),
-                hashes: &hashes,
+                body: made.canonicalized_body.as_bytes(),
+                index: if entry.version == Version::V1 { proof.log_index.get() } else { entry.index },
+                root: (entry.version == Version::V1).then_some(*proof.root_hash.as_bytes()),
+                hashes: &proof.hashes,
             };
-            place.check(ready, &checkpoint, (window.begin(), window.end()))
+            place.check(ready, checkpoint, (window.begin(), window.end()))
         };
         check().map_err(|what| Reason::LogEntry { what })?;
     }
