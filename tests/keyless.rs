@@ -511,6 +511,12 @@ fn a_bundle_needs_no_log_where_there_is_none_and_is_of_one_thing() {
     let timed = bare.with_token(&bed.sigstore.token(&bare.signature, BEGIN + 60));
     let (accepted, said) = bed.bundled(&timed, |_| {});
     assert!(!accepted && said.contains("inclusion proof"), "{said}");
+    // a log whose key cannot be read is one all the same
+    bed.root(|root| {
+        root["tlogs"].as_array_mut().unwrap().truncate(1);
+        root["tlogs"][0]["publicKey"]["rawBytes"] = "MAA=".into();
+    });
+    assert!(!bed.bundled(&timed, |_| {}).0);
     bed.root(|root| root["tlogs"] = serde_json::json!([]));
     assert!(bed.bundled(&timed, |_| {}).0);
     let (accepted, said) = bed.bundled(&bare, |_| {});

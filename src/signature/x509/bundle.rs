@@ -50,7 +50,7 @@ pub fn verify_bundle(root: &Root, json: &[u8], content: Content<'_>) -> Result<(
 fn proved(ready: &Ready, window: Window, bundle: &Bundle, content: Content<'_>) -> Result<Proved, Reason> {
     let policy = VerificationPolicy::any_identity();
     let policy = if ready.chains.are_logged() { policy } else { policy.skip_sct() };
-    let policy = if ready.logs.is_empty() { policy.skip_tlog_unsafe() } else { policy };
+    let policy = if ready.is_logged { policy } else { policy.skip_tlog_unsafe() };
     let result = ready.verifier.verify(content.artifact(), bundle, &policy).map_err(reason)?;
     let times = times(&result, window)?;
     check_entries(ready, bundle, &result)?;
@@ -106,7 +106,7 @@ fn check_entries(ready: &Ready, bundle: &Bundle, proved: &VerificationResult) ->
     let entries = &bundle.verification_material.tlog_entries;
     if entries.is_empty() {
         let none = || Reason::LogEntry { what: "the bundle carries none".to_owned() };
-        return if ready.logs.is_empty() { Ok(()) } else { Err(none()) };
+        return if ready.is_logged { Err(none()) } else { Ok(()) };
     }
     let last = *proved.verified_timestamps().iter().max().ok_or(Reason::TimeUnproved)?;
     entries.iter().try_for_each(|entry| check_entry(ready, entry, last)).map_err(|what| Reason::LogEntry { what })

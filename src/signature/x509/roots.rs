@@ -23,8 +23,10 @@ struct Lazy {
 pub(super) struct Ready {
     pub(super) verifier: Verifier,
     pub(super) chains: Chains,
-    /// The transparency logs' keys.
+    /// The transparency logs' keys, as far as they can be read.
     pub(super) logs: Keyring,
+    /// Whether it names a transparency log, whatever its key.
+    pub(super) is_logged: bool,
 }
 
 /// A longer trusted root is refused, in bytes: real ones have some 10,000.
@@ -96,7 +98,7 @@ impl Ready {
         let verifier = Verifier::new(&parsed).map_err(|error| RootError(error.to_string()))?;
         let chains = Chains::of(&parsed).map_err(RootError)?;
         let logs = parsed.rekor_keys().map_err(|error| RootError(error.to_string()))?;
-        Ok(Self { verifier, chains, logs })
+        Ok(Self { verifier, chains, logs, is_logged: !parsed.tlogs.is_empty() })
     }
 }
 
