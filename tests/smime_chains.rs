@@ -125,6 +125,7 @@ fn a_chain_of_every_length() {
 fn what_a_signers_certificate_must_say() {
     let bed = Bed::new();
     let unknown = |critical| extension("1.2.3.4", critical, &[5, 0]);
+    let lists = |critical| extension("2.5.29.31", critical, &seq(&[&seq(&[&tlv(0xa0, &tlv(0xa0, &tlv(0x86, b"http://x/crl")))])]));
     let p256 = seq(&[&oid("1.2.840.10045.2.1"), &oid("1.2.840.10045.3.1.7")]);
     let compressed = seq(&[&p256, &sigstore::bits(&[&[2], &[1; 32][..]].concat())]);
     let forged = |what: Cert| Cert { algorithm: Some("1.2.840.10045.4.1"), ..what };
@@ -145,6 +146,8 @@ fn what_a_signers_certificate_must_say() {
         ("no authority's", bed.person().with(constraints(false, None)), "good"),
         ("with an extension", bed.person().with(unknown(false)), "good"),
         ("with a critical one", bed.person().with(unknown(true)), "certificate-untrusted: critical extension"),
+        ("with revocation lists to be asked", bed.person().with(lists(false)), "good"),
+        ("that demands these", bed.person().with(lists(true)), "certificate-untrusted: demands that revocation lists"),
         ("signed by means of SHA-1", forged(bed.person()), "weak-algorithm: SHA-1"),
         ("a serial number twice as long", Cert { serial: vec![0, 1], ..bed.person() }, "certificate-untrusted: not in DER"),
         ("a serial number that is positive", Cert { serial: vec![0, 0x81], ..bed.person() }, "good"),

@@ -230,8 +230,10 @@ fn a_policy_beside_a_git_directory_of_another_name_is_in_no_work_tree() {
     let server = Server::new();
     let world = &server.0;
     world.home.git("server.git", &["config", "core.bare", "false"]);
-    world.home.git("server.git", &["config", "receive.denyCurrentBranch", "ignore"]);
-    server.passes(&["main"]);
+    world.commit("c", "good", &["-S"]);
+    server.passes(&["main:other"]);
+    world.commit("c", "unsigned", &[]);
+    server.refused(&["main:other"], &["[unsigned]"]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Graph {
     /// The commands that make the refused branches and then the refused tags again, signed by whoever runs them. Where there
     /// is one branch it is taken to be checked out.
     pub(super) fn mends(&self, repository: &Repository, updates: &[Update], hidden: &Hidden) -> Vec<String> {
-        if updates.len().saturating_mul(self.parents.len()) > MOST_STEPS {
+        if self.asks_too_much(updates.len()) {
             return Vec::new();
         }
         let bad = self.above_rejected();
@@ -87,6 +87,10 @@ impl Graph {
             }
         }
         commands
+    }
+
+    fn asks_too_much(&self, refs: usize) -> bool {
+        refs.saturating_mul(self.parents.len()) > MOST_STEPS
     }
 
     /// Makes everything again above the nearest commit on the first-parent line below which nothing is rejected.
@@ -133,16 +137,20 @@ mod tests {
     #[test]
     fn a_graph_is_bounded() {
         let mut graph = Graph::default();
-        let mut add = |n: usize| {
+        let push = |graph: &mut Graph, n: usize| {
             let id = ObjectId::from_bytes(&[[0; 12].as_slice(), &n.to_be_bytes()].concat()).unwrap();
             let mut judgement = Judgement::unread(id, Verdict::Reject { reason: Reason::Unsigned });
             judgement.kind = Some(ObjectKind::Commit);
             graph.add(&judgement);
             (graph.parents.len(), graph.rejected.len())
         };
+        let mut add = |n: usize| push(&mut graph, n);
         for n in 0..MOST_COMMITS {
             assert_eq!(add(n), (n + 1, n + 1));
         }
+        let most = MOST_STEPS / MOST_COMMITS;
+        assert!(!graph.asks_too_much(most) && graph.asks_too_much(most + 1) && !Graph::default().asks_too_much(usize::MAX));
+        let mut add = |n: usize| push(&mut graph, n);
         assert_eq!(add(MOST_COMMITS), (0, 0));
         assert_eq!(add(MOST_COMMITS + 1), (0, 0));
     }
