@@ -279,7 +279,7 @@ fn refuse_another(opened: &Inner) -> Result<(), OpenError> {
     let Some(another) = discover::another(opened.path(), opened.commondir()) else { return Ok(()) };
     Err(OpenError::Unsupported(match discover::is_same(&another, opened.path()) {
         true => format!(
-            "git does not take {} for a git directory: its HEAD, objects or refs are not as they should be",
+            "git does not take {} for a git directory: its HEAD (`ref: refs/heads/NAME`, or a full id), objects or refs are not as they should be; mend that, or name another repository by GIT_DIR",
             another.display()
         ),
         false => format!(

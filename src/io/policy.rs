@@ -8,6 +8,7 @@ use super::config::Config;
 use super::git::Repository;
 use crate::object::ObjectId;
 use crate::policy::file::PolicyFile;
+use crate::report::escape::shell_word;
 use crate::report::mend::is_toml;
 use anyhow::{Context as _, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
@@ -149,6 +150,9 @@ pub fn is_in_work_tree(repository: &Repository, path: &Path) -> Result<bool> {
 pub fn read_directly(named: &str, base: Option<&Path>) -> Result<(PathBuf, Source)> {
     let base = base.map_or_else(caller_dir, |base| Ok(base.to_owned()))?;
     let path = base.join(expand_home(named)?);
+    if in_revision(named).is_some() && !path.exists() {
+        bail!("{named}: here a file is read, not one of a revision; git show {} > FILE makes one", shell_word(named));
+    }
     let (name, text) = (path.display().to_string(), read_bounded(&path)?);
     let real = path.canonicalize().with_context(|| format!("cannot read {name}"))?;
     let toml = is_toml(named).then(|| parse(&name, &text)).transpose()?;
